@@ -1,0 +1,34 @@
+"""Lambda's quotas, in one place.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html unless a line says otherwise.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+SYNC_PAYLOAD_BYTES_MAX = 6 * MIB
+ASYNC_PAYLOAD_BYTES_MAX = 1 * MIB
+MEMORY_MB_MIN = 128
+MEMORY_MB_MAX = 10_240
+TIMEOUT_S_MAX = 900
+EPHEMERAL_STORAGE_MB_MIN = 512
+EPHEMERAL_STORAGE_MB_MAX = 10_240
+ENVIRONMENT_VARIABLES_BYTES_MAX = 4 * KIB
+ZIP_BYTES_MAX = 50 * MIB
+UNPACKED_BYTES_MAX = 250 * MIB
+ACCOUNT_CONCURRENCY = 1_000
+UNRESERVED_CONCURRENCY_MIN = 100
+"""What reservations must leave to everyone else.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+"""
+SCALING_ENVIRONMENTS = 1_000
+SCALING_PERIOD_S = 10.0
+"""New environments a function may get in each period.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
+"""
+INIT_S_MAX = 10.0
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
+LOG_TAIL_BYTES = 4 * KIB
+"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (LogType)"""

@@ -1,0 +1,82 @@
+"""What Lambda is made of, as values: functions, invocations, results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+FunctionName = NewType("FunctionName", str)
+EnvironmentId = NewType("EnvironmentId", int)
+RequestId = NewType("RequestId", str)
+
+LATEST = "$LATEST"
+
+
+class InitializationType(StrEnum):
+    """Why an environment was started; functions see it as AWS_LAMBDA_INITIALIZATION_TYPE."""
+
+    ON_DEMAND = "on-demand"
+    PROVISIONED = "provisioned-concurrency"
+    SNAP_START = "snap-start"
+
+
+class LogFormat(StrEnum):
+    """How a function's log lines are written."""
+
+    TEXT = "Text"
+    JSON = "JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """One runnable version of a function: all that an execution environment needs to know.
+
+    Two values with the same `revision` may share environments; a new revision (changed code or
+    configuration) replaces them.
+    """
+
+    name: FunctionName
+    version: str
+    """`$LATEST` or a number."""
+    arn: str
+    """The function's ARN, without a qualifier."""
+    runtime: str
+    """`python3.12`, `nodejs22.x`: an identifier of Lambda's."""
+    handler: str
+    code_folder: str
+    """Absolute path of the unpacked code: LAMBDA_TASK_ROOT."""
+    memory_mb: int
+    timeout_s: int
+    revision: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ephemeral_storage_mb: int = 512
+    log_format: LogFormat = LogFormat.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One event on its way to a function."""
+
+    request_id: RequestId
+    payload: bytes = field(repr=False)
+    invoked_arn: str
+    """As the caller named it: with the qualifier it used, if any."""
+    client_context: str = ""
+    """JSON text, already base64-decoded; empty when there is none."""
+    trace_id: str = ""
+    """X-Ray trace header."""
+    log_tail: bool = False
+    """The caller wants the last 4 KiB of the log in the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """How an invocation ended. A function that failed is a result, not an exception."""
+
+    request_id: RequestId
+    payload: bytes = field(repr=False)
+    """What the function returned, or Lambda's error object when `function_error` is set."""
+    executed_version: str
+    function_error: str | None = None
+    """None, or `Unhandled`: the X-Amz-Function-Error header."""
+    log_tail: bytes = field(default=b"", repr=False)

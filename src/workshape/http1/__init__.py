@@ -1,0 +1,4 @@
+"""HTTP/1.1 for every listener of ours: `message.py` (requests, responses), `server.py` (bytes to handlers).
+
+The parsing is httptools' (llhttp, Node.js's own parser); what is here turns its callbacks into requests.
+"""

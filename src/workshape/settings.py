@@ -1,0 +1,71 @@
+"""All configuration of the platform itself: one frozen tree, the `[platform]` table of `workshape.toml`.
+
+What there is to run (functions, queues, ...) is not configuration: that is `app/model.py`.
+"""
+
+import msgspec
+
+Struct = msgspec.Struct
+
+
+class Ports(Struct, frozen=True, forbid_unknown_fields=True):
+    """TCP ports on `Settings.host`; 0 picks a free one."""
+
+    endpoint: int = 4566
+    """The AWS front door."""
+    http: int = 8080
+    """The app's HTTP API."""
+    proxy: int = 6432
+    """PostgreSQL through the proxy."""
+    database: int = 5433
+    """PostgreSQL itself (the embedded server)."""
+
+
+class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How execution environments are kept."""
+
+    account_concurrency: int = 1_000
+    keep_alive_s: float = 637.0
+    """An idle environment ends after this. Seen on AWS: about 637 s at low rates (SimFaaS's traces, 2020)."""
+    age_s_max: float = 7_200.0
+    """An environment ends after this, once idle. Seen on AWS: at most about two hours."""
+    allow_substitute: bool = False
+    """Run e.g. python3.12 on another Python 3 when that interpreter is missing, and say so."""
+    verify_signatures: bool = False
+    """Refuse requests whose SigV4 signature is not made with `access_key`/`secret_key`."""
+
+
+class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The PostgreSQL proxy. The first five carry RDS Proxy's names and defaults.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ConnectionPoolConfiguration.html
+    """
+
+    max_connections_percent: int = 100
+    max_idle_connections_percent: int = 50
+    connection_borrow_timeout_s: float = 120.0
+    idle_client_timeout_s: float = 1_800.0
+    init_query: str = ""
+    idle_in_transaction_timeout_s: float = 60.0
+    startup_timeout_s: float = 10.0
+    clients_max: int = 10_000
+
+
+class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who answers for the AWS services that are not ours: `auto`, `moto`, `local` (DynamoDB only), or a URL."""
+
+    default: str = "moto"
+    dynamodb: str = "auto"
+    """`auto`: DynamoDB Local when Java and its jars can be had, else moto (in memory), and that is said."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole tree."""
+
+    host: str = "127.0.0.1"
+    region: str = "us-east-1"
+    account: str = "123456789012"
+    ports: Ports = Ports()
+    functions: FunctionSettings = FunctionSettings()
+    proxy: ProxySettings = ProxySettings()
+    upstream: UpstreamSettings = UpstreamSettings()

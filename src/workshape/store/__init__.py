@@ -1,0 +1,1 @@
+"""Durable state: small documents in SQLite. Read `documents.py`."""

@@ -1,0 +1,69 @@
+"""Durable documents: bytes by kind and key, in one SQLite file. For what changes rarely and must never be lost.
+
+Messages do not go through here (`queues/journal.py` writes those), nor do invocation records.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from workshape.errors import BackendUnavailable
+
+SCHEMA_VERSION = 1
+
+
+class Documents:
+    """One open file. Calls block for a disk write (about a millisecond); each is a transaction of its own.
+
+    Used from one thread. `put` and `delete` have reached the disk when they return (`synchronous=FULL`).
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            BackendUnavailable: not a SQLite file, locked by another process, or written by a later version.
+        """
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._migrate()
+        except (sqlite3.Error, OSError) as error:
+            raise BackendUnavailable(backend="the store", address=str(path), reason=str(error)) from error
+
+    def __repr__(self) -> str:
+        return f"<Documents {self._path}>"
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Write a document, replacing what was there."""
+        self._connection.execute(
+            "INSERT INTO documents (kind, key, value) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+            (kind, key, value),
+        )
+
+    def delete(self, kind: str, key: str) -> bool:
+        """Remove a document; tell whether it was there."""
+        return self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
+
+    def all(self, kind: str) -> list[tuple[str, bytes]]:
+        """Every document of a kind as (key, value), by key."""
+        rows = self._connection.execute("SELECT key, value FROM documents WHERE kind = ? ORDER BY key", (kind,))
+        return [(str(key), bytes(value)) for key, value in rows]
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        self._connection.close()
+
+    def _migrate(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            reason = f"written by a later workshape (schema {version}, this one knows {SCHEMA_VERSION})"
+            raise BackendUnavailable(backend="the store", address=str(self._path), reason=reason)
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS documents "
+            "(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+        )
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
