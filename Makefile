@@ -1,0 +1,26 @@
+# Each target makes .venv when it is missing and installs what it needs; a second run does no set-up.
+.PHONY: demo test lint bench clean
+
+BIN := .venv/bin
+
+demo: .venv/.all
+	@$(BIN)/python -m examples.demo $(ARGS)
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: .venv/.dev
+	@for file in benchmarks/[a-z]*.py; do name=$$(basename $$file .py); \
+		case $$name in report) ;; *) $(BIN)/python -m benchmarks.$$name || exit 1 ;; esac; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+
+.venv/.%: pyproject.toml
+	@scripts/setup $*
