@@ -20,6 +20,8 @@ class Call:
     request_id: str
     endpoint: str
     """The URL this front door is reached at, without a trailing slash: `http://127.0.0.1:4566`."""
+    trace_id: str = ""
+    """The X-Ray trace header the caller sent, if any."""
 
 
 Operation = Callable[[Call, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -34,6 +36,10 @@ class WireError:
     status: int
     members: Callable[[Any], dict[str, Any]] | None = None
     """Further members of the modelled exception (e.g. Lambda's `Type`, `Reason`), taken from the error."""
+    query_code: str = ""
+    """Its name in the older query protocol, where that differs: the `Code` in the XML, and in the JSON protocol the
+    header `x-amzn-query-error`. Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+    """
 
 
 @dataclass(frozen=True, slots=True)

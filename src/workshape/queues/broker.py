@@ -1,0 +1,469 @@
+"""Queues that live: the cores, the ledger under them, the clock, and those who wait for messages.
+
+A state is changed in memory and appended to the journal in one step of the event loop, so both see the same order;
+then whoever must not lose it waits for the disk. Sends, deletes and everything about queues wait. Receives, changes
+of visibility, moves to a dead-letter queue and expiry do not: a crash at the worst moment undoes the last of them,
+which is one more delivery, never one less.
+
+After a restart in-flight messages stay in flight until their visibility timeout ends, so the receipt handles their
+receivers hold go on working.
+"""
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from workshape.arn import queue_arn
+from workshape.clock import Clock
+from workshape.errors import CallerError
+from workshape.queues.attributes import check_attributes, check_queue_name, check_redrive, check_tags, first_difference
+from workshape.queues.journal import JournalFailed
+from workshape.queues.ledger import Ledger
+from workshape.queues.limits import IN_FLIGHT_MAX, NAME_REUSE_WAIT_S, PURGE_INTERVAL_S, VISIBILITY_TIMEOUT_S_MAX
+from workshape.queues.live import LiveQueue
+from workshape.queues.message import check_message, md5_of_attributes, md5_of_system_attributes, md5_of_text
+from workshape.queues.model import (
+    InvalidParameter,
+    Message,
+    MessageNumber,
+    NewMessage,
+    OverLimit,
+    PurgeQueueInProgress,
+    QueueAttributes,
+    QueueDefinition,
+    QueueDeletedRecently,
+    QueueDepth,
+    QueueDoesNotExist,
+    QueueName,
+    QueueNameExists,
+    QueueNumber,
+    ReceiptHandleIsInvalid,
+    ReceivedMessage,
+    SentMessage,
+)
+from workshape.queues.queue import Queue
+from workshape.queues.receipt import decode_handle
+from workshape.queues.records import Replay
+
+MAINTENANCE_INTERVAL_S = 1.0
+"""How often the journal's length is looked at: what arrives in between is at most a second of the disk's speed."""
+
+_log = logging.getLogger(__name__)
+
+
+class VisibilityChange(NamedTuple):
+    """One message to hide for `timeout_s` from now on."""
+
+    receipt_handle: str
+    timeout_s: int
+
+
+class Broker:
+    """All queues of one account and region. Everything runs on the event loop that called `open`."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, *, region: str, account: str, name_reuse_wait_s: float) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._region = region
+        self._account = account
+        self._name_reuse_wait_s = name_reuse_wait_s
+        self._epoch = int.from_bytes(os.urandom(4), "big")
+        self._queues: dict[QueueName, LiveQueue] = {}
+        self._numbers: dict[QueueNumber, LiveQueue] = {}
+        self._deleted_at: dict[QueueName, float] = {}
+        self._last_queue = 0
+        self._last_message = 0
+        self._maintenance: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Broker queues={len(self._queues)} {self._ledger!r}>"
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        clock: Clock,
+        *,
+        region: str,
+        account: str,
+        name_reuse_wait_s: float = NAME_REUSE_WAIT_S,
+    ) -> "Broker":
+        """Find the queues and messages in `folder` again, or start with none.
+
+        Raises:
+            JournalCorrupt: something that was on disk is not there any more.
+            JournalFailed: the folder cannot be written, or another process uses it.
+        """
+        ledger, replay = await Ledger.open(folder)
+        broker = cls(ledger, clock, region=region, account=account, name_reuse_wait_s=name_reuse_wait_s)
+        broker._recover(replay)
+        broker._maintenance = asyncio.create_task(broker._maintain(), name="queue-maintenance")
+        return broker
+
+    async def close(self) -> None:
+        """Answer those who wait with nothing, and close the journal."""
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+            await asyncio.gather(self._maintenance, return_exceptions=True)
+        for queue in self._queues.values():
+            queue.close(deleted=False)
+        await self._ledger.close()
+
+    async def create_queue(
+        self,
+        name: QueueName,
+        attributes: QueueAttributes | None = None,
+        tags: Mapping[str, str] | None = None,
+        *,
+        given: Collection[str] | None = None,
+    ) -> QueueDefinition:
+        """Make a queue, or return the one there is when it has the same attributes.
+
+        `given` names the fields of `attributes` to compare with those of a queue there is; None: all.
+
+        Raises:
+            InvalidParameter, FifoNotBuilt: a name or a value that SQS would refuse, or a queue we cannot make yet.
+            QueueNameExists: there is one with other attributes.
+            QueueDeletedRecently: its name was in use less than 60 s ago.
+        """
+        attributes = attributes or QueueAttributes()
+        check_queue_name(name)
+        if (existing := self._queues.get(name)) is not None:
+            if (difference := first_difference(existing.definition.attributes, attributes, given)) is not None:
+                raise QueueNameExists(attribute=difference)
+            return existing.definition
+        now = self._clock.wall_s()
+        if now - self._deleted_at.get(name, 0.0) < self._name_reuse_wait_s:
+            raise QueueDeletedRecently()
+        arn = queue_arn(self._region, self._account, name)
+        tags = dict(tags or {})
+        check_tags(tags)
+        check_attributes(attributes)
+        check_redrive(arn, attributes, self._definitions())
+        self._last_queue += 1
+        definition = QueueDefinition(
+            QueueNumber(self._last_queue), name, arn, now, now, os.urandom(16), attributes, tags
+        )
+        self._ledger.keep_queue(definition)
+        self._add(definition)
+        await self._ledger.durable()
+        return definition
+
+    async def delete_queue(self, name: QueueName) -> None:
+        """Remove a queue and all its messages; who waits on it learns that it is gone.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        queue = self._queue(name)
+        now = self._clock.wall_s()
+        self._ledger.delete_queue(queue.definition, queue.core.purge(), now)
+        del self._queues[name], self._numbers[queue.definition.number]
+        self._deleted_at[name] = now
+        queue.close(deleted=True)
+        await self._ledger.durable()
+
+    def queue(self, name: QueueName) -> QueueDefinition:
+        """Return a queue's attributes, tags and times.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        return self._queue(name).definition
+
+    def list_queues(self, prefix: str = "") -> list[QueueName]:
+        """Name the queues whose names begin with `prefix`, in order."""
+        return sorted(name for name in self._queues if name.startswith(prefix))
+
+    def dead_letter_sources(self, name: QueueName) -> list[QueueName]:
+        """Name the queues whose redrive policy sends to this one, in order.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        arn = self._queue(name).definition.arn
+        return sorted(
+            source.name
+            for source in self._definitions()
+            if source.attributes.redrive is not None and source.attributes.redrive.dead_letter_queue_arn == arn
+        )
+
+    async def set_queue_attributes(self, name: QueueName, attributes: QueueAttributes) -> None:
+        """Replace a queue's attributes; takes effect at once.
+
+        Raises:
+            QueueDoesNotExist, InvalidParameter: see `create_queue`.
+        """
+        queue = self._queue(name)
+        check_attributes(attributes)
+        check_redrive(queue.definition.arn, attributes, self._definitions())
+        await self._redefine(queue, msgspec.structs.replace(queue.definition, attributes=attributes))
+
+    async def tag_queue(self, name: QueueName, tags: Mapping[str, str]) -> None:
+        """Add tags, replacing those of the same key.
+
+        Raises:
+            QueueDoesNotExist, InvalidParameter: no such queue; too many tags.
+        """
+        queue = self._queue(name)
+        merged = {**queue.definition.tags, **tags}
+        check_tags(merged)
+        await self._redefine(queue, msgspec.structs.replace(queue.definition, tags=merged))
+
+    async def untag_queue(self, name: QueueName, keys: Collection[str]) -> None:
+        """Remove tags; keys that are not there are passed over.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        queue = self._queue(name)
+        left = {key: value for key, value in queue.definition.tags.items() if key not in keys}
+        await self._redefine(queue, msgspec.structs.replace(queue.definition, tags=left))
+
+    async def purge_queue(self, name: QueueName) -> None:
+        """Remove all messages of a queue, at once.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+            PurgeQueueInProgress: it was purged less than 60 s ago.
+        """
+        queue = self._queue(name)
+        now = self._clock.wall_s()
+        if now - queue.purged_at < PURGE_INTERVAL_S:
+            raise PurgeQueueInProgress(name=name)
+        queue.purged_at = now
+        self._ledger.purge(queue.definition.number, queue.core.purge())
+        await self._ledger.durable()
+
+    async def send(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage]:
+        """Send all the messages or none; they are on disk when this returns.
+
+        Raises:
+            QueueDoesNotExist, InvalidParameter, InvalidMessage, InvalidMessageContents: nothing was sent.
+            QueueBusy: the disk is too far behind; try again.
+        """
+        live = self._queue(queue)
+        for message in messages:
+            check_message(message, live.definition.attributes.message_bytes_max)
+        return await self._accept(live, messages)
+
+    async def send_each(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage | CallerError]:
+        """Send those messages that SQS would accept; the others' errors stand in their places.
+
+        Raises:
+            QueueDoesNotExist, QueueBusy: see `send`.
+        """
+        live = self._queue(queue)
+        outcomes: list[SentMessage | CallerError | None] = []
+        accepted = []
+        for message in messages:
+            try:
+                check_message(message, live.definition.attributes.message_bytes_max)
+            except CallerError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+                accepted.append(message)
+        sent = iter(await self._accept(live, accepted))
+        return [next(sent) if outcome is None else outcome for outcome in outcomes]
+
+    async def receive(
+        self, queue: QueueName, *, count_max: int, wait_s: float, visibility_timeout_s: int | None = None
+    ) -> list[ReceivedMessage]:
+        """Receive up to `count_max` messages, waiting up to `wait_s` for the first.
+
+        Whoever waited longest is served first. A caller cancelled while its messages were on their way to it does
+        not count as having received them.
+
+        Raises:
+            QueueDoesNotExist: there is none, or it was deleted meanwhile.
+            OverLimit: too many messages are in flight, and this is a short poll.
+            QueueBusy: too many wait already.
+        """
+        live = self._queue(queue)
+        live.advance()
+        messages = live.take(count_max, visibility_timeout_s)
+        if not messages and live.core.is_full_in_flight and wait_s <= 0:
+            raise OverLimit(name=queue, in_flight_max=IN_FLIGHT_MAX)
+        if not messages and wait_s > 0:
+            messages = await live.wait(count_max, visibility_timeout_s, wait_s)
+        return messages
+
+    async def delete(self, queue: QueueName, receipt_handles: Sequence[str]) -> list[CallerError | None]:
+        """Delete messages by their receipt handles; None in place of an error for each that is gone for good.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        live = self._queue(queue)
+        live.advance()
+        outcomes: list[CallerError | None] = []
+        numbers = []
+        for handle in receipt_handles:
+            try:
+                message = live.core.delete(decode_handle(handle, live.definition.secret))
+            except ReceiptHandleIsInvalid as error:
+                outcomes.append(error)
+                continue
+            outcomes.append(None)
+            if message is not None:
+                numbers.append(message.number)
+        if numbers:
+            self._ledger.delete(live.definition.number, numbers)
+            live.serve()  # the in-flight limit may have kept messages from those who wait
+        # Even with nothing deleted now: an equal delete just before may still be on its way to the disk.
+        await self._ledger.durable()
+        return outcomes
+
+    async def change_visibility(
+        self, queue: QueueName, changes: Sequence[VisibilityChange]
+    ) -> list[CallerError | None]:
+        """Hide in-flight messages for so many seconds from now; None in place of an error for each that is.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        live = self._queue(queue)
+        now = live.advance()
+        outcomes: list[CallerError | None] = []
+        changed = []
+        for handle, timeout_s in changes:
+            try:
+                if not 0 <= timeout_s <= VISIBILITY_TIMEOUT_S_MAX:
+                    reason = f"VisibilityTimeout must be an integer between 0 and {VISIBILITY_TIMEOUT_S_MAX}"
+                    raise InvalidParameter(value=timeout_s, parameter="VisibilityTimeout", reason=reason)
+                receipt = decode_handle(handle, live.definition.secret)
+                changed.append(live.core.change_visibility(receipt, timeout_s, now, handle))
+                outcomes.append(None)
+            except CallerError as error:
+                outcomes.append(error)
+        if changed:
+            self._ledger.receive(live.definition.number, changed)
+            live.advance()
+        return outcomes
+
+    def depth(self, queue: QueueName) -> QueueDepth:
+        """Count a queue's messages by state.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        live = self._queue(queue)
+        live.advance()
+        return live.core.depth()
+
+    async def clean(self) -> None:
+        """Write again what is still of use in the journal's oldest segment, and drop the segment.
+
+        Nothing happens while that is the segment being written.
+
+        Raises:
+            JournalFailed: the disk refuses.
+        """
+        if not self._ledger.can_clean:
+            return
+        while numbers := self._ledger.oldest_queues():
+            for number in numbers:
+                self._ledger.keep_queue(self._numbers[number].definition)
+            await self._ledger.durable()
+        while keys := self._ledger.oldest_messages():
+            for number, message_number in keys:
+                message = self._numbers[number].core.find(message_number)
+                assert message is not None, "the ledger knows exactly the messages that are there"
+                self._ledger.keep_messages(number, (message,))
+            await self._ledger.durable()
+        await self._ledger.drop_oldest()
+
+    async def _maintain(self) -> None:
+        """Keep the journal short, until cancelled or until the disk fails, which every caller is told then."""
+        try:
+            while True:
+                await asyncio.sleep(MAINTENANCE_INTERVAL_S)
+                while self._ledger.needs_cleaning:
+                    await self.clean()
+        except JournalFailed as error:
+            _log.error("queue_maintenance_stopped reason=%s", error)
+
+    def _recover(self, replay: Replay) -> None:
+        now = self._clock.wall_s()
+        self._last_queue = replay.last_queue
+        self._last_message = replay.last_message
+        self._deleted_at = {
+            name: deleted_at
+            for name, deleted_at in replay.deleted_at.items()
+            if now - deleted_at < self._name_reuse_wait_s
+        }
+        for kept_queue in replay.queues.values():
+            self._add(kept_queue.definition)
+        for kept in sorted(replay.messages.values(), key=lambda kept: kept.message.number):
+            self._numbers[kept.queue].core.add(kept.message, now)
+        for live in self._queues.values():
+            live.advance()
+        _log.info("queues_recovered queues=%d messages=%d", len(replay.queues), len(replay.messages))
+
+    def _add(self, definition: QueueDefinition) -> None:
+        core = Queue(definition.attributes, self._epoch)
+        live = LiveQueue(definition, core, self._ledger, self._clock, self._find)
+        self._queues[definition.name] = self._numbers[definition.number] = live
+
+    def _find(self, arn: str) -> LiveQueue | None:
+        live = self._queues.get(QueueName(arn.rpartition(":")[2]))
+        return live if live is not None and live.definition.arn == arn else None
+
+    def _queue(self, name: QueueName) -> LiveQueue:
+        live = self._queues.get(name)
+        if live is None:
+            raise QueueDoesNotExist(kind="queue", name=name)
+        return live
+
+    def _definitions(self) -> list[QueueDefinition]:
+        return [live.definition for live in self._queues.values()]
+
+    async def _redefine(self, live: LiveQueue, definition: QueueDefinition) -> None:
+        changed = msgspec.structs.replace(definition, modified_at=self._clock.wall_s())
+        self._ledger.keep_queue(changed)
+        live.redefine(changed)
+        await self._ledger.durable()
+
+    async def _accept(self, live: LiveQueue, messages: Sequence[NewMessage]) -> list[SentMessage]:
+        """Number, date and keep messages; returns when they are on disk."""
+        if not messages:
+            return []
+        self._ledger.check_room()
+        now = self._clock.wall_s()
+        accepted = [self._message(message, live.definition.attributes.delay_s, now) for message in messages]
+        self._ledger.keep_messages(live.definition.number, accepted)
+        live.put(accepted)
+        sent = [
+            SentMessage(
+                message.message_id,
+                message.md5_of_body,
+                message.md5_of_attributes,
+                md5_of_system_attributes(message.trace_header),
+            )
+            for message in accepted
+        ]
+        await self._ledger.durable()
+        return sent
+
+    def _message(self, message: NewMessage, queue_delay_s: int, now: float) -> Message:
+        self._last_message += 1
+        return Message(
+            MessageNumber(self._last_message),
+            str(uuid.uuid4()),
+            message.body,
+            md5_of_text(message.body),
+            dict(message.attributes),
+            md5_of_attributes(message.attributes),
+            message.sender_id,
+            message.group_id,
+            message.trace_header,
+            now,
+            now + (queue_delay_s if message.delay_s is None else message.delay_s),
+        )

@@ -1,0 +1,212 @@
+"""What the broker writes down, and how the journal is kept short.
+
+Deleting only ever happens at the journal's old end: when it has grown far beyond what is still of use, whatever is
+still of use in the oldest segment is written again at the new end, and the segment is dropped. So nothing stops the
+world, and the note that a message was deleted always outlives the message.
+"""
+
+import logging
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from workshape.queues.journal import Journal, ReadRecord
+from workshape.queues.limits import KIB, MIB, PENDING_BYTES_MAX
+from workshape.queues.model import Message, MessageNumber, QueueBusy, QueueDefinition, QueueNumber
+from workshape.queues.records import (
+    MessagesDeleted,
+    MessagesKept,
+    MessagesMoved,
+    QueueDeleted,
+    QueueKept,
+    QueuePurged,
+    Replay,
+    received_record,
+)
+
+JOURNAL_BYTES_MIN = 32 * MIB
+"""Below this the journal is left alone: about a second of recovery."""
+JOURNAL_BYTES_PER_LIVE_BYTE = 3
+"""Beyond this many times what is of use it is cleaned: each byte is then written again about half a time on average."""
+SEGMENTS_MAX = 64
+"""Every start makes a segment, however small; beyond this many the oldest are cleaned whatever their size."""
+CLEANED_BYTES_AT_ONCE = 512 * KIB
+"""Between such steps everyone else has their turn."""
+
+_log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
+MessageKey = tuple[QueueNumber, MessageNumber]
+
+
+class LiveIndex(Generic[Key]):
+    """Which segment each thing that is still of use was last written to, whole, and its size there."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._places: dict[Key, tuple[int, int]] = {}
+        self._by_segment: dict[int, dict[Key, None]] = {}
+
+    def put(self, key: Key, segment: int, size_bytes: int) -> None:
+        """Note that it has been written to `segment`."""
+        self.drop(key)
+        self._places[key] = (segment, size_bytes)
+        self._by_segment.setdefault(segment, {})[key] = None
+        self.size_bytes += size_bytes
+
+    def drop(self, key: Key) -> None:
+        """Forget it: it is of no more use."""
+        if (place := self._places.pop(key, None)) is None:
+            return
+        segment, size_bytes = place
+        self.size_bytes -= size_bytes
+        keys = self._by_segment[segment]
+        del keys[key]
+        if not keys:
+            del self._by_segment[segment]
+
+    def rename(self, old: Key, new: Key) -> None:
+        """It is found under another key from here on."""
+        segment, size_bytes = self._places[old]
+        self.drop(old)
+        self.put(new, segment, size_bytes)
+
+    def first_in(self, segment: int, size_bytes_max: int) -> list[Key]:
+        """Some of what was last written to `segment`: at least one, if there is any, up to about that size."""
+        keys: list[Key] = []
+        size_bytes = 0
+        for key in self._by_segment.get(segment, {}):
+            if size_bytes >= size_bytes_max:
+                break
+            keys.append(key)
+            size_bytes += self._places[key][1]
+        return keys
+
+
+class Ledger:
+    """The journal, and where in it everything is that still counts."""
+
+    def __init__(self, journal: Journal, replay: Replay) -> None:
+        self._journal = journal
+        self._queues: LiveIndex[QueueNumber] = LiveIndex()
+        self._messages: LiveIndex[MessageKey] = LiveIndex()
+        for queue, kept_queue in replay.queues.items():
+            self._queues.put(queue, kept_queue.segment, kept_queue.size_bytes)
+        for number, kept_message in replay.messages.items():
+            self._messages.put((kept_message.queue, number), kept_message.segment, kept_message.size_bytes)
+
+    def __repr__(self) -> str:
+        return f"<Ledger live_bytes={self.live_bytes} {self._journal!r}>"
+
+    @classmethod
+    async def open(cls, folder: Path) -> "tuple[Ledger, Replay]":
+        """Read the journal in `folder`; returns what it added up to as well.
+
+        Raises:
+            JournalCorrupt, JournalFailed: see `Journal.open`.
+        """
+        replay = Replay()
+
+        def apply(read: ReadRecord) -> None:
+            replay.apply(read.record, read.segment, read.size_bytes)
+
+        journal = await Journal.open(folder, apply)
+        replay.finish()
+        return cls(journal, replay), replay
+
+    @property
+    def live_bytes(self) -> int:
+        """The size of all that is still of use."""
+        return self._queues.size_bytes + self._messages.size_bytes
+
+    async def durable(self) -> None:
+        """Wait until everything noted so far is on disk.
+
+        Raises:
+            JournalFailed: it is not.
+        """
+        await self._journal.durable()
+
+    async def close(self) -> None:
+        """Write what is left and close the journal."""
+        await self._journal.close()
+
+    def check_room(self) -> None:
+        """Refuse more while the disk is far behind.
+
+        Raises:
+            QueueBusy: too much is waiting to be written.
+        """
+        if self._journal.pending_bytes > PENDING_BYTES_MAX:
+            raise QueueBusy(reason="the disk does not keep up")
+
+    def keep_queue(self, definition: QueueDefinition) -> None:
+        """A queue was made or changed."""
+        segment = self._journal.segment
+        self._queues.put(definition.number, segment, self._journal.append(QueueKept(definition)))
+
+    def delete_queue(self, definition: QueueDefinition, numbers: Sequence[MessageNumber], now: float) -> None:
+        """A queue is gone, and its messages `numbers` with it."""
+        self._journal.append(QueueDeleted(definition.number, definition.name, now))
+        self._queues.drop(definition.number)
+        self._forget(definition.number, numbers)
+
+    def keep_messages(self, queue: QueueNumber, messages: Sequence[Message]) -> None:
+        """Messages were sent: all of them or none."""
+        segment = self._journal.segment
+        size_bytes = self._journal.append(MessagesKept(queue, tuple(messages))) // len(messages)
+        for message in messages:
+            self._messages.put((queue, message.number), segment, size_bytes)
+
+    def receive(self, queue: QueueNumber, messages: Sequence[Message]) -> None:
+        """Receive counts or visibility changed."""
+        self._journal.append(received_record(queue, messages))
+
+    def delete(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
+        """Messages were deleted, or expired."""
+        self._journal.append(MessagesDeleted(queue, tuple(numbers)))
+        self._forget(queue, numbers)
+
+    def move(self, source: QueueDefinition, target: QueueNumber, numbers: Sequence[MessageNumber], now: float) -> None:
+        """Messages went to a dead-letter queue."""
+        self._journal.append(MessagesMoved(source.number, source.arn, target, tuple(numbers), now))
+        for number in numbers:
+            self._messages.rename((source.number, number), (target, number))
+
+    def purge(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
+        """A queue was emptied."""
+        self._journal.append(QueuePurged(queue))
+        self._forget(queue, numbers)
+
+    @property
+    def needs_cleaning(self) -> bool:
+        """The journal is much longer than what it is needed for."""
+        bytes_max = max(JOURNAL_BYTES_MIN, JOURNAL_BYTES_PER_LIVE_BYTE * self.live_bytes)
+        return self.can_clean and (self._journal.segments > SEGMENTS_MAX or self._journal.size_bytes > bytes_max)
+
+    @property
+    def can_clean(self) -> bool:
+        """There is a segment that nothing is written to any more."""
+        return self._journal.oldest_segment < self._journal.segment
+
+    def oldest_messages(self) -> list[MessageKey]:
+        """Some of what stands in the way of dropping the oldest segment; empty: nothing of messages does."""
+        return self._messages.first_in(self._journal.oldest_segment, CLEANED_BYTES_AT_ONCE)
+
+    def oldest_queues(self) -> list[QueueNumber]:
+        """The same, of queues."""
+        return self._queues.first_in(self._journal.oldest_segment, CLEANED_BYTES_AT_ONCE)
+
+    async def drop_oldest(self) -> None:
+        """Drop the oldest segment: what it held has been written again, or is of no more use.
+
+        Raises:
+            JournalFailed: what was written again is not on disk.
+        """
+        await self._journal.durable()
+        _log.info("journal_cleaned segment=%d live_bytes=%d", self._journal.oldest_segment, self.live_bytes)
+        await self._journal.drop_oldest()
+
+    def _forget(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
+        for number in numbers:
+            self._messages.drop((queue, number))

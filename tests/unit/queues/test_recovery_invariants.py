@@ -1,0 +1,113 @@
+"""Whatever was done, and however much of the journal was cleaned away: what is read back is what there was."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.queue_clock import FakeClock
+from workshape.queues import journal, ledger
+from workshape.queues.broker import Broker, VisibilityChange
+from workshape.queues.model import Message, NewMessage, QueueAttributes, QueueName, RedrivePolicy
+
+NAMES = [QueueName("a"), QueueName("b"), QueueName("c")]
+Step = tuple[str, int, int]
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["send", "send", "send", "receive", "receive", "delete", "hide", "time", "purge", "tag", "remake", "clean"]
+        ),
+        st.integers(0, 2),
+        st.integers(0, 40),
+    ),
+    max_size=60,
+)
+
+
+class Driver:
+    """Does steps on a broker, remembering the receipt handles."""
+
+    def __init__(self, broker: Broker, clock: FakeClock) -> None:
+        self.broker = broker
+        self.clock = clock
+        self.handles: dict[QueueName, list[str]] = {name: [] for name in NAMES}
+
+    async def make(self, name: QueueName) -> None:
+        redrive = None
+        if name != NAMES[0] and NAMES[0] in self.broker.list_queues():
+            redrive = RedrivePolicy(self.broker.queue(NAMES[0]).arn, 2)
+        await self.broker.create_queue(name, QueueAttributes(retention_s=3_000, redrive=redrive))
+
+    async def do(self, step: Step) -> None:
+        what, queue, amount = step
+        name = NAMES[queue]
+        handles = self.handles[name]
+        match what:
+            case "send":
+                messages = [NewMessage("x" * amount * 20 + "!", delay_s=amount) for _ in range(amount % 4 + 1)]
+                await self.broker.send(name, messages)
+            case "receive":
+                received = await self.broker.receive(name, count_max=amount, wait_s=0, visibility_timeout_s=amount)
+                handles += [message.receipt_handle for message in received]
+            case "delete":
+                await self.broker.delete(name, handles[: amount // 4])
+                del handles[: amount // 4]
+            case "hide":
+                await self.broker.change_visibility(name, [VisibilityChange(one, amount) for one in handles[:2]])
+            case "time":
+                self.clock.wall += amount * 10
+            case "purge":
+                self.clock.wall += 61
+                await self.broker.purge_queue(name)
+            case "tag":
+                await self.broker.tag_queue(name, {"amount": str(amount)})
+            case "remake":
+                await self.broker.delete_queue(name)
+                handles.clear()
+                self.clock.wall += 61
+                await self.make(name)
+            case "clean":
+                await self.broker.clean()
+
+
+def state_of(broker: Broker) -> dict[str, object]:
+    """Queues with their messages, after letting time pass, so that both sides stand at the same moment."""
+    state: dict[str, object] = {}
+    for name in broker.list_queues():
+        broker.depth(name)
+        core = broker._queues[name].core
+        messages: list[Message] = sorted(core, key=lambda message: message.number)
+        state[name] = (broker.queue(name), broker.depth(name), messages)
+    return state
+
+
+async def run(todo: list[Step], folder: Path) -> None:
+    clock = FakeClock()
+    broker = await Broker.open(folder / "live", clock, region="us-east-1", account="123456789012")
+    driver = Driver(broker, clock)
+    for name in NAMES:
+        await driver.make(name)
+    for number, step in enumerate(todo):
+        await driver.do(step)
+        if number % 20 == 19 or number == len(todo) - 1:
+            before = state_of(broker)
+            await broker._ledger.durable()
+            shutil.copytree(folder / "live", folder / f"{number}")
+            recovered = await Broker.open(folder / f"{number}", clock, region="us-east-1", account="123456789012")
+            assert state_of(recovered) == before
+            await recovered.close()
+    await broker.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps)
+def test_what_is_recovered_is_what_there_was(todo: list[Step]) -> None:
+    small = mock.patch.multiple(journal, SEGMENT_BYTES=1_000)
+    often = mock.patch.multiple(ledger, CLEANED_BYTES_AT_ONCE=500)
+    with small, often, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(todo, Path(folder)))
