@@ -1,0 +1,209 @@
+"""Event invocations: accepted at once and durable, run in the background, retried as Lambda does.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable
+from typing import Protocol
+
+import msgspec
+
+from workshape.clock import Clock
+from workshape.errors import CallerError, PlatformError, Throttled
+from workshape.functions.model import InvocationResult
+from workshape.store.documents import Documents
+
+DOCUMENT_KIND = "async-invocation"
+RETRIES_MAX = 2
+RETRY_STEP_S = 60.0  # one minute before the first retry, two before the second
+AGE_S_MAX = 6 * 3_600.0
+BACKOFF_S_MIN = 1.0
+BACKOFF_S_MAX = 300.0
+RUNNING_MAX = 1_000  # at a time: the account's default concurrency; what is beyond waits its turn
+EVENTS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
+EVENTS_BYTES_MAX = 256 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class EventsFull(Throttled):
+    """Too many events are waiting for functions: {count} of {count_max}, {size_bytes} of {bytes_max} bytes."""
+
+    count: int
+    count_max: int
+    size_bytes: int
+    bytes_max: int
+
+
+class Invoke(Protocol):
+    """Runs a function once; `FunctionInvoker.invoke`."""
+
+    def __call__(
+        self,
+        name: str,
+        qualifier: str | None,
+        payload: bytes,
+        trigger: str,
+        *,
+        request_id: str = "",
+        client_context: str = "",
+        trace_id: str = "",
+        log_tail: bool = False,
+    ) -> Awaitable[InvocationResult]:
+        """Run it."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event on its way to a function."""
+
+    request_id: str
+    function: str
+    qualifier: str | None
+    payload: bytes
+    accepted_at: float
+    """Unix time, as all times here: they outlive the process."""
+    due_at: float
+    client_context: str = ""
+    trace_id: str = ""
+    failures: int = 0
+    """Times the function itself failed."""
+    backoffs: int = 0
+    """Times it could not be run: throttled, or workshape failed."""
+
+
+def after_failure(event: Event, now: float) -> Event | None:
+    """Tell when to try again after the function failed; None: never."""
+    due_at = now + RETRY_STEP_S * (event.failures + 1)
+    if event.failures >= RETRIES_MAX or due_at - event.accepted_at > AGE_S_MAX:
+        return None
+    return msgspec.structs.replace(event, failures=event.failures + 1, due_at=due_at)
+
+
+def after_backoff(event: Event, now: float) -> Event | None:
+    """Tell when to try again after the function could not be run; None: never, the event is too old."""
+    if now - event.accepted_at > AGE_S_MAX:
+        return None
+    # The exponent is bounded: powers beyond it would only be cut to the maximum.
+    wait_s = min(BACKOFF_S_MIN * 2 ** min(event.backoffs, 16), BACKOFF_S_MAX)
+    return msgspec.structs.replace(event, backoffs=event.backoffs + 1, due_at=now + wait_s)
+
+
+class AsyncQueue:
+    """The events of one engine. `run` it; what it had not finished is run again at the next start."""
+
+    def __init__(self, store: Documents, invoke: Invoke, clock: Clock) -> None:
+        self._store = store
+        self._invoke = invoke
+        self._clock = clock
+        self._due: list[tuple[float, str]] = []
+        self._events: dict[str, Event] = {}
+        self._bytes = 0
+        self._running = 0
+        self._changed = asyncio.Event()
+        for _, document in store.all(DOCUMENT_KIND):
+            self._hold(msgspec.msgpack.decode(document, type=Event))
+
+    def __repr__(self) -> str:
+        return f"<AsyncQueue events={len(self._events)} running={self._running}>"
+
+    def put(
+        self,
+        request_id: str,
+        function: str,
+        qualifier: str | None,
+        payload: bytes,
+        *,
+        client_context: str = "",
+        trace_id: str = "",
+    ) -> None:
+        """Accept an event; it is on disk when this returns.
+
+        Raises:
+            EventsFull: too many are waiting.
+        """
+        if len(self._events) >= EVENTS_MAX or self._bytes + len(payload) > EVENTS_BYTES_MAX:
+            raise EventsFull(
+                count=len(self._events),
+                count_max=EVENTS_MAX,
+                size_bytes=self._bytes,
+                bytes_max=EVENTS_BYTES_MAX,
+            )
+        now = self._clock.wall_s()
+        event = Event(request_id, function, qualifier, payload, now, now, client_context, trace_id)
+        self._store.put(DOCUMENT_KIND, request_id, msgspec.msgpack.encode(event))
+        self._hold(event)
+
+    async def run(self) -> None:
+        """Run events as they come due, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                now = self._clock.wall_s()
+                while self._due and self._due[0][0] <= now and self._running < RUNNING_MAX:
+                    _, request_id = heapq.heappop(self._due)
+                    self._running += 1
+                    group.create_task(self._attempt(self._events[request_id]))
+                may_start = self._due and self._running < RUNNING_MAX
+                wait_s = max(self._due[0][0] - now, 0.0) if may_start else None
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _attempt(self, event: Event) -> None:
+        try:
+            following = await self._outcome(event)
+            if following is None:
+                self._forget(event)
+            else:
+                self._store.put(DOCUMENT_KIND, following.request_id, msgspec.msgpack.encode(following))
+                self._hold(following)
+        finally:
+            self._running -= 1
+            self._changed.set()
+
+    async def _outcome(self, event: Event) -> Event | None:
+        """Run the function once; return the event as it is to be tried again, None when it is done with."""
+        fields = {"function": event.function, "request_id": event.request_id}
+        try:
+            result = await self._invoke(
+                event.function,
+                event.qualifier,
+                event.payload,
+                "event",
+                request_id=event.request_id,
+                client_context=event.client_context,
+                trace_id=event.trace_id,
+            )
+        except (Throttled, PlatformError) as error:
+            following = after_backoff(event, self._clock.wall_s())
+            _log.info("event_backed_off", extra={**fields, "reason": str(error), "gives_up": following is None})
+            return following
+        except CallerError as error:
+            _log.warning("event_dropped", extra={**fields, "reason": str(error)})
+            return None
+        except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one event must not stop the others
+            _log.exception("event_attempt_failed", extra=fields)
+            return after_backoff(event, self._clock.wall_s())
+        if result.function_error is None:
+            return None
+        following = after_failure(event, self._clock.wall_s())
+        if following is None:
+            _log.warning("event_dropped", extra={**fields, "reason": "the function failed on every attempt"})
+        return following
+
+    def _hold(self, event: Event) -> None:
+        if event.request_id not in self._events:
+            self._bytes += len(event.payload)
+        self._events[event.request_id] = event
+        heapq.heappush(self._due, (event.due_at, event.request_id))
+        self._changed.set()
+
+    def _forget(self, event: Event) -> None:
+        self._store.delete(DOCUMENT_KIND, event.request_id)
+        del self._events[event.request_id]
+        self._bytes -= len(event.payload)

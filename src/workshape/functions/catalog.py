@@ -1,0 +1,295 @@
+"""The functions there are: durable, with their code unpacked. Everything that runs or shows a function asks here."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from workshape.arn import function_arn
+from workshape.clock import Clock
+from workshape.errors import Conflict, Invalid
+from workshape.functions.code import Code, CodeStore
+from workshape.functions.configuration import FunctionConfiguration, check_configuration
+from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
+from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
+from workshape.functions.model import LATEST, FunctionName, FunctionVersion
+from workshape.store.documents import Documents
+
+DOCUMENT_KIND = "function"
+RESOLVED_MAX = 10_000  # answers kept; when names in ever new forms reach this, all are worked out anew
+OnChange = Callable[[FunctionName, str | None], None]
+"""Takes the function and its present revision; None: it is gone."""
+
+
+class FunctionExists(Conflict):
+    """Function already exist: {name}"""
+
+    name: str
+
+
+class RevisionMismatch(Conflict):
+    """The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve
+    the latest Revision Id
+    """
+
+
+class ReservationTooLarge(Invalid):
+    """Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its
+    minimum value of [{minimum}].
+    """
+
+    minimum: int
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One function: its newest, unpublished version ($LATEST), and what belongs to all versions."""
+
+    name: FunctionName
+    configuration: FunctionConfiguration
+    code: Code
+    revision: str
+    """RevisionId: new whenever code or configuration changes."""
+    modified_at: float
+    """Unix time."""
+    tags: dict[str, str] = {}
+    reserved_concurrency: int | None = None
+
+
+class Catalog:
+    """Functions by name. Used on the event loop's thread; a change is on disk when its method returns."""
+
+    def __init__(
+        self, store: Documents, code: CodeStore, *, region: str, account: str, account_concurrency: int, clock: Clock
+    ) -> None:
+        """Read what there is; code that no function uses is removed."""
+        self.code = code
+        self.region = region
+        self.account = account
+        self.account_concurrency = account_concurrency
+        self._store = store
+        self._clock = clock
+        self._functions: dict[FunctionName, Function] = {}
+        self._resolved: dict[tuple[str, str | None], FunctionVersion] = {}
+        self._on_change: list[OnChange] = []
+        for name, document in store.all(DOCUMENT_KIND):
+            self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
+        code.sweep([function.code for function in self._functions.values() if function.code.archive is not None])
+
+    def __repr__(self) -> str:
+        return f"<Catalog functions={len(self._functions)}>"
+
+    def subscribe(self, on_change: OnChange) -> None:
+        """Be told of every change of code or configuration, and of every end."""
+        self._on_change.append(on_change)
+
+    def resolve(self, name: str, qualifier: str | None) -> FunctionVersion:
+        """Find what to run for a name, in any of its forms, and a qualifier.
+
+        Raises:
+            FunctionNotFound: there is no such function, version or alias.
+            Invalid: the name is none.
+        """
+        found = self._resolved.get((name, qualifier))
+        if found is not None:
+            return found
+        reference = self.reference(name, qualifier)
+        version = self._version(self.find(reference))
+        if len(self._resolved) >= RESOLVED_MAX:
+            self._resolved.clear()
+        self._resolved[name, qualifier] = version
+        return version
+
+    def reference(self, name: str, qualifier: str | None = None) -> FunctionReference:
+        """Read a function's name in any of its forms."""
+        return parse_function_name(name, qualifier, region=self.region, account=self.account)
+
+    def find(self, reference: FunctionReference) -> Function:
+        """Return the function meant.
+
+        Raises:
+            FunctionNotFound: there is none, or not that version or alias.
+        """
+        function = self._functions.get(reference.name)
+        if function is None or reference.qualifier not in (None, LATEST):
+            raise FunctionNotFound(kind="function", name=reference.arn(self.region, self.account))
+        return function
+
+    def get(self, name: FunctionName) -> Function:
+        """Return a function.
+
+        Raises:
+            FunctionNotFound: there is none.
+        """
+        return self.find(FunctionReference(name, None))
+
+    def list(self) -> list[Function]:
+        """Every function, by name."""
+        return [self._functions[name] for name in sorted(self._functions)]
+
+    def arn(self, name: FunctionName) -> str:
+        """A function's ARN, without a qualifier."""
+        return function_arn(self.region, self.account, name)
+
+    def create(
+        self, name: FunctionName, configuration: FunctionConfiguration, code: Code, tags: dict[str, str] | None = None
+    ) -> Function:
+        """Add a function.
+
+        Raises:
+            FunctionExists: the name is taken.
+            Invalid: Lambda would not take the configuration.
+        """
+        if name in self._functions:
+            raise FunctionExists(name=name)
+        check_configuration(configuration)
+        return self._keep(Function(name, configuration, code, _new_revision(), self._clock.wall_s(), tags or {}))
+
+    def update_code(
+        self,
+        name: FunctionName,
+        code: Code,
+        *,
+        architectures: tuple[str, ...] | None = None,
+        expected_revision: str | None = None,
+    ) -> Function:
+        """Replace a function's code.
+
+        Raises:
+            FunctionNotFound, RevisionMismatch: nothing was changed.
+        """
+        function = self._expected(name, expected_revision)
+        configuration = function.configuration
+        if architectures is not None:
+            configuration = msgspec.structs.replace(configuration, architectures=architectures)
+        return self._revise(function, configuration, code)
+
+    def update_configuration(
+        self, name: FunctionName, configuration: FunctionConfiguration, *, expected_revision: str | None = None
+    ) -> Function:
+        """Replace a function's configuration.
+
+        Raises:
+            FunctionNotFound, RevisionMismatch: nothing was changed.
+            Invalid: Lambda would not take the configuration.
+        """
+        function = self._expected(name, expected_revision)
+        check_configuration(configuration)
+        return self._revise(function, configuration, function.code)
+
+    async def put_from_app(
+        self,
+        name: str,
+        configuration: FunctionConfiguration,
+        code: Path,
+        *,
+        reserved_concurrency: int | None = None,
+    ) -> Function:
+        """Create or update a function of the app. A folder is run where it is, an archive is unpacked.
+
+        What has not changed keeps its revision, and with it its environments.
+
+        Raises:
+            Invalid: Lambda would not take the configuration, or there is no code of use at the path.
+        """
+        own_name = self.reference(name).name
+        check_configuration(configuration)
+        ready = await self.code.from_path(code)
+        function = self._functions.get(own_name)
+        if function is None:
+            function = self.create(own_name, configuration, ready)
+        elif (function.configuration, function.code) != (configuration, ready):
+            function = self._revise(function, configuration, ready)
+        if function.reserved_concurrency != reserved_concurrency:
+            function = self.reserve_concurrency(own_name, reserved_concurrency)
+        return function
+
+    def delete(self, name: FunctionName) -> None:
+        """Remove a function.
+
+        Raises:
+            FunctionNotFound: there is none.
+        """
+        self.get(name)
+        self._store.delete(DOCUMENT_KIND, name)
+        del self._functions[name]
+        self._tell(name, None)
+
+    def set_tags(self, name: FunctionName, tags: dict[str, str]) -> None:
+        """Replace a function's tags."""
+        self._write(msgspec.structs.replace(self.get(name), tags=tags))
+
+    def reserve_concurrency(self, name: FunctionName, count: int | None) -> Function:
+        """Set a function's reserved concurrency, or give it back.
+
+        Raises:
+            FunctionNotFound: there is none.
+            ReservationTooLarge: too little would be left to everyone else.
+        """
+        function = self.get(name)
+        others = self.reserved_total() - (function.reserved_concurrency or 0)
+        if count is not None and others + count > self.account_concurrency - UNRESERVED_CONCURRENCY_MIN:
+            raise ReservationTooLarge(minimum=UNRESERVED_CONCURRENCY_MIN)
+        return self._write(msgspec.structs.replace(function, reserved_concurrency=count))
+
+    def reserved_concurrency(self, name: FunctionName) -> int | None:
+        """Return a function's reserved concurrency, for the scheduler: None also when the function is gone."""
+        function = self._functions.get(name)
+        return None if function is None else function.reserved_concurrency
+
+    def reserved_total(self) -> int:
+        """Sum up all reservations."""
+        return sum(function.reserved_concurrency or 0 for function in self._functions.values())
+
+    def _expected(self, name: FunctionName, revision: str | None) -> Function:
+        function = self.get(name)
+        if revision is not None and revision != function.revision:
+            raise RevisionMismatch()
+        return function
+
+    def _revise(self, function: Function, configuration: FunctionConfiguration, code: Code) -> Function:
+        changed = msgspec.structs.replace(
+            function,
+            configuration=configuration,
+            code=code,
+            revision=_new_revision(),
+            modified_at=self._clock.wall_s(),
+        )
+        return self._keep(changed)
+
+    def _keep(self, function: Function) -> Function:
+        self._write(function)
+        self._tell(function.name, function.revision)
+        return function
+
+    def _write(self, function: Function) -> Function:
+        self._store.put(DOCUMENT_KIND, function.name, msgspec.json.encode(function))
+        self._functions[function.name] = function
+        self._resolved.clear()
+        return function
+
+    def _tell(self, name: FunctionName, revision: str | None) -> None:
+        self._resolved.clear()
+        for on_change in self._on_change:
+            on_change(name, revision)
+
+    def _version(self, function: Function) -> FunctionVersion:
+        configuration = function.configuration
+        return FunctionVersion(
+            name=function.name,
+            version=LATEST,
+            arn=self.arn(function.name),
+            runtime=configuration.runtime,
+            handler=configuration.handler,
+            code_folder=function.code.folder,
+            memory_mb=configuration.memory_mb,
+            timeout_s=configuration.timeout_s,
+            revision=function.revision,
+            environment=configuration.environment,
+            ephemeral_storage_mb=configuration.ephemeral_storage_mb,
+            log_format=configuration.log_format,
+        )
+
+
+def _new_revision() -> str:
+    return str(uuid.uuid4())

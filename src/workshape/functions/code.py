@@ -1,0 +1,191 @@
+"""Functions' code on disk: zip archives unpacked once, by the hash of the archive; folders used where they are.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-function-zip.html
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+import zlib
+from base64 import b64encode
+from collections.abc import Collection
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from workshape.errors import Invalid
+from workshape.functions.limits import UNPACKED_BYTES_MAX, ZIP_BYTES_MAX
+
+ENTRIES_MAX = 100_000  # of an archive: more than any package within the size limit has
+PIECE_BYTES = 1024 * 1024
+_UNPACKING = ".unpacking-"
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a compression that Python does not know
+    RuntimeError,  # encrypted
+    UnicodeDecodeError,
+    # An entry that is a file here and a folder there:
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+
+
+class InvalidArchive(Invalid):
+    """Could not unzip uploaded file. Please check your file, then try to upload again. ({reason})"""
+
+    reason: str
+
+
+class ArchiveTooLarge(Invalid):
+    """{what} size must be smaller than {bytes_max} bytes"""
+
+    what: str
+    bytes_max: int
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A function's code, ready to run."""
+
+    folder: str
+    """LAMBDA_TASK_ROOT, absolute."""
+    sha256: str
+    """Base64, of the archive; of a folder used in place: of its files' names, sizes and times."""
+    size_bytes: int
+    archive: str | None = None
+    """The zip file it came in; None: a folder used in place."""
+
+
+class CodeStore:
+    """Unpacked archives in one folder: `HASH/` beside `HASH.zip`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<CodeStore {self._folder}>"
+
+    async def unpack(self, archive: bytes) -> Code:
+        """Keep a zip archive and unpack it; one that is here already is not unpacked again.
+
+        Raises:
+            ArchiveTooLarge: packed or unpacked, it is over Lambda's quota.
+            InvalidArchive: it cannot be read, or would write outside its folder.
+        """
+        if len(archive) > ZIP_BYTES_MAX:
+            raise ArchiveTooLarge(what="Zipped", bytes_max=ZIP_BYTES_MAX)
+        return await asyncio.to_thread(_keep, archive, self._folder)
+
+    async def from_path(self, path: Path) -> Code:
+        """Take a folder as it is, to be run in place, or unpack a zip archive.
+
+        Raises:
+            Invalid: there is neither.
+            ArchiveTooLarge, InvalidArchive: see `unpack`.
+        """
+        return await asyncio.to_thread(self._from_path, path)
+
+    def sweep(self, used: Collection[Code]) -> None:
+        """Remove what no function uses. For the start only: later, environments may still run replaced code."""
+        kept = {Path(code.folder).name for code in used}
+        for path in self._folder.glob("*"):
+            if path.name.removesuffix(".zip") in kept:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _from_path(self, path: Path) -> Code:
+        if path.is_dir():
+            return _describe(path.resolve())
+        if not path.is_file():
+            raise Invalid(reason=f"there is no code at {path}")
+        if path.stat().st_size > ZIP_BYTES_MAX:
+            raise ArchiveTooLarge(what="Zipped", bytes_max=ZIP_BYTES_MAX)
+        return _keep(path.read_bytes(), self._folder)
+
+
+def _describe(folder: Path) -> Code:
+    digest, size_bytes = hashlib.sha256(), 0
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(parent, name)
+            found = os.lstat(path)
+            size_bytes += found.st_size
+            line = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_mode}\n"
+            digest.update(os.fsencode(line))
+    return Code(str(folder), b64encode(digest.digest()).decode(), size_bytes)
+
+
+def _keep(archive: bytes, store: Path) -> Code:
+    digest = hashlib.sha256(archive)
+    folder, kept = store / digest.hexdigest(), store / f"{digest.hexdigest()}.zip"
+    if not folder.exists() or not kept.exists():
+        store.mkdir(parents=True, exist_ok=True)
+        writing = store / f"{_UNPACKING}{uuid.uuid4().hex}"
+        try:
+            _unpack(archive, writing)
+            kept.write_bytes(archive)
+            if not folder.exists():
+                writing.rename(folder)
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+    return Code(str(folder.resolve()), b64encode(digest.digest()).decode(), len(archive), str(kept.resolve()))
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(BytesIO(archive)) as packed:
+            entries = packed.infolist()
+            if len(entries) > ENTRIES_MAX:
+                raise InvalidArchive(reason=f"more than {ENTRIES_MAX} entries")
+            if sum(entry.file_size for entry in entries) > UNPACKED_BYTES_MAX:
+                raise ArchiveTooLarge(what="Unzipped", bytes_max=UNPACKED_BYTES_MAX)
+            folder.mkdir()
+            for entry in entries:
+                _unpack_entry(packed, entry, folder)
+    except _UNREADABLE as error:
+        raise InvalidArchive(reason=str(error) or type(error).__name__) from error
+
+
+def _unpack_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    """Write one entry below the folder, never through a symbolic link."""
+    name = PurePosixPath(entry.filename)
+    if name.is_absolute() or ".." in name.parts or "\0" in entry.filename:
+        raise InvalidArchive(reason=f"{entry.filename!r} leads outside the archive")
+    path, mode = folder / name, entry.external_attr >> 16
+    if any(parent.is_symlink() for parent in path.parents if parent.is_relative_to(folder)):
+        raise InvalidArchive(reason=f"{entry.filename!r} lies behind a symbolic link")
+    if path.is_symlink():
+        raise InvalidArchive(reason=f"{entry.filename!r} is there twice, once as a symbolic link")
+    if entry.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if stat.S_ISLNK(mode):
+        path.symlink_to(_link_target(packed.read(entry).decode(), name))
+        return
+    # Archives made where files have no modes carry none: readable then, as Lambda wants it.
+    permissions = stat.S_IMODE(mode) & 0o777 or 0o644
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, permissions | stat.S_IRUSR)
+    with os.fdopen(descriptor, "wb") as written, packed.open(entry) as source:
+        shutil.copyfileobj(source, written, PIECE_BYTES)
+    path.chmod(permissions | stat.S_IRUSR)
+
+
+def _link_target(target: str, name: PurePosixPath) -> str:
+    """Check a symbolic link: relative, upwards only at its beginning, and not out of the archive."""
+    parts = PurePosixPath(target).parts
+    upwards = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    if target.startswith("/") or ".." in parts[upwards:] or upwards > len(name.parent.parts):
+        raise InvalidArchive(reason=f"the link {str(name)!r} leads outside the archive")
+    return target

@@ -1,0 +1,118 @@
+"""What one can set about a function, and the bounds of it. A core.
+
+Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+"""
+
+import msgspec
+
+from workshape.errors import Invalid
+from workshape.functions.limits import (
+    ENVIRONMENT_VARIABLES_BYTES_MAX,
+    EPHEMERAL_STORAGE_MB_MAX,
+    EPHEMERAL_STORAGE_MB_MIN,
+    MEMORY_MB_MAX,
+    MEMORY_MB_MIN,
+    TIMEOUT_S_MAX,
+)
+from workshape.functions.model import LogFormat
+
+RESERVED_VARIABLES = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (reserved environment variables)"""
+
+
+class OutOfBounds(Invalid):
+    """1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must have value
+    {rule} than or equal to {bound}
+    """
+
+    value: int
+    member: str
+    rule: str
+    bound: int
+
+
+class ReservedVariables(Invalid):
+    """Lambda was unable to configure your environment variables because the environment variables you have provided
+    contains reserved keys that are currently not supported for modification. Reserved keys used in this request:
+    {names}
+    """
+
+    names: str
+
+
+class VariablesTooLarge(Invalid):
+    """Lambda was unable to configure your environment variables because the environment variables you have provided
+    exceeded the 4KB limit. String measured: {text}
+    """
+
+    text: str
+
+
+class FunctionConfiguration(msgspec.Struct, frozen=True):
+    """Everything about a function but its code and what is not part of a version."""
+
+    runtime: str
+    handler: str
+    role: str
+    description: str = ""
+    memory_mb: int = 128
+    timeout_s: int = 3
+    environment: dict[str, str] = {}
+    ephemeral_storage_mb: int = 512
+    architectures: tuple[str, ...] = ("x86_64",)
+    tracing_mode: str = "PassThrough"
+    log_format: LogFormat = LogFormat.TEXT
+    log_group: str = ""
+    """Empty: `/aws/lambda/NAME`."""
+    application_log_level: str = ""
+    system_log_level: str = ""
+    subnet_ids: tuple[str, ...] = ()
+    """Kept and shown; there is one network here."""
+    security_group_ids: tuple[str, ...] = ()
+    kms_key_arn: str = ""
+
+
+def check_configuration(configuration: FunctionConfiguration) -> None:
+    """Check what a service model does not know.
+
+    Raises:
+        OutOfBounds, ReservedVariables, VariablesTooLarge: Lambda would not take it.
+    """
+    _check_bounds("memorySize", configuration.memory_mb, MEMORY_MB_MIN, MEMORY_MB_MAX)
+    _check_bounds("timeout", configuration.timeout_s, 1, TIMEOUT_S_MAX)
+    size_mb = configuration.ephemeral_storage_mb
+    _check_bounds("ephemeralStorage.size", size_mb, EPHEMERAL_STORAGE_MB_MIN, EPHEMERAL_STORAGE_MB_MAX)
+    reserved = sorted(RESERVED_VARIABLES & configuration.environment.keys())
+    if reserved:
+        raise ReservedVariables(names=", ".join(reserved))
+    text = msgspec.json.encode(configuration.environment)
+    if len(text) > ENVIRONMENT_VARIABLES_BYTES_MAX:
+        raise VariablesTooLarge(text=text.decode())
+
+
+def _check_bounds(member: str, value: int, least: int, most: int) -> None:
+    if value < least:
+        raise OutOfBounds(value=value, member=member, rule="greater", bound=least)
+    if value > most:
+        raise OutOfBounds(value=value, member=member, rule="less", bound=most)

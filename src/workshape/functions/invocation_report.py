@@ -1,0 +1,179 @@
+"""Turns the end of an invocation into what it leaves behind: a result, log lines, a record."""
+
+from dataclasses import dataclass
+from math import ceil, inf
+
+from workshape.functions import platform_log, results
+from workshape.functions.actions import Outcome
+from workshape.functions.limits import LOG_TAIL_BYTES
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import InvocationResult
+from workshape.functions.records import InvocationRecord, RecordWriter
+from workshape.functions.running import RunningEnvironment, RunningInvocation
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How an invocation ended, in the terms of logs and records."""
+
+    body: bytes
+    error_type: str | None
+    status: str
+    """Of the REPORT line."""
+    record_status: str
+    crashed: bool = False
+
+
+class Reporter:
+    """Writes logs and records of invocations and init phases."""
+
+    def __init__(self, logs: FunctionLogs, records: RecordWriter) -> None:
+        self._logs = logs
+        self._records = records
+
+    def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
+        """Keep a line the function wrote."""
+        self._logs.write(environment.function.name, environment.stream, line, at)
+        running = environment.invocation
+        if running is not None and running.log_tail is not None:
+            running.log_tail.append(line)
+
+    def began(self, running: RunningInvocation, environment: RunningEnvironment, at: float) -> None:
+        """Write START."""
+        environment.invocation = running
+        line = platform_log.start_line(running.function, running.invocation.request_id, at)
+        self.output(environment, line, at)
+
+    def init_ended_badly(
+        self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
+    ) -> None:
+        """Write INIT_REPORT, once for each init phase."""
+        if environment.init_told or environment.ready_at != inf:
+            return
+        environment.init_told = True
+        phase = "invoke" if environment.retried else "init"
+        duration_ms = (now - environment.started_at) * 1_000
+        report = platform_log.InitReport(phase, status, error_type, duration_ms)
+        line = platform_log.init_report_line(environment.function, report, at)
+        self._logs.write(environment.function.name, environment.stream, line, at)
+
+    def ended(
+        self, running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome, now: float, at: float
+    ) -> InvocationResult:
+        """Write END, REPORT and the record; return what the caller gets."""
+        function = running.function
+        ending = _ending(running, environment, outcome)
+        if environment.invocation is not running:
+            self.began(running, environment, at)  # it ended in the init phase: START comes late, but it comes
+        duration_ms = (now - running.started_at) * 1_000
+        if outcome is Outcome.TIMED_OUT:
+            duration_ms = function.timeout_s * 1_000.0
+        init_ms = environment.take_init_ms()
+        # A second init phase runs inside the invocation's own time: it is in its duration, and not billed twice.
+        apart_ms = init_ms if environment.ready_at <= running.started_at else None
+        report = platform_log.Report(
+            request=running.invocation.request_id,
+            status=ending.status,
+            error_type=ending.error_type,
+            crashed=ending.crashed,
+            duration_ms=duration_ms,
+            billed_ms=ceil(duration_ms + (apart_ms or 0.0)),  # the init phase is billed since 2025-08-01
+            memory_mb=function.memory_mb,
+            max_memory_mb=environment.max_memory_mb,
+            init_ms=apart_ms,
+        )
+        for line in platform_log.end_lines(function, report, at):
+            self.output(environment, line, at)
+        environment.invocation = None
+        self._records.add(_record(running, environment, report, ending, init_ms, at))
+        return InvocationResult(
+            request_id=running.invocation.request_id,
+            payload=ending.body,
+            executed_version=function.version,
+            function_error=None if ending.error_type is None else results.UNHANDLED,
+            log_tail=_tail(running.log_tail),
+        )
+
+    def never_ran(self, running: RunningInvocation, status: str, error_type: str, at: float) -> None:
+        """Keep a record of an invocation that no environment has seen."""
+        function = running.function
+        self._records.add(
+            InvocationRecord(
+                time=at,
+                function=function.name,
+                version=function.version,
+                request_id=running.invocation.request_id,
+                trigger=running.trigger,
+                duration_ms=0.0,
+                billed_ms=0,
+                memory_mb=function.memory_mb,
+                max_memory_mb=0,
+                timeout_s=function.timeout_s,
+                status=status,
+                error_type=error_type,
+                request_bytes=len(running.invocation.payload),
+                response_bytes=0,
+                concurrency=running.concurrency,
+                environments=running.environments,
+            )
+        )
+
+
+def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome) -> _Ending:
+    request = running.invocation.request_id
+    match outcome:
+        case Outcome.SETTLED if not running.is_error:
+            return _Ending(running.body, None, platform_log.SUCCESS, "success")
+        case Outcome.SETTLED:
+            error_type = results.error_type(running.body, running.error_header)
+            return _Ending(running.body, error_type, platform_log.ERROR, "error")
+        case Outcome.TIMED_OUT:
+            body = results.timed_out(request, running.function.timeout_s)
+            return _Ending(body, results.TIMED_OUT, platform_log.TIMEOUT, "timeout", crashed=True)
+        case Outcome.EXITED:
+            body = results.exited(request, environment.exit)
+            return _Ending(body, results.EXIT_ERROR, platform_log.ERROR, "error", crashed=True)
+        case Outcome.INIT_EXITED:
+            body = results.exited(request, environment.exit)
+            return _Ending(body, results.EXIT_ERROR, platform_log.ERROR, "init_error", crashed=True)
+        case Outcome.INIT_FAILED:
+            error_type = results.error_type(environment.init_error, environment.init_error_header)
+            return _Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
+        case _:
+            raise AssertionError(f"{outcome} is no result of a function")
+
+
+def _record(
+    running: RunningInvocation,
+    environment: RunningEnvironment,
+    report: platform_log.Report,
+    ending: _Ending,
+    init_ms: float | None,
+    at: float,
+) -> InvocationRecord:
+    function = running.function
+    return InvocationRecord(
+        time=at - report.duration_ms / 1_000,
+        function=function.name,
+        version=function.version,
+        request_id=report.request,
+        environment=environment.id,
+        trigger=running.trigger,
+        init_ms=init_ms,
+        duration_ms=report.duration_ms,
+        billed_ms=report.billed_ms,
+        memory_mb=report.memory_mb,
+        max_memory_mb=report.max_memory_mb,
+        timeout_s=function.timeout_s,
+        status=ending.record_status,
+        error_type=ending.error_type,
+        request_bytes=len(running.invocation.payload),
+        response_bytes=len(ending.body),
+        queued_ms=max(0.0, (running.started_at - running.arrived_at) * 1_000),
+        concurrency=running.concurrency,
+        environments=running.environments,
+    )
+
+
+def _tail(lines: list[bytes] | None) -> bytes:
+    return b"".join(line + b"\n" for line in lines)[-LOG_TAIL_BYTES:] if lines else b""

@@ -1,0 +1,420 @@
+"""Runs functions: performs what the scheduler decides, with real processes, timers and logs.
+
+An invocation costs no task: its caller awaits a future that the Runtime API's callback resolves.
+"""
+
+import asyncio
+import logging
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+
+from workshape.clock import Clock
+from workshape.errors import BackendUnavailable, Invalid, PlatformError
+from workshape.functions import platform_log, results
+from workshape.functions.actions import (
+    Action,
+    Answer,
+    Dispatch,
+    Freeze,
+    Outcome,
+    Queue,
+    Start,
+    Stop,
+    StopReason,
+    Thaw,
+    Throttle,
+)
+from workshape.functions.concurrency import TooManyRequests
+from workshape.functions.invocation_report import Reporter
+from workshape.functions.launch.process import EnvironmentStartFailed, LaunchOrder, ProcessLauncher
+from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import (
+    EnvironmentId,
+    FunctionName,
+    FunctionVersion,
+    Invocation,
+    InvocationResult,
+    RequestId,
+)
+from workshape.functions.records import RecordWriter
+from workshape.functions.running import RunningEnvironment, RunningInvocation
+from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
+from workshape.functions.scheduler import Scheduler
+from workshape.settings import FunctionSettings
+
+InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
+"""Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """An environment, for `workshape status`."""
+
+    id: EnvironmentId
+    function: FunctionName
+    version: str
+    state: str
+    """`starting`, `init`, `idle`, `frozen`, `busy`, `stopping`."""
+    invocations: int
+    started_at: float
+    """Unix time."""
+    pid: int | None
+
+
+class PayloadTooLarge(Invalid):
+    """{size} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"""
+
+    size: int
+    limit: int
+
+
+class Invoker:
+    """Owns the execution environments of one engine. Used on the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        settings: FunctionSettings,
+        clock: Clock,
+        launcher: ProcessLauncher,
+        logs: FunctionLogs,
+        records: RecordWriter,
+        variables: Callable[[FunctionVersion], Mapping[str, str]],
+        reserved: Callable[[FunctionName], int | None],
+        reserved_total: Callable[[], int],
+        runtime_api: Callable[[RuntimeCallbacks], RuntimeApi] = RuntimeApi,
+    ) -> None:
+        """`variables` are the platform's for a function's environments (region, credentials, endpoint, database).
+
+        `reserved` is a function's reserved concurrency, `reserved_total` the sum of all reservations. The launcher,
+        logs and records stay the caller's: it closes them after this.
+        """
+        self._clock = clock
+        self._launcher = launcher
+        self._variables = variables
+        self._reserved = reserved
+        self._reserved_total = reserved_total
+        self._reporter = Reporter(logs, records)
+        self._scheduler = Scheduler(settings, clock.monotonic_s())
+        self._api = runtime_api(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
+        self._invocations: dict[RequestId, RunningInvocation] = {}
+        self._environments: dict[EnvironmentId, RunningEnvironment] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Invoker environments={len(self._environments)} invocations={len(self._invocations)}>"
+
+    async def invoke(self, function: FunctionVersion, invocation: Invocation, trigger: str = "api") -> InvocationResult:
+        """Run a function once. A caller that stops waiting does not stop the invocation.
+
+        Raises:
+            TooManyRequests: no concurrency is left, or the function scales too fast.
+            EnvironmentStartFailed: no process could be made for it.
+            BackendUnavailable: the platform is closing.
+        """
+        if self._closed:
+            raise _closing(function)
+        now = self._clock.monotonic_s()
+        request = invocation.request_id
+        assert request not in self._invocations, "a request id is used once"
+        running = RunningInvocation(function, invocation, trigger, now)
+        actions = self._scheduler.invoke(function, request, self._reserved(function.name), self._reserved_total(), now)
+        if isinstance(actions[0], Throttle):
+            reason = actions[0].reason
+            self._reporter.never_ran(running, "throttled", reason, self._clock.wall_s())
+            raise TooManyRequests(reason_code=reason.value)
+        self._invocations[request] = running
+        self._perform(actions, now)
+        return await running.future
+
+    def retire(self, name: FunctionName, keep_revision: str | None) -> None:
+        """End the environments of a function that run any other revision; all of them when it is deleted (None)."""
+        self._perform(self._scheduler.retire(name, keep_revision), self._clock.monotonic_s())
+
+    def environments(self) -> list[EnvironmentView]:
+        """Every environment there is, oldest first."""
+        views = []
+        for environment in self._scheduler.environments():
+            running = self._environments[environment.id]
+            views.append(
+                EnvironmentView(
+                    environment.id,
+                    environment.function.name,
+                    environment.function.version,
+                    environment.state.value,
+                    environment.invocations,
+                    running.wall_started_at,
+                    running.process.pid if running.process is not None else None,
+                )
+            )
+        return views
+
+    async def close(self) -> None:
+        """End every environment; whoever still waits for a result gets BackendUnavailable."""
+        self._closed = True
+        self._perform(self._scheduler.close(), self._clock.monotonic_s())
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What the runtimes say
+
+    def _ready(self, environment_id: EnvironmentId) -> None:
+        now = self._clock.monotonic_s()
+        environment = self._environments[environment_id]
+        if environment.ready_at == inf:
+            environment.ready_at = now
+            _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
+        self._perform(self._scheduler.became_ready(environment_id, now), now)
+
+    def _responded(self, environment_id: EnvironmentId, request: RequestId, body: bytes) -> None:
+        if self._scheduler.settled(environment_id, request):
+            self._invocations[request].body = body
+
+    def _failed(self, environment_id: EnvironmentId, request: RequestId, body: bytes, error_type: str) -> None:
+        if self._scheduler.settled(environment_id, request):
+            running = self._invocations[request]
+            running.body, running.error_header, running.is_error = body, error_type, True
+
+    def _init_failed(self, environment_id: EnvironmentId, body: bytes, error_type: str) -> None:
+        now = self._clock.monotonic_s()
+        environment = self._environments[environment_id]
+        environment.init_error, environment.init_error_header = body, error_type
+        self._init_ended_badly(environment, platform_log.ERROR, results.error_type(body, error_type), now)
+        self._perform(self._scheduler.init_failed(environment_id), now)
+
+    # What the processes do
+
+    def _output(self, environment_id: EnvironmentId, line: bytes) -> None:
+        environment = self._environments.get(environment_id)
+        if environment is not None:
+            self._reporter.output(environment, line, self._clock.wall_s())
+
+    def _exited(self, environment_id: EnvironmentId, how: str) -> None:
+        environment = self._environments.get(environment_id)
+        if environment is None:
+            return
+        now = self._clock.monotonic_s()
+        environment.exit = how
+        actions = self._scheduler.exited(environment_id)
+        if actions:
+            self._init_ended_badly(environment, platform_log.ERROR, results.EXIT_ERROR, now)
+        self._perform(actions, now)
+
+    # What the scheduler wants
+
+    def _perform(self, actions: Iterable[Action], now: float) -> None:
+        for action in actions:
+            match action:
+                case Dispatch():
+                    self._dispatch(action, now)
+                case Answer():
+                    self._answer(action, now)
+                case Thaw() | Freeze():
+                    self._freeze_or_thaw(action)
+                case Start():
+                    self._start(action, now)
+                case Stop():
+                    self._stop(action, now)
+                case Queue() | Throttle():
+                    pass  # a waiting caller already waits, a refused one has been told
+        self._arm_timer(now)
+
+    def _dispatch(self, action: Dispatch, now: float) -> None:
+        running = self._invocations[action.request]
+        wall = self._clock.wall_s()
+        running.started_at = action.deadline - running.function.timeout_s
+        running.concurrency, running.environments = self._scheduler.counts(running.function)
+        self._reporter.began(running, self._environments[action.environment], wall)
+        self._api.dispatch(action.environment, running.invocation, int((wall + action.deadline - now) * 1_000))
+
+    def _freeze_or_thaw(self, action: Freeze | Thaw) -> None:
+        process = self._environments[action.environment].process
+        if process is None:
+            return  # ready before we heard of its start: it runs on for this once
+        if isinstance(action, Freeze):
+            process.freeze()
+        else:
+            process.thaw()
+
+    def _answer(self, action: Answer, now: float) -> None:
+        running = self._invocations.pop(action.request)
+        wall = self._clock.wall_s()
+        if action.outcome is Outcome.ABANDONED:
+            self._fail(running, _closing(running.function), wall)
+            return
+        assert action.environment is not None
+        environment = self._environments[action.environment]
+        if action.outcome is Outcome.START_FAILED:
+            assert environment.failure is not None
+            self._fail(running, environment.failure, wall)
+            return
+        if environment.invocation is not running and action.outcome is not Outcome.SETTLED:
+            running.started_at = max(running.arrived_at, environment.started_at)  # it never got past the init phase
+        result = self._reporter.ended(running, environment, action.outcome, now, wall)
+        if action.after_stop:
+            environment.held = (running, result)
+        elif not running.future.done():
+            running.future.set_result(result)
+
+    def _fail(self, running: RunningInvocation, error: Exception, wall: float) -> None:
+        self._reporter.never_ran(running, "platform_error", type(error).__name__, wall)
+        if not running.future.done():
+            running.future.set_exception(error)
+
+    def _start(self, action: Start, now: float) -> None:
+        wall = self._clock.wall_s()
+        stream = platform_log.log_stream(action.function, wall, secrets.token_hex(16))
+        environment = RunningEnvironment(action.environment, action.function, stream, now, wall, retried=action.retried)
+        self._environments[action.environment] = environment
+        environment.starting = self._spawn(self._launch(environment, action))
+
+    async def _launch(self, environment: RunningEnvironment, action: Start) -> None:
+        function = action.function
+        try:
+            order = LaunchOrder(
+                environment=environment.id,
+                function=function,
+                runtime_api_address=await self._api.open(environment.id),
+                initialization_type=action.initialization_type,
+                log_group=platform_log.log_group(function),
+                log_stream=environment.stream,
+                variables=self._variables(function),
+            )
+            environment.process = await self._launcher.start(order, on_output=self._output, on_exit=self._exited)
+        except (PlatformError, OSError) as error:
+            failure = error if isinstance(error, PlatformError) else _start_failed(function, error)
+            environment.failure = failure
+            _log.error("environment_start_failed", extra={"function": function.name, "reason": str(failure)})
+            self._perform(self._scheduler.start_failed(environment.id), self._clock.monotonic_s())
+        else:
+            self._scheduler.started(environment.id)
+
+    def _stop(self, action: Stop, now: float) -> None:
+        environment = self._environments[action.environment]
+        if action.reason is StopReason.INIT_TIMED_OUT:
+            self._init_ended_badly(environment, platform_log.TIMEOUT, None, now)
+        _log.info("environment_stopped", extra={"environment": environment.id, "reason": action.reason.value})
+        self._spawn(self._end(environment))
+
+    async def _end(self, environment: RunningEnvironment) -> None:
+        """Kill the processes of an environment, then tell the result that waited for that."""
+        try:
+            if environment.starting is not None:
+                await asyncio.wait({environment.starting})
+            if environment.process is not None:
+                await environment.process.kill()
+            await self._api.close(environment.id)
+        finally:
+            del self._environments[environment.id]
+            self._scheduler.gone(environment.id)
+            if environment.held is not None and not environment.held[0].future.done():
+                environment.held[0].future.set_result(environment.held[1])
+
+    def _init_ended_badly(
+        self, environment: RunningEnvironment, status: str, error_type: str | None, now: float
+    ) -> None:
+        self._reporter.init_ended_badly(environment, status, error_type, now, self._clock.wall_s())
+
+    # Tasks and timers
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("environment_task_failed", exc_info=error)
+
+    def _arm_timer(self, now: float) -> None:
+        deadline = self._scheduler.next_deadline()
+        if deadline >= self._timer_at or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        # libuv counts in milliseconds: asking for less would only wake us too early.
+        self._timer = asyncio.get_running_loop().call_later(max(deadline - now, 0.001), self._tick)
+
+    def _tick(self) -> None:
+        self._timer_at = inf
+        now = self._clock.monotonic_s()
+        self._perform(self._scheduler.tick(now), now)
+
+
+class FunctionInvoker:
+    """Invokes functions by name, as everything outside does."""
+
+    def __init__(self, resolve: Callable[[str, str | None], FunctionVersion], invoker: Invoker, clock: Clock) -> None:
+        """`resolve` is the catalog's: name and qualifier to version."""
+        self._resolve = resolve
+        self._invoker = invoker
+        self._clock = clock
+
+    async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
+        """Run the function once: an `InvokeFunction`."""
+        return await self.invoke(name, qualifier, payload, trigger)
+
+    async def invoke(
+        self,
+        name: str,
+        qualifier: str | None,
+        payload: bytes,
+        trigger: str,
+        *,
+        request_id: str = "",
+        client_context: str = "",
+        trace_id: str = "",
+        log_tail: bool = False,
+    ) -> InvocationResult:
+        """Run the function once; an absent request id or trace id is made up.
+
+        Raises:
+            NotFound: no such function, version or alias.
+            PayloadTooLarge: over 6 MiB.
+            TooManyRequests, PlatformError: see `Invoker.invoke`.
+        """
+        if len(payload) > SYNC_PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(size=len(payload), limit=SYNC_PAYLOAD_BYTES_MAX)
+        function = self._resolve(name, qualifier)
+        invocation = Invocation(
+            request_id=RequestId(request_id or str(uuid.uuid4())),
+            payload=payload,
+            invoked_arn=f"{function.arn}:{qualifier}" if qualifier else function.arn,
+            client_context=client_context,
+            trace_id=trace_id or _trace_id(self._clock.wall_s()),
+            log_tail=log_tail,
+        )
+        return await self._invoker.invoke(function, invocation, trigger)
+
+
+def _trace_id(at: float) -> str:
+    """Make an X-Ray trace header that is not sampled.
+
+    Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    """
+    digits = secrets.token_hex(20)
+    return f"Root=1-{int(at):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
+
+
+def _closing(function: FunctionVersion) -> BackendUnavailable:
+    return BackendUnavailable(
+        backend=f"the function {function.name}", address=function.arn, reason="workshape is closing"
+    )
+
+
+def _start_failed(function: FunctionVersion, error: OSError) -> EnvironmentStartFailed:
+    return EnvironmentStartFailed(function=function.name, reason=str(error))

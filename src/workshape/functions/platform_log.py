@@ -1,0 +1,122 @@
+"""The lines Lambda itself writes around an invocation, as text or as JSON.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (START, END, REPORT, INIT_REPORT)
+Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html (the JSON events)
+Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html (which at level INFO)
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from workshape.functions.model import FunctionVersion, InitializationType, LogFormat, RequestId
+
+SUCCESS = "success"
+ERROR = "error"
+TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How an invocation went."""
+
+    request: RequestId
+    status: str
+    """`success`, `error`, `timeout`."""
+    error_type: str | None
+    crashed: bool
+    """The platform ended it, not the function: only then does the text format name a status."""
+    duration_ms: float
+    billed_ms: int
+    memory_mb: int
+    max_memory_mb: int
+    init_ms: float | None
+    """Of the init phase before it, on an environment's first invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """How an init phase failed; one that succeeds is not reported on its own."""
+
+    phase: str
+    """`init`, or `invoke` for the second attempt."""
+    status: str
+    error_type: str | None
+    duration_ms: float
+
+
+def iso_time(at: float) -> str:
+    """Write Unix time as `2026-10-08T06:53:49.256Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def log_group(function: FunctionVersion) -> str:
+    """Name the CloudWatch log group of a function."""
+    return f"/aws/lambda/{function.name}"
+
+
+def log_stream(function: FunctionVersion, at: float, unique: str) -> str:
+    """Name an environment's log stream: `2026/10/08/[$LATEST]22be53a8cfde4e68b844f8ec293b2543`."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y/%m/%d}/[{function.version}]{unique}"
+
+
+def start_line(function: FunctionVersion, request: RequestId, at: float) -> bytes:
+    """Write the line that opens an invocation."""
+    if function.log_format is LogFormat.TEXT:
+        return f"START RequestId: {request} Version: {function.version}".encode()
+    return _event(at, "platform.start", {"requestId": request, "version": function.version})
+
+
+def end_lines(function: FunctionVersion, report: Report, at: float) -> list[bytes]:
+    """Write the lines that close an invocation."""
+    if function.log_format is LogFormat.TEXT:
+        return [f"END RequestId: {report.request}".encode(), _report_text(report).encode()]
+    metrics: dict[str, Any] = {
+        "durationMs": round(report.duration_ms, 3),
+        "billedDurationMs": report.billed_ms,
+        "memorySizeMB": report.memory_mb,
+        "maxMemoryUsedMB": report.max_memory_mb,
+    }
+    if report.init_ms is not None:
+        metrics["initDurationMs"] = round(report.init_ms, 3)
+    record: dict[str, Any] = {"requestId": report.request, "metrics": metrics, "status": report.status}
+    if report.status == ERROR:
+        record["errorType"] = report.error_type
+    return [_event(at, "platform.report", record)]
+
+
+def init_report_line(function: FunctionVersion, report: InitReport, at: float) -> bytes:
+    """Write the line about an init phase that failed."""
+    if function.log_format is LogFormat.TEXT:
+        text = f"INIT_REPORT Init Duration: {report.duration_ms:.2f} ms\tPhase: {report.phase}\tStatus: {report.status}"
+        return (f"{text}\tError Type: {report.error_type}" if report.status == ERROR else text).encode()
+    record: dict[str, Any] = {
+        "initializationType": InitializationType.ON_DEMAND,
+        "phase": report.phase,
+        "status": report.status,
+    }
+    if report.status == ERROR:
+        record["errorType"] = report.error_type
+    record["metrics"] = {"durationMs": round(report.duration_ms, 3)}
+    return _event(at, "platform.initReport", record)
+
+
+def _report_text(report: Report) -> str:
+    text = (
+        f"REPORT RequestId: {report.request}\tDuration: {report.duration_ms:.2f} ms\t"
+        f"Billed Duration: {report.billed_ms} ms\tMemory Size: {report.memory_mb} MB\t"
+        f"Max Memory Used: {report.max_memory_mb} MB\t"
+    )
+    if report.init_ms is not None:
+        text += f"Init Duration: {report.init_ms:.2f} ms\t"
+    if report.status == TIMEOUT:
+        text += "Status: timeout"
+    elif report.crashed:
+        text += f"Status: error\tError Type: {report.error_type}"
+    return text
+
+
+def _event(at: float, kind: str, record: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"time": iso_time(at), "type": kind, "record": record})

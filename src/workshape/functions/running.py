@@ -1,0 +1,114 @@
+"""What the invoker holds of each environment and each invocation while they live."""
+
+import asyncio
+from math import inf
+
+from workshape.functions.launch.process import EnvironmentProcess
+from workshape.functions.model import EnvironmentId, FunctionVersion, Invocation, InvocationResult
+
+
+class RunningInvocation:
+    """An admitted invocation, from its admission to its result."""
+
+    __slots__ = (
+        "arrived_at",
+        "body",
+        "concurrency",
+        "environments",
+        "error_header",
+        "function",
+        "future",
+        "invocation",
+        "is_error",
+        "log_tail",
+        "started_at",
+        "trigger",
+    )
+
+    def __init__(self, function: FunctionVersion, invocation: Invocation, trigger: str, arrived_at: float) -> None:
+        self.function = function
+        self.invocation = invocation
+        self.trigger = trigger
+        self.future: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
+        self.arrived_at = arrived_at
+        self.started_at = arrived_at
+        """Since when its timeout counts."""
+        self.concurrency = 0
+        self.environments = 0
+        self.body = b""
+        """What the function answered: a response, or an error object."""
+        self.is_error = False
+        self.error_header = ""
+        self.log_tail: list[bytes] | None = [] if invocation.log_tail else None
+
+    def __repr__(self) -> str:
+        return f"<RunningInvocation {self.invocation.request_id} of {self.function.name}>"
+
+
+class RunningEnvironment:
+    """An environment, from its start to the end of its processes."""
+
+    __slots__ = (
+        "exit",
+        "failure",
+        "function",
+        "held",
+        "id",
+        "init_error",
+        "init_error_header",
+        "init_told",
+        "invocation",
+        "process",
+        "ready_at",
+        "retried",
+        "started_at",
+        "starting",
+        "stream",
+        "wall_started_at",
+    )
+
+    def __init__(
+        self,
+        environment: EnvironmentId,
+        function: FunctionVersion,
+        stream: str,
+        now: float,
+        wall: float,
+        *,
+        retried: bool,
+    ) -> None:
+        self.id = environment
+        self.function = function
+        self.stream = stream
+        self.started_at = now
+        self.wall_started_at = wall
+        self.retried = retried
+        self.ready_at = inf
+        self.starting: asyncio.Task[None] | None = None
+        self.process: EnvironmentProcess | None = None
+        self.invocation: RunningInvocation | None = None
+        self.init_error = b""
+        self.init_error_header = ""
+        self.init_told = False
+        """Its init phase has been reported: with its first invocation, or as a failure."""
+        self.exit = ""
+        self.failure: Exception | None = None
+        self.held: tuple[RunningInvocation, InvocationResult] | None = None
+        """A result that may be told only once nothing of the environment runs any more."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<RunningEnvironment {self.id} of {self.function.name} pid={self.process.pid if self.process else None}>"
+        )
+
+    @property
+    def max_memory_mb(self) -> int:
+        """The most memory its processes have used so far."""
+        return self.process.max_memory_mb() if self.process is not None else 0
+
+    def take_init_ms(self) -> float | None:
+        """How long its init phase took, for its first invocation only."""
+        if self.init_told or self.ready_at == inf:
+            return None
+        self.init_told = True
+        return (self.ready_at - self.started_at) * 1_000

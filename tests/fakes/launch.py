@@ -1,0 +1,95 @@
+"""Environments without processes: a Runtime API and a launcher whose other side is the test itself."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder, ProcessLauncher
+from workshape.functions.model import EnvironmentId, Invocation
+from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
+from workshape.settings import FunctionSettings
+
+
+class FakeRuntimeApi(RuntimeApi):
+    """Notes what is dispatched; the test calls `callbacks`, as a runtime would cause them to be called."""
+
+    def __init__(self, callbacks: RuntimeCallbacks) -> None:
+        super().__init__(callbacks)
+        self.callbacks = callbacks
+        self.dispatched: dict[EnvironmentId, Invocation] = {}
+        self.deadlines_ms: dict[EnvironmentId, int] = {}
+        self.opened: set[EnvironmentId] = set()
+
+    async def open(self, environment: EnvironmentId) -> str:
+        self.opened.add(environment)
+        return f"127.0.0.1:{10_000 + environment}"
+
+    async def close(self, environment: EnvironmentId) -> None:
+        self.opened.discard(environment)
+
+    def dispatch(self, environment: EnvironmentId, invocation: Invocation, deadline_ms: int) -> None:
+        assert environment in self.opened
+        self.dispatched[environment] = invocation
+        self.deadlines_ms[environment] = deadline_ms
+
+    def respond(self, environment: EnvironmentId, body: bytes) -> None:
+        """Do as a runtime that answers and asks for the next."""
+        self.callbacks.responded(environment, self.dispatched[environment].request_id, body)
+        self.callbacks.ready(environment)
+
+
+class FakeProcess(EnvironmentProcess):
+    """Notes what is done to it."""
+
+    def __init__(self, environment: EnvironmentId) -> None:
+        self.pid = environment  # and nothing of the real one's state: every method that reads it is replaced
+        self.history: list[str] = []
+
+    def freeze(self) -> None:
+        self.history.append("freeze")
+
+    def thaw(self) -> None:
+        self.history.append("thaw")
+
+    async def kill(self) -> None:
+        await asyncio.sleep(0)
+        self.history.append("kill")
+
+    def max_memory_mb(self) -> int:
+        return 42
+
+
+@dataclass
+class Started:
+    """An environment the launcher was told to start."""
+
+    order: LaunchOrder
+    process: FakeProcess
+    on_output: Callable[[EnvironmentId, bytes], None] = field(repr=False)
+    on_exit: Callable[[EnvironmentId, str], None] = field(repr=False)
+
+
+class FakeLauncher(ProcessLauncher):
+    """Starts nothing; `failure` is raised instead if it is set."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nowhere"), FunctionSettings())
+        self.environments: list[Started] = []
+        self.failure: Exception | None = None
+
+    async def start(
+        self,
+        order: LaunchOrder,
+        *,
+        on_output: Callable[[EnvironmentId, bytes], None],
+        on_exit: Callable[[EnvironmentId, str], None],
+    ) -> EnvironmentProcess:
+        if self.failure is not None:
+            raise self.failure
+        started = Started(order, FakeProcess(order.environment), on_output, on_exit)
+        self.environments.append(started)
+        return started.process
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,162 @@
+"""The invoker with real Python environments."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from workshape.clock import Clock
+from workshape.functions.invoker import FunctionInvoker, Invoker
+from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import LATEST, FunctionName, FunctionVersion, InvocationResult
+from workshape.functions.records import RecordWriter
+from workshape.settings import FunctionSettings
+
+CODE = """
+import os, subprocess, time
+
+def handler(event, context):
+    print("saw", event.get("say"))
+    if "boom" in event:
+        raise ValueError(event["boom"])
+    if "exit" in event:
+        os._exit(event["exit"])
+    child = subprocess.Popen(["sleep", "60"]).pid if "child" in event else None
+    if child is not None:
+        with open(event["child"], "w") as file:
+            file.write(str(child))
+    time.sleep(event.get("sleep", 0))
+    return {"pid": os.getpid(), "deadline_ms": context.get_remaining_time_in_millis()}
+"""
+
+
+@dataclass
+class Engine:
+    """An invoker with the machine's own Python."""
+
+    invoker: Invoker
+    function: FunctionVersion
+    logs: FunctionLogs
+
+    async def __call__(self, tail: bool = False, **event: object) -> InvocationResult:
+        invoke = FunctionInvoker(lambda _name, _qualifier: self.function, self.invoker, Clock())
+        return await invoke.invoke("f", None, json.dumps(event).encode(), "api", log_tail=tail)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    code = tmp_path / "code"
+    code.mkdir()
+    code.joinpath("app.py").write_text(CODE)
+    code.joinpath("broken.py").write_text("import a_module_that_is_not_there\n")
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    arn = "arn:aws:lambda:us-east-1:0:function:f"
+    function = FunctionVersion(FunctionName("f"), LATEST, arn, runtime, "app.handler", str(code), 128, 3, "1")
+    settings = FunctionSettings(allow_substitute=True)
+    launcher = ProcessLauncher(tmp_path / "launch", settings)
+    logs, records = FunctionLogs(tmp_path / "logs"), RecordWriter(tmp_path / "records")
+    invoker = Invoker(
+        settings=settings,
+        clock=Clock(),
+        launcher=launcher,
+        logs=logs,
+        records=records,
+        variables=lambda _function: {"AWS_REGION": "us-east-1"},
+        reserved=lambda _name: None,
+        reserved_total=lambda: 0,
+    )
+    yield Engine(invoker, function, logs)
+    await invoker.close()
+    await launcher.close()
+    logs.close()
+    records.close()
+
+
+async def test_an_environment_is_reused_and_more_run_side_by_side(engine: Engine) -> None:
+    first, second = await engine(), await engine()
+    burst = await asyncio.gather(*(engine(sleep=0.3) for _ in range(4)))
+
+    assert json.loads(first.payload)["pid"] == json.loads(second.payload)["pid"]
+    assert len({json.loads(result.payload)["pid"] for result in burst}) > 1
+    assert 2_500 < json.loads(first.payload)["deadline_ms"] <= 3_000
+
+
+async def test_the_log_tail_has_the_functions_lines_between_lambdas(engine: Engine) -> None:
+    result = await engine(tail=True, say="hello")
+
+    start, output, end, report = result.log_tail.decode().splitlines()
+    assert start == f"START RequestId: {result.request_id} Version: $LATEST"
+    assert output == "saw hello"
+    assert end == f"END RequestId: {result.request_id}"
+    assert report.startswith(f"REPORT RequestId: {result.request_id}\tDuration: ")
+
+
+async def test_an_exception_is_the_functions_error_and_its_environment_lives_on(engine: Engine) -> None:
+    failed, fine = await engine(boom="oh"), await engine()
+
+    error = json.loads(failed.payload)
+    assert failed.function_error == "Unhandled"
+    assert (error["errorType"], error["errorMessage"], error["requestId"]) == ("ValueError", "oh", failed.request_id)
+    assert fine.function_error is None
+    assert [view.invocations for view in engine.invoker.environments()] == [2]
+
+
+async def test_an_exit_gives_its_status_and_the_next_invocation_a_new_environment(engine: Engine) -> None:
+    exited, fine = await engine(exit=3), await engine()
+
+    assert json.loads(exited.payload) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {exited.request_id} Error: Runtime exited with error: exit status 3",
+    }
+    assert fine.function_error is None
+
+
+async def test_an_import_error_reads_as_the_runtime_reports_it(engine: Engine) -> None:
+    engine.function = replace(engine.function, handler="broken.handler")
+
+    result = await engine()
+
+    error = json.loads(result.payload)
+    assert result.function_error == "Unhandled"
+    assert error["errorType"] == "Runtime.ImportModuleError"
+    assert "Unable to import module 'broken'" in error["errorMessage"]
+
+
+async def test_at_the_timeout_every_process_of_the_environment_is_gone(engine: Engine, tmp_path: Path) -> None:
+    engine.function = replace(engine.function, timeout_s=1)
+
+    result = await engine(child=str(tmp_path / "child"), sleep=5)
+
+    assert json.loads(result.payload)["errorType"] == "Sandbox.Timedout"
+    child = int((tmp_path / "child").read_text())
+    assert not _runs(child)
+    assert engine.invoker.environments() == []
+
+
+async def test_nothing_runs_between_invocations(engine: Engine) -> None:
+    pid = json.loads((await engine()).payload)["pid"]
+
+    async with asyncio.timeout(5):
+        while _state(pid) != "T":
+            await asyncio.sleep(0.005)
+    result = await engine()
+
+    assert json.loads(result.payload)["pid"] == pid
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return _state(pid) != "Z"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

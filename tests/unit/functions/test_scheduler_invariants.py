@@ -1,0 +1,173 @@
+"""Whatever happens, in whatever order: no environment runs two invocations, none is forgotten, no limit is passed."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+
+from workshape.functions.actions import Action, Answer, Dispatch, Freeze, Queue, Start, Stop, Thaw, Throttle
+from workshape.functions.environment import EnvironmentState
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, RequestId
+from workshape.functions.pool import STARTING
+from workshape.functions.scheduler import Scheduler
+from workshape.settings import FunctionSettings
+
+ACCOUNT = 8
+NAMES = [FunctionName("free"), FunctionName("other"), FunctionName("reserved"), FunctionName("off")]
+RESERVED = {FunctionName("reserved"): 3, FunctionName("off"): 0}
+RESERVED_TOTAL = sum(RESERVED.values())
+
+
+def version(name: FunctionName, revision: str) -> FunctionVersion:
+    return FunctionVersion(name, "$LATEST", f"arn:{name}", "python3.12", "a.b", "/code", 128, 3, revision)
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """A driver that does what it is told, and an outside world that does what it likes."""
+
+    environments: Bundle[EnvironmentId] = Bundle("environments")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.scheduler = Scheduler(FunctionSettings(account_concurrency=ACCOUNT, keep_alive_s=60, age_s_max=200), 100.0)
+        self.requests = 0
+        self.open: dict[RequestId, FunctionName] = {}
+        self.running: dict[EnvironmentId, RequestId] = {}
+        self.frozen: set[EnvironmentId] = set()
+        self.stopping: set[EnvironmentId] = set()
+        self.alive: set[EnvironmentId] = set()
+        self.revision = dict.fromkeys(NAMES, "1")
+
+    def perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Start(environment=environment):
+                    assert environment not in self.alive | self.stopping
+                    self.alive.add(environment)
+                case Dispatch(environment=environment, request=request):
+                    assert environment in self.alive, "only a living environment gets work"
+                    assert environment not in self.running, "no environment runs two invocations"
+                    assert environment not in self.frozen, "a frozen environment is thawed first"
+                    assert request in self.open
+                    assert request not in self.running.values(), "no invocation runs twice"
+                    self.running[environment] = request
+                case Answer(request=request):
+                    assert request in self.open, "exactly one result for each"
+                    del self.open[request]
+                    self.running = {key: value for key, value in self.running.items() if value != request}
+                case Stop(environment=environment):
+                    assert environment in self.alive
+                    assert environment not in self.running, "what ran there has been answered"
+                    self.alive.discard(environment)
+                    self.frozen.discard(environment)
+                    self.stopping.add(environment)
+                case Freeze(environment=environment):
+                    assert environment in self.alive
+                    assert environment not in self.running
+                    self.frozen.add(environment)
+                case Thaw(environment=environment):
+                    self.frozen.remove(environment)
+                case Throttle(request=request):
+                    del self.open[request]
+                case Queue(request=request):
+                    assert request in self.open
+
+    @rule(target=environments, name=st.sampled_from(NAMES))
+    def invoke(self, name: FunctionName) -> EnvironmentId:  # a tuple of new environments, as hypothesis has it
+        self.requests += 1
+        request = RequestId(f"r{self.requests}")
+        self.open[request] = name
+        function = version(name, self.revision[name])
+        actions = self.scheduler.invoke(function, request, RESERVED.get(name), RESERVED_TOTAL, self.now)
+        self.perform(actions)
+        started = [action.environment for action in actions if isinstance(action, Start)]
+        return multiple(*started)  # type: ignore[return-value]  # hypothesis's way to return none or several
+
+    @rule(environment=environments)
+    def process_exists(self, environment: EnvironmentId) -> None:
+        self.scheduler.started(environment)
+
+    @rule(environment=environments, response=st.booleans())
+    def asks_for_next(self, environment: EnvironmentId, response: bool) -> None:
+        if response and environment in self.running:
+            assert self.scheduler.settled(environment, self.running[environment])
+        if environment in self.frozen:
+            return
+        self.perform(self.scheduler.became_ready(environment, self.now))
+
+    @rule(environment=environments)
+    def answers_something_else(self, environment: EnvironmentId) -> None:
+        assert not self.scheduler.settled(environment, RequestId("another"))
+
+    @rule(environment=consumes(environments))
+    def exits(self, environment: EnvironmentId) -> None:
+        self.perform(self.scheduler.exited(environment))
+        assert environment not in self.alive
+
+    @rule(environment=environments)
+    def reports_init_error(self, environment: EnvironmentId) -> None:
+        self.perform(self.scheduler.init_failed(environment))
+
+    @rule(target=environments, seconds=st.sampled_from([0.004, 0.011, 1.0, 3.0, 10.0, 61.0, 201.0]))
+    def time_passes(self, seconds: float) -> EnvironmentId:
+        self.now += seconds
+        actions = self.scheduler.tick(self.now)
+        self.perform(actions)
+        assert self.scheduler.next_deadline() > self.now
+        return multiple(*(action.environment for action in actions if isinstance(action, Start)))  # type: ignore[return-value]
+
+    @precondition(lambda self: self.stopping)
+    @rule(data=st.data())
+    def stop_is_done(self, data: st.DataObject) -> None:
+        environment = data.draw(st.sampled_from(sorted(self.stopping)))
+        self.stopping.discard(environment)
+        self.scheduler.gone(environment)
+
+    @rule(name=st.sampled_from(NAMES), revision=st.sampled_from(["1", "2"]))
+    def code_changes(self, name: FunctionName, revision: str) -> None:
+        self.revision[name] = revision
+        self.perform(self.scheduler.retire(name, revision))
+
+    @invariant()
+    def no_limit_is_passed(self) -> None:
+        by_name = {name: sum(1 for other in self.open.values() if other == name) for name in NAMES}
+        assert len(self.open) <= ACCOUNT
+        assert by_name[NAMES[0]] + by_name[NAMES[1]] <= ACCOUNT - RESERVED_TOTAL, "nobody eats a reservation"
+        assert all(by_name[name] <= limit for name, limit in RESERVED.items())
+        assert self.scheduler.concurrency.total == len(self.open)
+
+    @invariant()
+    def no_admitted_invocation_is_forgotten(self) -> None:
+        waiting = {admitted.request for pool in self.scheduler.pools() for admitted in pool.waiting}
+        assert waiting | set(self.running.values()) == set(self.open)
+        assert not waiting & set(self.running.values())
+
+    @invariant()
+    def each_waiting_invocation_has_an_environment_on_its_way(self) -> None:
+        for pool in self.scheduler.pools():
+            starting = [environment for environment in pool.alive.values() if environment.state in STARTING]
+            assert len(starting) == pool.starting
+            assert len(pool.waiting) <= pool.starting
+            assert not (pool.waiting and (pool.warm or pool.frozen)), "nobody waits beside an idle environment"
+            assert pool.busy == sum(1 for e in pool.alive.values() if e.state is EnvironmentState.BUSY)
+            assert not pool.is_empty
+
+    @invariant()
+    def idle_environments_end_and_freeze_in_time(self) -> None:
+        for environment in self.scheduler.environments():
+            if environment.state in (EnvironmentState.IDLE, EnvironmentState.FROZEN):
+                assert self.now < environment.idle_since + 60
+                assert self.now < environment.started_at + 200
+            if environment.state is EnvironmentState.IDLE:
+                assert self.scheduler.next_deadline() <= environment.idle_since + 0.021
+
+    def teardown(self) -> None:
+        self.perform(self.scheduler.close())
+        assert not self.open
+        assert not self.alive
+
+
+SchedulerMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestScheduler = SchedulerMachine.TestCase
