@@ -31,8 +31,15 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """An environment ends after this, once idle. Seen on AWS: at most about two hours."""
     allow_substitute: bool = False
     """Run e.g. python3.12 on another Python 3 when that interpreter is missing, and say so."""
+
+
+class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may use the AWS front door."""
+
     verify_signatures: bool = False
-    """Refuse requests whose SigV4 signature is not made with `access_key`/`secret_key`."""
+    """Refuse requests whose SigV4 signature is not made with these keys. Off: local clients use any keys."""
+    access_key: str = "workshape"
+    secret_key: str = "workshape"  # noqa: S105 - the local door's, and checked only by choice
 
 
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +73,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "us-east-1"
     account: str = "123456789012"
     ports: Ports = Ports()
+    endpoint: EndpointSettings = EndpointSettings()
     functions: FunctionSettings = FunctionSettings()
     proxy: ProxySettings = ProxySettings()
     upstream: UpstreamSettings = UpstreamSettings()

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -21,6 +22,8 @@ STAGE = "$default"
 
 _TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 _UNSENDABLE_HEADERS = frozenset({"connection", "content-length", "transfer-encoding"})  # the server's own to write
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_BODILESS_STATUSES = frozenset({204, 304})  # a body after one of these would be read as the next response
 
 
 class MalformedResponse(PlatformError):
@@ -92,11 +95,11 @@ def response_of(payload: bytes) -> Response:
     """
     try:
         result = msgspec.json.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedResponse(reason=f"not JSON ({error})") from error
     if not isinstance(result, dict) or "statusCode" not in result:
-        text = result if isinstance(result, str) else payload.decode()
-        return Response(200, (("content-type", "application/json"),), text.encode())
+        body = result.encode() if isinstance(result, str) else payload
+        return Response(200, (("content-type", "application/json"),), body)
     try:
         # Not strict: AWS takes a status code written as a string.
         structured = msgspec.convert(
@@ -108,8 +111,8 @@ def response_of(payload: bytes) -> Response:
 
 
 def _respond(structured: _Structured) -> Response:
-    if not 100 <= structured.status_code <= 599:
-        raise MalformedResponse(reason=f"statusCode {structured.status_code} is none of HTTP's")
+    if not 200 <= structured.status_code <= 599:
+        raise MalformedResponse(reason=f"statusCode {structured.status_code} does not end a response")
     body = (structured.body or "").encode()
     if structured.is_base64_encoded:
         try:
@@ -120,10 +123,14 @@ def _respond(structured: _Structured) -> Response:
     headers = [(name, value) for name, value in headers if name not in _UNSENDABLE_HEADERS]
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "text/plain; charset=utf-8"))
-    headers += [("set-cookie", cookie) for cookie in structured.cookies]
+    headers += [("set-cookie", _latin1(cookie)) for cookie in structured.cookies]
     for name, value in headers:
-        if not name or any(character in "\r\n\0" for character in name + value):
+        if not _TOKEN.fullmatch(name):
+            raise MalformedResponse(reason=f"{name!r} is not a header's name")
+        if any(character in "\r\n\0" for character in value):
             raise MalformedResponse(reason=f"the header {name!r} holds a line break")
+    if structured.status_code in _BODILESS_STATUSES:
+        body = b""
     return Response(structured.status_code, tuple(headers), body)
 
 

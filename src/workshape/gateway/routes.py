@@ -109,18 +109,19 @@ def _kind(segment: str, key: str) -> tuple[_Kind, str]:
 
 
 def _refuse_ambiguity(patterns: Sequence[_Pattern], defaults: int) -> None:
-    seen: dict[tuple[str, tuple[str, ...]], str] = {}
+    seen: dict[tuple[str, tuple[tuple[_Kind, str], ...]], _Pattern] = {}
     if defaults > 1:
         raise Invalid(reason="there are two $default routes")
     for pattern in patterns:
-        shape = tuple(name if kind is _Kind.LITERAL else f"{{{kind.name}}}" for kind, name in pattern.segments)
-        other = seen.setdefault((pattern.method, shape), pattern.route.key)
-        if other is not pattern.route.key:
-            raise Invalid(reason=f"the routes {other!r} and {pattern.route.key!r} are for the same requests")
+        shape = tuple((kind, name if kind is _Kind.LITERAL else "") for kind, name in pattern.segments)
+        other = seen.setdefault((pattern.method, shape), pattern)
+        if other is not pattern:
+            keys = f"{other.route.key!r} and {pattern.route.key!r}"
+            raise Invalid(reason=f"the routes {keys} are for the same requests")
 
 
 def _segments(raw_path: str) -> list[str]:
-    return raw_path.lstrip("/").split("/")
+    return raw_path.removeprefix("/").split("/")
 
 
 def _parameters(pattern: Sequence[tuple[_Kind, str]], path: Sequence[str]) -> dict[str, str] | None:

@@ -50,8 +50,6 @@ class EventSourceMapping(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     last_modified: float = 0.0
     """Unix time."""
-    from_app: bool = False
-    """Made by the app file, and removed when it is gone from there."""
 
     @property
     def queue(self) -> str:
@@ -64,10 +62,18 @@ class MappingNotFound(NotFound):
 
 
 class MappingExists(Conflict):
-    """An event source mapping with SQS arn ({queue_arn}) and function ({function}) already exists: UUID {id}"""
+    """An event source mapping with SQS arn (" {queue_arn} ") and function (" {function} ") already exists. Please
+    update or delete the existing mapping with UUID {id}
+    """
 
     queue_arn: str
     function: str
+    id: str
+
+
+class MappingBusy(Conflict):
+    """The event source mapping {id} is being deleted."""
+
     id: str
 
 

@@ -8,21 +8,24 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html (ba
 CONCURRENCY_START = 5
 CONCURRENCY_GROWTH_PER_S = 300 / 60
 CONCURRENCY_CEILING = 1_250
+SHRINK_PER_S = CONCURRENCY_GROWTH_PER_S  # AWS: undocumented; we chose to give back as slowly as it was gained
 BACK_OFF_FACTOR = 0.8  # AWS: "gradually"; the amount is undocumented, we chose a fifth for each failed batch
 BACK_OFF_FLOOR = 1.0  # one poller stays, to notice when the function works again
+BACK_OFF_HOLD_S = 1.0  # AWS: undocumented; without it a throttled mapping would grow faster than it backs off
 RETRY_DELAY_S_FIRST = 0.1
 RETRY_DELAY_S_MAX = 5.0  # AWS: undocumented; often enough that a freed environment is found within seconds
 
 
 class Pace:
-    """One mapping's allowance. It grows while every allowed batch is under way, and shrinks with each failure."""
+    """One mapping's allowance: grows while messages wait, shrinks while none do, and at once with each failure."""
 
     def __init__(self, concurrency_max: int | None, now: float) -> None:
         """`concurrency_max` is the mapping's own limit (ScalingConfig.MaximumConcurrency)."""
         self._ceiling = float(min(concurrency_max or CONCURRENCY_CEILING, CONCURRENCY_CEILING))
         self._start = min(float(CONCURRENCY_START), self._ceiling)
         self._allowed = self._start
-        self._grown_at = now
+        self._observed_at = now
+        self._held_until = now
 
     def __repr__(self) -> str:
         return f"<Pace {self.allowed} of {self._ceiling:.0f}>"
@@ -32,25 +35,20 @@ class Pace:
         """How many batches may be under way."""
         return int(self._allowed)
 
-    def progressed(self, under_way: int, now: float) -> None:
-        """A batch was received or ended; `under_way` counts those not ended. Growth needs full use."""
-        if under_way >= self.allowed:
-            self._allowed = min(self._ceiling, self._allowed + (now - self._grown_at) * CONCURRENCY_GROWTH_PER_S)
-        elif self._allowed > self._start:
-            self._allowed = max(self._start, float(under_way + 1))
-        self._grown_at = now
+    def observed(self, now: float, *, messages_wait: bool) -> None:
+        """Look at the queue: messages are there that nobody has received, or not. Call it often."""
+        passed_s = now - self._observed_at
+        self._observed_at = now
+        if self._allowed > self._start and not messages_wait:
+            self._allowed = max(self._start, self._allowed - passed_s * SHRINK_PER_S)
+        elif now >= self._held_until:
+            ceiling = self._ceiling if messages_wait else self._start
+            self._allowed = min(ceiling, self._allowed + passed_s * CONCURRENCY_GROWTH_PER_S)
 
     def failed(self, now: float) -> None:
-        """The function failed or was throttled: fewer at once from now on."""
+        """The function failed or was throttled: fewer at once, and no growth for a moment."""
         self._allowed = max(BACK_OFF_FLOOR, self._allowed * BACK_OFF_FACTOR)
-        self._grown_at = now
-
-    def succeeded(self, now: float) -> None:
-        """A batch went through: what a failure took away comes back at the rate of growth."""
-        if self._allowed < self._start:
-            gained = max(0.0, now - self._grown_at) * CONCURRENCY_GROWTH_PER_S
-            self._allowed = min(self._start, self._allowed + gained)
-            self._grown_at = now
+        self._held_until = now + BACK_OFF_HOLD_S
 
 
 def throttle_delay_s(attempt: int, received_at: float, visibility_timeout_s: float, now: float) -> float | None:

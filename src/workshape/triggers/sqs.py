@@ -23,7 +23,7 @@ from workshape.triggers.pace import Pace, throttle_delay_s
 from workshape.triggers.records import entry_of
 
 TRIGGER = "sqs"
-DRAIN_S_MAX = 30.0  # batches under way when a mapping stops get this long; later their messages simply come back
+DRAIN_S_MAX = 10.0  # batches under way when a mapping stops get this long; later their messages simply come back
 PACE_CHECK_S = 0.2  # how soon growth is noticed: one poller more a fifth of a second at 300 a minute
 
 _log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ class SqsPoller:
                     self._pollers += 1
                     pollers.create_task(self._poll())
                 await self._pause(PACE_CHECK_S)
-                self._pace.progressed(self._under_way, self._clock.monotonic_s())
+                waiting = self._broker.depth(self._queue).visible > 0
+                self._pace.observed(self._clock.monotonic_s(), messages_wait=waiting)
 
     def stop(self) -> None:
         """Receive no more; `run` returns when the batches under way have ended, or after `DRAIN_S_MAX`."""
@@ -130,7 +131,6 @@ class SqsPoller:
                 await self._settle(batch, result)
         finally:
             self._under_way -= 1
-            self._pace.progressed(self._under_way + 1, self._clock.monotonic_s())
 
     async def _invoke_batch(self, batch: Batch) -> InvocationResult | None:
         """Invoke, again and again while throttled; None when the messages have to come back by themselves."""
@@ -165,12 +165,10 @@ class SqsPoller:
                 _log.warning("queue_gone_before_delete", extra={"queue": self._queue})
 
     def _note(self, request_id: RequestId, outcome: BatchOutcome, messages: dict[str, ReceivedMessage]) -> None:
-        now = self._clock.monotonic_s()
         if outcome.whole_batch_reason:
-            self._pace.failed(now)
+            self._pace.failed(self._clock.monotonic_s())
             self._notes.result(f"PROBLEM: Function call failed: {outcome.whole_batch_reason}")
         else:
-            self._pace.succeeded(now)
             self._notes.result("OK")
         failed_as = ItemOutcome.BATCH_FAILED if outcome.whole_batch_reason else ItemOutcome.REPORTED
         self._notes.batch(request_id, len(messages), len(outcome.failed))

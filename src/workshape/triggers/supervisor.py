@@ -15,10 +15,11 @@ from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.invoker import InvokeFunction
 from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
-from workshape.queues.model import QueueName
+from workshape.queues.model import QueueDoesNotExist, QueueName
 from workshape.store.documents import Documents
 from workshape.triggers.model import (
     EventSourceMapping,
+    MappingBusy,
     MappingExists,
     MappingNotFound,
     MappingState,
@@ -128,10 +129,6 @@ class MappingSupervisor:
             NotFound: there is no such function.
         """
         self._check(mapping)
-        for live in self._live.values():
-            other = live.mapping
-            if (other.queue_arn, other.function_arn) == (mapping.queue_arn, mapping.function_arn):
-                raise MappingExists(queue_arn=other.queue_arn, function=other.function_arn, id=other.id)
         made = self._stamped(msgspec.structs.replace(mapping, id=mapping.id or str(uuid.uuid4())))
         self._keep(made)
         live = self._live[made.id] = _Live(made)
@@ -143,9 +140,12 @@ class MappingSupervisor:
         """Change a mapping to this, by its id. Its queue stays what it was.
 
         Raises:
-            MappingNotFound, MappingInvalid, NotFound: see `create`.
+            MappingNotFound, MappingInvalid, MappingExists, NotFound: see `create`.
+            MappingBusy: it is being deleted.
         """
         live = self._find(mapping.id)
+        if live.wanted is None:
+            raise MappingBusy(id=mapping.id)
         if mapping == msgspec.structs.replace(live.mapping, last_modified=mapping.last_modified):
             return live.view()
         self._check(mapping)
@@ -174,17 +174,6 @@ class MappingSupervisor:
             del self._live[mapping_id]
         return live.view()
 
-    def put_from_app(self, mapping: EventSourceMapping) -> MappingView:
-        """Make the app file's mapping, or change the one there is for the same queue and function.
-
-        Raises:
-            MappingInvalid, NotFound: see `create`.
-        """
-        for view in self.list(mapping.queue_arn, mapping.function):
-            if view.mapping.function_arn == mapping.function_arn:
-                return self.update(msgspec.structs.replace(mapping, id=view.mapping.id, from_app=True))
-        return self.create(msgspec.structs.replace(mapping, from_app=True))
-
     def _find(self, mapping_id: str) -> _Live:
         try:
             return self._live[mapping_id]
@@ -193,7 +182,16 @@ class MappingSupervisor:
 
     def _check(self, mapping: EventSourceMapping) -> None:
         check_mapping(mapping)
+        for live in self._live.values():
+            other = live.mapping
+            if other.id != mapping.id and (other.queue_arn, other.function_arn) == (
+                mapping.queue_arn,
+                mapping.function_arn,
+            ):
+                raise MappingExists(queue_arn=other.queue_arn, function=other.function, id=other.id)
         queue = self._broker.queue(QueueName(mapping.queue))
+        if queue.arn != mapping.queue_arn:  # another region's or account's, of the same name
+            raise QueueDoesNotExist(kind="queue", name=mapping.queue_arn)
         timeout_s = self._function_timeout_s(mapping.function, mapping.qualifier)
         check_visibility(queue.attributes.visibility_timeout_s, timeout_s)
 

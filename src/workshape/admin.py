@@ -1,0 +1,147 @@
+"""What a running engine tells about itself, below `/_workshape/` on the front door. `status.py` has the shapes."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from urllib.parse import parse_qs
+
+import msgspec
+
+from workshape.arn import parse_arn
+from workshape.functions.catalog import Catalog
+from workshape.functions.invoker import Invoker
+from workshape.functions.logs import FunctionLogs, LogLine
+from workshape.functions.model import FunctionName
+from workshape.http1.message import Request, Response
+from workshape.queues.broker import Broker
+from workshape.queues.model import QueueName
+from workshape.status import (
+    EngineStatus,
+    EnvironmentStatus,
+    FunctionStatus,
+    Health,
+    MappingStatus,
+    QueueStatus,
+    RouteStatus,
+)
+from workshape.triggers.supervisor import MappingSupervisor
+
+PREFIX = "/_workshape/"
+TAIL_LINES_MAX = 10_000  # a bound on one answer; the files themselves are in the state folder
+
+_JSON = (("content-type", "application/json"),)
+_TEXT = (("content-type", "text/plain; charset=utf-8"),)
+
+
+class Admin:
+    """Answers the admin API from the engine's own objects."""
+
+    def __init__(
+        self,
+        *,
+        app: str | None,
+        routes: Sequence[RouteStatus],
+        catalog: Catalog,
+        invoker: Invoker,
+        broker: Broker,
+        mappings: MappingSupervisor,
+        logs: FunctionLogs,
+    ) -> None:
+        self._app = app
+        self._routes = tuple(routes)
+        self._catalog = catalog
+        self._invoker = invoker
+        self._broker = broker
+        self._mappings = mappings
+        self._logs = logs
+        self.ready = False
+        """Set once everything is applied: until then the health is 503."""
+
+    def __repr__(self) -> str:
+        return f"<Admin of {self._app} ready={self.ready}>"
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        if request.method != "GET":
+            return _refusal(405, "the admin API only tells: use GET")
+        match request.path.removeprefix(PREFIX):
+            case "health":
+                health = Health("ready" if self.ready else "starting", self._app)
+                return Response(200 if self.ready else 503, _JSON, msgspec.json.encode(health))
+            case "status":
+                return Response(200, _JSON, msgspec.json.encode(self._status()))
+            case "logs":
+                return self._log_lines(parse_qs(request.query))
+            case other:
+                return _refusal(404, f"there is no {PREFIX}{other}: health, status and logs are there")
+
+    def _status(self) -> EngineStatus:
+        environments = defaultdict(list)
+        for view in self._invoker.environments():
+            environments[view.function].append(
+                EnvironmentStatus(view.id, view.version, view.state, view.invocations, view.started_at)
+            )
+        return EngineStatus(
+            app=self._app,
+            functions=tuple(
+                FunctionStatus(
+                    function.name,
+                    function.configuration.runtime,
+                    function.configuration.memory_mb,
+                    function.configuration.timeout_s,
+                    function.reserved_concurrency,
+                    tuple(environments[function.name]),
+                )
+                for function in self._catalog.list()
+            ),
+            queues=tuple(self._queue(name) for name in self._broker.list_queues()),
+            mappings=tuple(
+                MappingStatus(
+                    view.mapping.id,
+                    parse_arn(view.mapping.queue_arn).resource,
+                    view.mapping.function,
+                    view.state,
+                    view.mapping.batch_size,
+                    view.last_processing_result,
+                )
+                for view in self._mappings.list()
+            ),
+            routes=self._routes,
+        )
+
+    def _queue(self, name: str) -> QueueStatus:
+        depth = self._broker.depth(QueueName(name))
+        return QueueStatus(name, depth.visible, depth.in_flight, depth.delayed)
+
+    def _log_lines(self, query: dict[str, list[str]]) -> Response:
+        name = query.get("function", [""])[-1]
+        names = [function.name for function in self._catalog.list()]
+        if name and name not in names:
+            return _refusal(404, f"there is no function named {name}")
+        tail_text = query.get("tail", ["0"])[-1]
+        if not tail_text.isdecimal():
+            return _refusal(400, f"tail is {tail_text!r}: a number of lines, please")
+        tail = min(int(tail_text), TAIL_LINES_MAX)
+        followed = query.get("follow", [""])[-1] == "1"
+        wanted = [FunctionName(name)] if name else names
+        return Response(200, _TEXT, self._stream(wanted, FunctionName(name) if name else None, tail, follow=followed))
+
+    async def _stream(
+        self, names: Sequence[FunctionName], followed: FunctionName | None, tail: int, *, follow: bool
+    ) -> AsyncIterator[bytes]:
+        async with self._logs.subscribe(followed) as lines:  # before the tail is read: nothing falls in between
+            past = [line for name in names for line in self._logs.tail(name, tail)]
+            for line in sorted(past, key=lambda line: line.time):
+                yield _text(line, named=followed is None)
+            if follow:
+                async for line in lines:
+                    yield _text(line, named=followed is None)
+
+
+def _text(line: LogLine, *, named: bool) -> bytes:
+    prefix = f"{line.function}\t" if named else ""
+    dropped = f"{prefix}({line.dropped} lines were dropped: this reader is too slow)\n" if line.dropped else ""
+    return f"{dropped}{prefix}{line.message}\n".encode()
+
+
+def _refusal(status: int, message: str) -> Response:
+    return Response(status, _JSON, msgspec.json.encode({"message": message}))

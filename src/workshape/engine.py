@@ -1,0 +1,239 @@
+"""The engine's objects, and how they are wired: front door, HTTP API, functions, queues, triggers.
+
+Read `Engine.open` top to bottom: what is made later uses what was made before, and is closed first.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from workshape.admin import Admin
+from workshape.app import model as app_model
+from workshape.app.apply import Catalogues, MappingCatalogue, apply
+from workshape.app.catalogue import function_catalogue
+from workshape.app.plan import PresentMapping
+from workshape.app.storage import Storage
+from workshape.arn import function_arn, queue_arn
+from workshape.aws.door import Door
+from workshape.aws.lambda_.code_source import fetch_from
+from workshape.aws.lambda_.mappings import mapping_operations
+from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.sqs.service import sqs_service
+from workshape.aws.upstream import Upstream
+from workshape.clock import Clock
+from workshape.database_watch import DatabaseWatch
+from workshape.functions.async_queue import AsyncQueue
+from workshape.functions.catalog import Catalog
+from workshape.functions.code import CodeStore
+from workshape.functions.invoker import FunctionInvoker, Invoker
+from workshape.functions.item_records import ItemRecordWriter
+from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import FunctionVersion
+from workshape.functions.records import RecordWriter
+from workshape.gateway.routes import Route
+from workshape.gateway.server import Gateway
+from workshape.queues.broker import Broker
+from workshape.run import RunFile
+from workshape.status import RouteStatus
+from workshape.store.documents import Documents
+from workshape.triggers.model import EventSourceMapping
+from workshape.triggers.supervisor import MappingSupervisor
+
+FUNCTION_CREDENTIAL = "workshape"  # what functions sign with when the door does not check
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """One engine. `open` it, `run` it until cancelled; leaving the context closes everything."""
+
+    def __init__(self, run: RunFile, app: app_model.App | None) -> None:
+        self._run_file = run
+        self._app = app
+        self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Engine {self._run_file.endpoint} app={self._app.name if self._app else None}>"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Apply the app, then serve until cancelled.
+
+        Raises:
+            WorkshapeError: the app cannot be applied. OSError: a port is taken.
+        """
+        settings = self._run_file.settings
+        door = await self._door.start(settings.host, settings.ports.endpoint)
+        self._stack.push_async_callback(door.close)
+        if self._app is not None:
+            changes = await apply(self._app, self._catalogues(self._app))
+            _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})
+        if self._gateway is not None:
+            server = await self._gateway.start(settings.host, settings.ports.http)
+            self._stack.push_async_callback(server.close)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._mappings.run(), name="event source mappings")
+            group.create_task(self._events.run(), name="asynchronous invocations")
+            if self._watch is not None:
+                group.create_task(self._watch.run(), name="database watch")
+            self._admin.ready = True
+
+    async def _open(self) -> None:
+        run, state, settings = self._run_file, self._run_file.state, self._run_file.settings
+        region, account = settings.region, settings.account
+        clock = Clock()
+        self._documents = self._stack.enter_context(contextlib.closing(Documents(state.store)))
+        self._broker = await Broker.open(state.queues, clock, region=region, account=account)
+        self._stack.push_async_callback(self._broker.close)
+        self._upstream = Upstream(run.upstream)
+        self._stack.push_async_callback(self._upstream.close)
+        account_concurrency = settings.functions.account_concurrency
+        self._catalog = Catalog(
+            self._documents,
+            CodeStore(state.code),
+            region=region,
+            account=account,
+            account_concurrency=account_concurrency,
+            clock=clock,
+        )
+        records = self._stack.enter_context(contextlib.closing(RecordWriter(state.records)))
+        items = self._stack.enter_context(contextlib.closing(ItemRecordWriter(state.records)))
+        self._logs = self._stack.enter_context(contextlib.closing(FunctionLogs(state.logs)))
+        launcher = ProcessLauncher(state.root / "environments", settings.functions, notify=_say)
+        self._stack.push_async_callback(launcher.close)
+        self._invoker = Invoker(
+            settings=settings.functions,
+            clock=clock,
+            launcher=launcher,
+            logs=self._logs,
+            records=records,
+            variables=self._variables,
+            reserved=self._catalog.reserved_concurrency,
+            reserved_total=self._catalog.reserved_total,
+        )
+        self._stack.push_async_callback(self._invoker.close)
+        self._watch = DatabaseWatch(run.database, state.records, clock) if run.database is not None else None
+        self._catalog.subscribe(self._invoker.retire)
+        invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock)
+        self._events = AsyncQueue(self._documents, invoke.invoke, clock)
+        self._mappings = MappingSupervisor(
+            self._documents,
+            self._broker,
+            invoke,
+            clock,
+            region=settings.region,
+            note_batch=records.note_batch,
+            note_items=items.note_items,
+            function_timeout_s=lambda name, qualifier: self._catalog.resolve(name, qualifier).timeout_s,
+        )
+        routes = self._app.routes if self._app is not None else ()
+        gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
+        self._gateway = Gateway(gateway_routes, invoke, clock, account=settings.account) if routes else None
+        self._admin = self._make_admin(routes)
+        functions = lambda_service(
+            self._catalog,
+            invoke.invoke,
+            mapping_operations(self._mappings),
+            events=self._events,
+            fetch_object=fetch_from(self._upstream, settings),
+        )
+        services = [functions, sqs_service(self._broker)]
+        self._door = Door(services, self._upstream, settings=settings, admin=self._admin.answer, clock=clock)
+
+    def _make_admin(self, routes: Sequence[app_model.Route]) -> Admin:
+        return Admin(
+            app=self._app.name if self._app is not None else None,
+            routes=[RouteStatus(route.route, route.function) for route in routes],
+            catalog=self._catalog,
+            invoker=self._invoker,
+            broker=self._broker,
+            mappings=self._mappings,
+            logs=self._logs,
+        )
+
+    def _variables(self, _function: FunctionVersion) -> dict[str, str]:
+        """What the platform gives every execution environment."""
+        settings = self._run_file.settings
+        checked = settings.endpoint.verify_signatures
+        return {
+            "AWS_REGION": settings.region,
+            "AWS_DEFAULT_REGION": settings.region,
+            "AWS_ACCESS_KEY_ID": settings.endpoint.access_key if checked else FUNCTION_CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": settings.endpoint.secret_key if checked else FUNCTION_CREDENTIAL,
+            "AWS_ENDPOINT_URL": self._run_file.endpoint,
+        }
+
+    def _catalogues(self, app: app_model.App) -> Catalogues:
+        run, settings = self._run_file, self._run_file.settings
+        return Catalogues(
+            functions=function_catalogue(
+                self._catalog, run.builds, lambda function: run.database_variables(function.database)
+            ),
+            mappings=_mapping_catalogue(self._mappings, settings.region, settings.account),
+            broker=self._broker,
+            storage=Storage(run.upstream, settings.region),
+            store=self._documents,
+            region=settings.region,
+            account=settings.account,
+        )
+
+
+def _mapping_catalogue(mappings: MappingSupervisor, region: str, account: str) -> MappingCatalogue:
+    """Offer the event source mappings the way `app/apply.py` needs them."""
+
+    def described(mapping_id: str, mapping: app_model.Mapping) -> EventSourceMapping:
+        return EventSourceMapping(
+            id=mapping_id,
+            queue_arn=queue_arn(region, account, mapping.queue),
+            function=mapping.function,
+            function_arn=function_arn(region, account, mapping.function),
+            batch_size=mapping.batch_size,
+            batch_window_s=mapping.batch_window_s,
+            report_batch_item_failures=mapping.report_batch_item_failures,
+            concurrency_max=mapping.concurrency_max,
+        )
+
+    def present() -> list[PresentMapping]:
+        return [_present_mapping(view.mapping) for view in mappings.list() if view.mapping.qualifier is None]
+
+    async def create(mapping: app_model.Mapping) -> None:
+        mappings.create(described("", mapping))
+
+    async def update(mapping_id: str, mapping: app_model.Mapping) -> None:
+        mappings.update(described(mapping_id, mapping))
+
+    async def delete(mapping_id: str) -> None:
+        mappings.delete(mapping_id)
+
+    return MappingCatalogue(present, create, update, delete)
+
+
+def _present_mapping(mapping: EventSourceMapping) -> PresentMapping:
+    described = app_model.Mapping(
+        queue=mapping.queue,
+        function=mapping.function,
+        batch_size=mapping.batch_size,
+        batch_window_s=mapping.batch_window_s,
+        report_batch_item_failures=mapping.report_batch_item_failures,
+        concurrency_max=mapping.concurrency_max,
+    )
+    return PresentMapping(mapping.id, described)
+
+
+def _say(note: str) -> None:
+    """What the user should know of an environment's start: the engine's log has it."""
+    _log.warning("runtime_note", extra={"note": note})
