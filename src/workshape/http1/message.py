@@ -1,6 +1,6 @@
 """HTTP requests and responses as values."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -48,3 +48,28 @@ class Response:
     status: int
     headers: HeaderPairs = ()
     body: bytes | AsyncIterable[bytes] = field(default=b"", repr=False)
+
+
+class LateResponse:
+    """A response that a handler promises: it returns this at once, and gives the response whenever it has it.
+
+    For long polls: unlike a coroutine it costs no task, and `give` writes before it returns.
+    """
+
+    __slots__ = ("_deliver", "_response")
+
+    def __init__(self) -> None:
+        self._response: Response | None = None
+        self._deliver: Callable[[Response], bool] | None = None
+
+    def give(self, response: Response) -> bool:
+        """Answer the request; False when its client has gone away meanwhile. Call it once."""
+        assert self._response is None, "answered twice"
+        self._response = response
+        return self._deliver is None or self._deliver(response)
+
+    def when_given(self, deliver: Callable[[Response], bool]) -> None:
+        """Be called with the response, at once if it is there; for the server. `deliver` tells whether it could."""
+        self._deliver = deliver
+        if self._response is not None:
+            deliver(self._response)

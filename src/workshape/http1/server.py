@@ -9,22 +9,23 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-from workshape.http1.message import Request, Response
+from workshape.http1.head import response_head
+from workshape.http1.message import LateResponse, Request, Response
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response] | Response | LateResponse]
+"""A coroutine function as a rule; a plain function that has its answer at once spares the task."""
 
 KIB = 1024
 MIB = 1024 * KIB
 PIPELINED_REQUESTS_MAX = 64  # a client further ahead than this waits: reading pauses until answers leave
 
 _log = logging.getLogger(__name__)
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_FAILED = Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,22 @@ async def serve_unix(handler: Handler, path: str, limits: Limits | None = None) 
     return server
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """A request that was read and not yet answered, or the refusal of what could not be read as one."""
+
+    request: Request
+    keep_alive: bool
+    chunks_allowed: bool = True
+    """HTTP/1.0 knows no chunked coding: a stream to it ends with the connection."""
+    refusal: Response | None = None
+
+
 class _Connection(asyncio.Protocol):
-    """One client connection: requests are answered in the order they came (RFC 9112 section 9.3.2)."""
+    """One client connection: requests are answered in the order they came (RFC 9112 section 9.3.2).
+
+    A client that closes its sending side is taken to be gone: what is being answered is cancelled.
+    """
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
@@ -112,11 +127,15 @@ class _Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._continue_owed = False
         self._refused = False
-        self._waiting: deque[tuple[Request, bool]] = deque()
-        self._answering: asyncio.Task[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._waiting: deque[_Exchange] = deque()
+        self._waiting_bytes = 0
+        self._current: _Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reading_paused = False
+        self._writing_paused = False
+        self._writable: asyncio.Future[None] | None = None
 
     # asyncio's callbacks
 
@@ -130,17 +149,21 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
-        self._writable.set()
-        if self._answering is not None:
-            self._answering.cancel()
+        self._waiting.clear()
+        self._current = None
+        if self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(501, "this listener does not switch protocols")
+        except httptools.HttpParserUpgrade as offer:
+            # To switch protocols is the client's offer, not its condition (RFC 9110 section 7.8): we stay with ours.
+            self._parser = httptools.HttpRequestParser(self)
+            if len(data) > offer.args[0]:
+                self.data_received(data[offer.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _Refused):
                 raise
@@ -149,10 +172,13 @@ class _Connection(asyncio.Protocol):
             self._refuse(400, f"not HTTP/1.1: {error}")
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._writing_paused = True
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._writing_paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._advance()
 
     # httptools' callbacks
 
@@ -175,16 +201,22 @@ class _Connection(asyncio.Protocol):
         for name, value in self._headers:
             if name == "content-length" and int(value) > self._server.limits.body_bytes_max:
                 raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
-            if name == "expect" and value.lower() == "100-continue":
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if name == "expect" and value.lower() == "100-continue" and self._parser.get_http_version() != "1.0":
+                self._continue_owed = True
+        if self._continue_owed:
+            self._advance()
 
     def on_body(self, body: bytes) -> None:
+        self._continue_owed = False
         self._body_bytes += len(body)
         if self._body_bytes > self._server.limits.body_bytes_max:
             raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        self._continue_owed = False
+        if self._parser.should_upgrade() and _declares_body(self._headers):
+            raise _Refused(501, "this listener does not switch protocols")  # the parser would not read the body
         request = Request(
             self._parser.get_method().decode("ascii"),
             self._target.decode("latin-1"),
@@ -192,20 +224,107 @@ class _Connection(asyncio.Protocol):
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._peer,
         )
-        self._waiting.append((request, self._parser.should_keep_alive()))
-        if len(self._waiting) >= PIPELINED_REQUESTS_MAX:
-            self._transport.pause_reading()
-        if self._answering is None:
-            self._answering = asyncio.get_running_loop().create_task(self._answer_all())
+        keep_alive = self._parser.should_keep_alive()
+        # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
+        chunks_allowed = keep_alive or self._parser.get_http_version() != "1.0"
+        self._waiting.append(_Exchange(request, keep_alive, chunks_allowed))
+        self._waiting_bytes += self._body_bytes
+        self._advance()
+        if len(self._waiting) >= PIPELINED_REQUESTS_MAX or self._waiting_bytes > self._server.limits.body_bytes_max:
+            self._pause_reading()
 
     # ours
 
     def abort(self) -> asyncio.Task[None] | None:
         """Close the connection at once; return the task to wait for, if something was being answered."""
         self._transport.abort()
-        if self._answering is not None:
-            self._answering.cancel()
-        return self._answering
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    def _advance(self) -> None:
+        """Answer what waits, one after the other, as far as answers and the client's reading allow."""
+        while self._current is None and not self._writing_paused and not self._transport.is_closing():
+            if not self._waiting:
+                if self._continue_owed:
+                    self._continue_owed = False
+                    self._transport.write(_CONTINUE)
+                return
+            self._current = exchange = self._waiting.popleft()
+            self._waiting_bytes -= len(exchange.request.body)
+            if self._reading_paused and len(self._waiting) <= PIPELINED_REQUESTS_MAX // 2:
+                self._resume_reading()
+            self._answer(exchange)
+
+    def _answer(self, exchange: _Exchange) -> None:
+        if exchange.refusal is not None:
+            self._finish(exchange, exchange.refusal)
+            return
+        try:
+            answer = self._server.handler(exchange.request)
+        except Exception:  # noqa: BLE001 - the supervised boundary of a request: whatever is wrong, the client hears
+            answer = _failed(exchange.request)
+        if isinstance(answer, Response) and isinstance(answer.body, bytes):
+            self._finish(exchange, answer)
+        elif isinstance(answer, LateResponse):
+            answer.when_given(lambda response: self._given(exchange, response))
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._answer_later(exchange, answer))
+
+    def _given(self, exchange: _Exchange, response: Response) -> bool:
+        if self._current is not exchange or self._transport.is_closing():
+            return False
+        assert isinstance(response.body, bytes), "a late response is whole"
+        self._finish(exchange, response)
+        self._advance()
+        return True
+
+    async def _answer_later(self, exchange: _Exchange, answer: Awaitable[Response] | Response) -> None:
+        try:
+            try:
+                response = answer if isinstance(answer, Response) else await answer
+            except Exception:  # noqa: BLE001 - as above
+                response = _failed(exchange.request)
+            if isinstance(response.body, bytes):
+                self._finish(exchange, response)
+            else:
+                await self._stream(exchange, response, response.body)
+        finally:
+            self._task = None
+        self._advance()
+
+    def _finish(self, exchange: _Exchange, response: Response) -> None:
+        body = cast(bytes, response.body)
+        head = response_head(response.status, response.headers, len(body), keep_alive=exchange.keep_alive)
+        if not self._transport.is_closing():
+            self._transport.write(head if exchange.request.method == "HEAD" else head + body)
+            if not exchange.keep_alive:
+                self._transport.close()
+        self._current = None
+
+    async def _stream(self, exchange: _Exchange, response: Response, body: AsyncIterable[bytes]) -> None:
+        chunked = exchange.chunks_allowed
+        length = None if chunked else -1
+        self._transport.write(response_head(response.status, response.headers, length, keep_alive=exchange.keep_alive))
+        try:
+            if exchange.request.method != "HEAD":
+                await self._write_chunks(body, chunked)
+        except Exception:  # noqa: BLE001 - as above; half a body must not look whole: it gets no last chunk
+            _log.exception("stream_failed", extra={"path": exchange.request.raw_path})
+            self._transport.abort()
+        if not exchange.keep_alive:
+            self._transport.close()
+        self._current = None
+
+    async def _write_chunks(self, body: AsyncIterable[bytes], chunked: bool) -> None:
+        async for chunk in body:
+            if chunk:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+            if self._writing_paused:
+                self._writable = asyncio.get_running_loop().create_future()
+                await self._writable
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
 
     def _count_header_bytes(self, count: int) -> None:
         self._header_bytes += count
@@ -213,46 +332,20 @@ class _Connection(asyncio.Protocol):
             raise _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Answer what could not be read as a request; what was read before it is abandoned with it."""
+        """Answer what could not be read as a request, after what was read before it; then the connection ends."""
         self._refused = True
-        body = f"{reason}\n".encode()
-        self._transport.write(_head(status, (("content-type", "text/plain"),), len(body), keep_alive=False) + body)
-        self._transport.close()
+        refusal = Response(status, (("content-type", "text/plain"),), f"{reason}\n".encode())
+        self._waiting.append(_Exchange(Request("", ""), keep_alive=False, refusal=refusal))
+        self._advance()
 
-    async def _answer_all(self) -> None:
-        try:
-            while self._waiting and not self._transport.is_closing():
-                request, keep_alive = self._waiting.popleft()
-                if len(self._waiting) == PIPELINED_REQUESTS_MAX // 2:
-                    self._transport.resume_reading()
-                await self._write(request, await self._handle(request), keep_alive)
-        finally:
-            self._answering = None
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
 
-    async def _handle(self, request: Request) -> Response:
-        try:
-            return await self._server.handler(request)
-        except Exception:  # noqa: BLE001 - the supervised boundary of a request: whatever is wrong, the client hears
-            _log.exception("request_failed", extra={"method": request.method, "path": request.raw_path})
-            return Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
-
-    async def _write(self, request: Request, response: Response, keep_alive: bool) -> None:
-        if isinstance(response.body, bytes):
-            head = _head(response.status, response.headers, len(response.body), keep_alive)
-            self._transport.write(head if request.method == "HEAD" else head + response.body)
-        else:
-            self._transport.write(_head(response.status, response.headers, None, keep_alive))
-            await self._write_chunks(response.body)
-        if not keep_alive:
-            self._transport.close()
-        await self._writable.wait()
-
-    async def _write_chunks(self, body: AsyncIterable[bytes]) -> None:
-        async for chunk in body:
-            if chunk:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                await self._writable.wait()
-        self._transport.write(b"0\r\n\r\n")
+    def _resume_reading(self) -> None:
+        self._reading_paused = False
+        self._transport.resume_reading()
 
 
 class _Refused(Exception):
@@ -262,18 +355,10 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _head(status: int, headers: tuple[tuple[str, str], ...], length: int | None, keep_alive: bool) -> bytes:
-    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
-    names = set()
-    for name, value in headers:
-        names.add(name.lower())
-        lines.append(f"{name}: {value}")
-    if "date" not in names:
-        lines.append(f"date: {formatdate(usegmt=True)}")
-    if length is None:
-        lines.append("transfer-encoding: chunked")
-    elif status >= 200 and status != 204 and "content-length" not in names:
-        lines.append(f"content-length: {length}")
-    if not keep_alive:
-        lines.append("connection: close")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+def _declares_body(headers: list[tuple[str, str]]) -> bool:
+    return any(name == "transfer-encoding" or (name == "content-length" and value != "0") for name, value in headers)
+
+
+def _failed(request: Request) -> Response:
+    _log.exception("request_failed", extra={"method": request.method, "path": request.raw_path})
+    return _FAILED

@@ -1,0 +1,149 @@
+"""Stands where the invoker stands: between the Runtime API and an environment's processes, one invocation at a time."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder, ProcessLauncher
+from workshape.functions.model import (
+    EnvironmentId,
+    FunctionName,
+    FunctionVersion,
+    InitializationType,
+    Invocation,
+    RequestId,
+)
+from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
+from workshape.settings import FunctionSettings
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
+WAIT_S = 30.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one environment has told so far."""
+
+    output: list[str] = field(default_factory=list)
+    answers: list[tuple[str, str, Any]] = field(default_factory=list)
+    """(request id, error type or "", JSON value)."""
+    init_error: tuple[str, Any] | None = None
+    ready: int = 0
+    exit: str | None = None
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+class RuntimeOwner:
+    """Opens listeners, starts environments, dispatches, and keeps what it hears."""
+
+    def __init__(self, folder: Path, settings: FunctionSettings | None = None) -> None:
+        self.api = RuntimeApi(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
+        self.notes: list[str] = []
+        self.launcher = ProcessLauncher(folder, settings or FunctionSettings(), notify=self.notes.append)
+        self.heard: dict[EnvironmentId, Heard] = {}
+        self.addresses: dict[EnvironmentId, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._invocations = 0
+
+    async def open(self) -> EnvironmentId:
+        """Open a listener that nothing speaks to yet."""
+        environment = EnvironmentId(len(self.heard) + 1)
+        self.heard[environment] = Heard()
+        self.addresses[environment] = await self.api.open(environment)
+        return environment
+
+    async def start(
+        self, code: Path, *, runtime: str, handler: str = "index.handler", memory_mb: int = 512, **variables: str
+    ) -> tuple[EnvironmentId, EnvironmentProcess]:
+        """Open a listener and start an environment for it."""
+        environment = await self.open()
+        function = FunctionVersion(
+            FunctionName("f"), "$LATEST", ARN, runtime, handler, str(code), memory_mb, 3, "r1", variables
+        )
+        order = LaunchOrder(
+            environment,
+            function,
+            self.addresses[environment],
+            InitializationType.ON_DEMAND,
+            "/aws/lambda/f",
+            "2026/11/24/[$LATEST]0",
+            {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"},
+        )
+        process = await self.launcher.start(order, on_output=self._output, on_exit=self._exit)
+        return environment, process
+
+    async def started(self, code: Path, **options: Any) -> tuple[EnvironmentId, EnvironmentProcess]:
+        """Start an environment and wait until it polls."""
+        environment, process = await self.start(code, **options)
+        await self.until(environment, lambda heard: heard.ready > 0 or heard.exit is not None)
+        assert self.heard[environment].ready, self.heard[environment]
+        return environment, process
+
+    def dispatch(self, environment: EnvironmentId, event: Any = None, **fields: Any) -> RequestId:
+        """Give an idle environment an event."""
+        self._invocations += 1
+        request_id = RequestId(f"00000000-0000-4000-8000-{self._invocations:012}")
+        invocation = Invocation(request_id, json.dumps(event).encode(), ARN, **fields)
+        self.api.dispatch(environment, invocation, int(time.time() * 1000) + 3000)
+        return request_id
+
+    async def invoke(self, environment: EnvironmentId, event: Any = None, **fields: Any) -> tuple[str, Any]:
+        """Dispatch, wait until it is answered and the environment polls again; return (error type, value)."""
+        ready = self.heard[environment].ready
+        request_id = self.dispatch(environment, event, **fields)
+        await self.until(environment, lambda heard: heard.ready > ready or heard.exit is not None)
+        answers = [answer for answer in self.heard[environment].answers if answer[0] == request_id]
+        assert len(answers) == 1, self.heard[environment]
+        return answers[0][1], answers[0][2]
+
+    async def until(self, environment: EnvironmentId, holds: Any) -> Heard:
+        """Wait until what was heard satisfies a condition."""
+        heard = self.heard[environment]
+        async with asyncio.timeout(WAIT_S), heard.changed:
+            await heard.changed.wait_for(lambda: holds(heard))
+        return heard
+
+    async def close(self) -> None:
+        """End everything."""
+        await self.launcher.close()
+        for environment in self.heard:
+            await self.api.close(environment)
+        await asyncio.gather(*self._tasks)
+
+    def _ready(self, environment: EnvironmentId) -> None:
+        self.heard[environment].ready += 1
+        self._tell(environment)
+
+    def _responded(self, environment: EnvironmentId, request_id: RequestId, body: bytes) -> None:
+        self.heard[environment].answers.append((request_id, "", json.loads(body)))
+        self._tell(environment)
+
+    def _failed(self, environment: EnvironmentId, request_id: RequestId, body: bytes, error_type: str) -> None:
+        value = json.loads(body)
+        self.heard[environment].answers.append((request_id, error_type or value["errorType"], value))
+        self._tell(environment)
+
+    def _init_failed(self, environment: EnvironmentId, body: bytes, error_type: str) -> None:
+        self.heard[environment].init_error = (error_type, json.loads(body))
+        self._tell(environment)
+
+    def _output(self, environment: EnvironmentId, line: bytes) -> None:
+        self.heard[environment].output.append(line.decode())
+        self._tell(environment)
+
+    def _exit(self, environment: EnvironmentId, words: str) -> None:
+        assert self.heard[environment].exit is None, "told twice"
+        self.heard[environment].exit = words
+        self._tell(environment)
+
+    def _tell(self, environment: EnvironmentId) -> None:
+        task = asyncio.get_running_loop().create_task(self._notify(environment))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self, environment: EnvironmentId) -> None:
+        async with self.heard[environment].changed:
+            self.heard[environment].changed.notify_all()

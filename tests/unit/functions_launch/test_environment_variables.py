@@ -1,0 +1,64 @@
+"""The variables of an environment: who wins, and what is there."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workshape.functions.launch.runtimes import RuntimeCommand
+from workshape.functions.launch.variables import environment_variables
+from workshape.functions.model import FunctionName, FunctionVersion, InitializationType, LogFormat
+
+RESERVED = [
+    "_HANDLER",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+    "TZ",
+]
+
+
+def compose(
+    own: dict[str, str], platform: dict[str, str], log_format: LogFormat = LogFormat.TEXT, runtime: str = "python3.12"
+) -> dict[str, str]:
+    function = FunctionVersion(
+        FunctionName("f"), "7", "arn", runtime, "a.b", "/code", 256, 3, "r", own, log_format=log_format
+    )
+    return environment_variables(
+        function,
+        RuntimeCommand(["/opt/x/bin/python", "-m", "client"], "/runtime", {"RUNTIMES": "1"}),
+        runtime_api_address="127.0.0.1:9",
+        initialization_type=InitializationType.PROVISIONED,
+        log_group="/aws/lambda/f",
+        log_stream="stream",
+        platform=platform,
+        temporary_folder="/scratch",
+    )
+
+
+@given(st.dictionaries(st.sampled_from([*RESERVED, "PATH", "MINE"]), st.just("stolen")))
+def test_what_lambda_reserves_cannot_be_taken_and_the_rest_is_the_functions(own: dict[str, str]) -> None:
+    variables = compose(own, {"AWS_REGION": "us-east-1"})
+
+    assert all(variables[name] != "stolen" for name in RESERVED)
+    assert all(variables[name] == "stolen" for name in own if name in ("PATH", "MINE"))
+    assert variables["AWS_LAMBDA_FUNCTION_VERSION"] == "7"
+    assert variables["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
+
+
+def test_the_function_wins_over_the_platform_and_the_platform_over_the_rest() -> None:
+    variables = compose({"AWS_ENDPOINT_URL": "mine"}, {"AWS_ENDPOINT_URL": "platforms", "LANG": "C", "RUNTIMES": "2"})
+
+    assert variables["AWS_ENDPOINT_URL"] == "mine"
+    assert (variables["LANG"], variables["RUNTIMES"]) == ("C", "2")
+    assert variables["PATH"].startswith("/opt/x/bin:")
+
+
+def test_json_logging_is_told_to_the_runtime() -> None:
+    assert compose({}, {}, LogFormat.JSON)["AWS_LAMBDA_LOG_FORMAT"] == "JSON"
+    assert "AWS_LAMBDA_LOG_FORMAT" not in compose({}, {})
