@@ -1,0 +1,166 @@
+"""Brings about what the app wants: reads what there is, plans, and carries the plan out, in that order.
+
+What belongs to rooms beside this one is given as callables, wired in `serve.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from workshape.app.model import App, Function, Mapping, Queue, Redrive
+from workshape.app.plan import (
+    Change,
+    CreateBucket,
+    CreateMapping,
+    CreateQueue,
+    CreateTable,
+    DeleteMapping,
+    Made,
+    Present,
+    PresentMapping,
+    PutFunction,
+    RemoveFunction,
+    UpdateMapping,
+    UpdateQueue,
+    plan,
+)
+from workshape.app.storage import Storage
+from workshape.arn import parse_arn, queue_arn
+from workshape.queues.broker import Broker
+from workshape.queues.model import QueueAttributes, QueueName, RedrivePolicy
+from workshape.store.documents import Documents
+
+DOCUMENT_KIND = "app"
+DOCUMENT_KEY = "made"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCatalogue:
+    """The functions' catalogue, as the app needs it."""
+
+    put: Callable[[Function], Awaitable[None]]
+    """Create or update; unchanged code and configuration keep their revision."""
+    remove: Callable[[str], Awaitable[None]]
+    """Delete; nothing to do when it is gone already."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingCatalogue:
+    """The event source mappings, as the app needs them."""
+
+    present: Callable[[], Sequence[PresentMapping]]
+    create: Callable[[Mapping], Awaitable[None]]
+    update: Callable[[str, Mapping], Awaitable[None]]
+    delete: Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogues:
+    """Everything an app is applied to."""
+
+    functions: FunctionCatalogue
+    mappings: MappingCatalogue
+    broker: Broker
+    storage: Storage
+    store: Documents
+    region: str
+    account: str
+
+
+async def apply(app: App, catalogues: Catalogues) -> list[Change]:
+    """Make everything as the app wants it; return what was changed.
+
+    Running it again after a failure goes on where that one stopped.
+
+    Raises:
+        WorkshapeError: a change was refused.
+    """
+    made = _read_made(catalogues.store)
+    tables = await catalogues.storage.tables() if app.tables else frozenset()
+    buckets = await catalogues.storage.buckets() if app.buckets else frozenset()
+    present = Present(
+        queues=tuple(_present_queue(catalogues.broker, name) for name in catalogues.broker.list_queues()),
+        mappings=tuple(catalogues.mappings.present()),
+        tables=tables,
+        buckets=buckets,
+        made=made,
+    )
+    changes = plan(app, present)
+    names = {function.name for function in app.functions}
+    _keep(catalogues.store, Made(tuple(sorted(names | {*made.functions})), made.mappings))  # before any is there
+    for change in changes:
+        await _carry_out(change, catalogues)
+    pairs = {(mapping.queue, mapping.function) for mapping in app.mappings}
+    ids = [there.id for there in catalogues.mappings.present() if _pair(there) in pairs]
+    _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids))))
+    return changes
+
+
+async def _carry_out(change: Change, catalogues: Catalogues) -> None:
+    functions, mappings = catalogues.functions, catalogues.mappings
+    match change:
+        case CreateQueue(queue):
+            attributes = _attributes(queue, QueueAttributes(), catalogues)
+            await catalogues.broker.create_queue(QueueName(queue.name), attributes)
+        case UpdateQueue(queue):
+            name = QueueName(queue.name)
+            attributes = _attributes(queue, catalogues.broker.queue(name).attributes, catalogues)
+            await catalogues.broker.set_queue_attributes(name, attributes)
+        case CreateTable(table):
+            await catalogues.storage.create_table(table)
+        case CreateBucket(bucket):
+            await catalogues.storage.create_bucket(bucket)
+        case PutFunction(function):
+            await functions.put(function)
+        case RemoveFunction(function_name):
+            await functions.remove(function_name)
+        case CreateMapping(mapping):
+            await mappings.create(mapping)
+        case UpdateMapping(mapping_id, mapping):
+            await mappings.update(mapping_id, mapping)
+        case DeleteMapping(mapping_id, _):
+            await mappings.delete(mapping_id)
+
+
+def _pair(there: PresentMapping) -> tuple[str, str]:
+    return there.mapping.queue, there.mapping.function
+
+
+def _present_queue(broker: Broker, name: QueueName) -> Queue:
+    attributes = broker.queue(name).attributes
+    redrive = attributes.redrive
+    return Queue(
+        name=name,
+        visibility_timeout_s=attributes.visibility_timeout_s,
+        delay_s=attributes.delay_s,
+        retention_s=attributes.retention_s,
+        redrive=None
+        if redrive is None
+        else Redrive(parse_arn(redrive.dead_letter_queue_arn).resource, redrive.receive_count_max),
+    )
+
+
+def _attributes(queue: Queue, there: QueueAttributes, catalogues: Catalogues) -> QueueAttributes:
+    """Set what the app knows of a queue upon what there is."""
+    redrive = queue.redrive
+    policy = None
+    if redrive is not None:
+        arn = str(queue_arn(catalogues.region, catalogues.account, redrive.dead_letter_queue))
+        policy = RedrivePolicy(arn, redrive.receive_count_max)
+    return msgspec.structs.replace(
+        there,
+        visibility_timeout_s=queue.visibility_timeout_s,
+        delay_s=queue.delay_s,
+        retention_s=queue.retention_s,
+        redrive=policy,
+    )
+
+
+def _read_made(store: Documents) -> Made:
+    documents = dict(store.all(DOCUMENT_KIND))
+    return msgspec.json.decode(documents[DOCUMENT_KEY], type=Made) if DOCUMENT_KEY in documents else Made()
+
+
+def _keep(store: Documents, made: Made) -> None:
+    store.put(DOCUMENT_KIND, DOCUMENT_KEY, msgspec.json.encode(made))

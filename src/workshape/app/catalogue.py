@@ -1,0 +1,44 @@
+"""The functions' catalogue, given to `apply.py` the way it needs it."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from workshape.app.apply import FunctionCatalogue
+from workshape.app.model import Function
+from workshape.functions.catalog import Catalog
+from workshape.functions.configuration import FunctionConfiguration
+from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.model import FunctionName
+
+ROLE_NAME = "workshape"  # every function has a role; here it opens and closes nothing
+
+
+def function_catalogue(
+    catalog: Catalog, builds: Mapping[str, str], variables: Callable[[Function], Mapping[str, str]]
+) -> FunctionCatalogue:
+    """Apply functions to a catalogue.
+
+    `builds` tells where each function's code is ready to run (`RunFile.builds`); `variables` what its environment gets
+    beside what the app says, which goes before them.
+    """
+
+    async def put(function: Function) -> None:
+        configuration = FunctionConfiguration(
+            runtime=function.runtime,
+            handler=function.handler,
+            role=f"arn:aws:iam::{catalog.account}:role/{ROLE_NAME}",
+            memory_mb=function.memory_mb,
+            timeout_s=function.timeout_s,
+            environment={**variables(function), **function.environment},
+        )
+        code = Path(builds.get(function.name, function.code))
+        await catalog.put_from_app(
+            function.name, configuration, code, reserved_concurrency=function.reserved_concurrency
+        )
+
+    async def remove(name: str) -> None:
+        with contextlib.suppress(FunctionNotFound):  # somebody deleted it over the API: that is what was wanted
+            catalog.delete(FunctionName(name))
+
+    return FunctionCatalogue(put, remove)

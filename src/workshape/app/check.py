@@ -1,0 +1,199 @@
+"""Whether an app hangs together: names, references, and what AWS would refuse. A core: it looks at no files."""
+
+import difflib
+import re
+from collections import abc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from workshape.app.model import App, Function, Mapping, Route
+from workshape.settings import Settings
+
+RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
+FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+QUEUE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,80}")
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""
+TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html"""
+BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")  # within PostgreSQL's 63 bytes, with room for a suffix of ours
+ROUTE_KEY = re.compile(r"\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\S*")
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html"""
+BATCH_SIZE_UNWINDOWED_MAX = 10
+"""Beyond it a batch window of a second is needed.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
+PORT_MAX = 65_535
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with the app, and where: `("functions", "search", "memory_mb")`."""
+
+    place: Place
+    what: str
+
+
+def problems(app: App, settings: Settings) -> Iterator[Problem]:
+    """Everything that is wrong, in the order of the app."""
+    yield from _settings_problems(settings)
+    yield from _name_problems(app)
+    for function in app.functions:
+        yield from _function_problems(app, function)
+    yield from _queue_problems(app)
+    for index, mapping in enumerate(app.mappings):
+        yield from _mapping_problems(app, index, mapping)
+    for index, route in enumerate(app.routes):
+        yield from _route_problems(app, index, route)
+    yield from _storage_problems(app)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known name, or list them all: the end of a sentence about an unknown one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f'did you mean "{near[0]}"?'
+    return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+def _settings_problems(settings: Settings) -> Iterator[Problem]:
+    ports = settings.ports
+    taken: dict[int, str] = {}
+    for name in ("endpoint", "http", "proxy", "database"):
+        port = int(getattr(ports, name))
+        place = ("platform", "ports", name)
+        if not 0 <= port <= PORT_MAX:
+            yield Problem(place, f"a port is 0 (any free one) to {PORT_MAX}, not {port}")
+        elif port and port in taken:
+            yield Problem(place, f"port {port} is that of ports.{taken[port]} already")
+        taken[port] = name
+    for name, words in (("default", ("moto",)), ("dynamodb", ("auto", "moto", "local"))):
+        value = str(getattr(settings.upstream, name))
+        if value not in words and not value.startswith(("http://", "https://")):
+            choice = ", ".join(f'"{word}"' for word in words)
+            yield Problem(("platform", "upstream", name), f'"{value}" is neither {choice} nor the address of a service')
+
+
+def _name_problems(app: App) -> Iterator[Problem]:
+    kinds = (
+        ("functions", [function.name for function in app.functions], FUNCTION_NAME, "a function"),
+        ("queues", [queue.name for queue in app.queues if not queue.name.endswith(".fifo")], QUEUE_NAME, "a queue"),
+        ("tables", [table.name for table in app.tables], TABLE_NAME, "a table"),
+        ("buckets", [bucket.name for bucket in app.buckets], BUCKET_NAME, "a bucket"),
+    )
+    for table, names, pattern, kind in kinds:
+        for name in names:
+            if not pattern.fullmatch(name):
+                yield Problem((table, name), f"{name!r} is no name for {kind} (AWS allows {pattern.pattern})")
+
+
+def _function_problems(app: App, function: Function) -> Iterator[Problem]:
+    place = ("functions", function.name)
+    if not RUNTIMES.fullmatch(function.runtime):
+        what = f'runtime "{function.runtime}" is not served; python3.12, nodejs22.x and provided.al2023 are such'
+        yield Problem((*place, "runtime"), what)
+    if function.entry is not None and not function.runtime.startswith("nodejs"):
+        yield Problem((*place, "entry"), f"only a nodejs runtime is bundled, and this is {function.runtime}")
+    if function.requirements is not None and not function.runtime.startswith("python"):
+        yield Problem((*place, "requirements"), f"only a python runtime has them, and this is {function.runtime}")
+    if function.database is not None and app.database is None:
+        what = 'there is no [database] table; add one, such as [database] name = "app"'
+        yield Problem((*place, "database"), what)
+    elif function.database == "proxy" and app.database is not None and not app.database.proxy:
+        yield Problem((*place, "database"), '[database] proxy is false; write "direct" here, or take that out')
+
+
+def _queue_problems(app: App) -> Iterator[Problem]:
+    names = {queue.name for queue in app.queues}
+    targets = {queue.name: queue.redrive.dead_letter_queue for queue in app.queues if queue.redrive is not None}
+    for queue in app.queues:
+        place: Place = ("queues", queue.name)
+        if queue.name.endswith(".fifo"):
+            yield Problem(place, "FIFO queues are not served yet; a standard queue has no .fifo in its name")
+        if queue.redrive is None:
+            continue
+        target = queue.redrive.dead_letter_queue
+        if target == queue.name:
+            yield Problem((*place, "redrive", "dead_letter_queue"), "a queue cannot be its own dead-letter queue")
+        elif target not in names:
+            what = f"there is no [queues.{target}]; {did_you_mean(target, names - {queue.name})}"
+            yield Problem((*place, "redrive", "dead_letter_queue"), what)
+        elif _returns_to(queue.name, targets):
+            what = "following the dead-letter queues from here leads back here"
+            yield Problem((*place, "redrive", "dead_letter_queue"), what)
+
+
+def _returns_to(start: str, targets: abc.Mapping[str, str]) -> bool:
+    name = start
+    for _ in targets:
+        if name not in targets:
+            return False
+        name = targets[name]
+        if name == start:
+            return True
+    return False
+
+
+def _mapping_problems(app: App, index: int, mapping: Mapping) -> Iterator[Problem]:
+    place = ("mappings", index)
+    queue = next((queue for queue in app.queues if queue.name == mapping.queue), None)
+    function = app.function(mapping.function)
+    if queue is None:
+        known = did_you_mean(mapping.queue, [queue.name for queue in app.queues])
+        yield Problem((*place, "queue"), f"there is no [queues.{mapping.queue}]; {known}")
+    if function is None:
+        yield _no_function(app, (*place, "function"), mapping.function)
+    if queue is not None and function is not None and queue.visibility_timeout_s < function.timeout_s:
+        what = (
+            f"the queue's visibility_timeout_s ({queue.visibility_timeout_s}) is less than the function's timeout_s "
+            f"({function.timeout_s}), which Lambda refuses; AWS advises six times the function's"
+        )
+        yield Problem((*place, "queue"), what)
+    if mapping.batch_size > BATCH_SIZE_UNWINDOWED_MAX and mapping.batch_window_s < 1:
+        what = f"a batch_size over {BATCH_SIZE_UNWINDOWED_MAX} needs a batch_window_s of at least 1"
+        yield Problem((*place, "batch_size"), what)
+    pairs = [(earlier.queue, earlier.function) for earlier in app.mappings[:index]]
+    if (mapping.queue, mapping.function) in pairs:
+        yield Problem((*place, "function"), f'"{mapping.queue}" is mapped to "{mapping.function}" twice')
+
+
+def _route_problems(app: App, index: int, route: Route) -> Iterator[Problem]:
+    place = ("routes", index)
+    if not ROUTE_KEY.fullmatch(route.route):
+        what = f'"{route.route}" is no route key: a method (or ANY), a space and a path, or $default'
+        yield Problem((*place, "route"), what)
+    if app.function(route.function) is None:
+        yield _no_function(app, (*place, "function"), route.function)
+    if route.route in [earlier.route for earlier in app.routes[:index]]:
+        yield Problem((*place, "route"), f'"{route.route}" is there twice')
+
+
+def _storage_problems(app: App) -> Iterator[Problem]:
+    for table in app.tables:
+        if table.sort_key is not None and table.sort_key.name == table.partition_key.name:
+            yield Problem(("tables", table.name, "sort_key"), "it is the partition key already")
+    database = app.database
+    if database is None:
+        return
+    if not DATABASE_NAME.fullmatch(database.name):
+        what = f"{database.name!r} is no name for a database here: lower-case letters, digits and _, at most 51"
+        yield Problem(("database", "name"), what)
+    if database.url is not None:
+        parts = urlsplit(database.url)
+        if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.path.strip("/"):
+            yield Problem(("database", "url"), "it reads postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        if database.init_sql is not None:
+            what = "it is run in the embedded server only; set up the server at your url yourself"
+            yield Problem(("database", "init_sql"), what)
+
+
+def _no_function(app: App, place: Place, name: str) -> Problem:
+    known = did_you_mean(name, [function.name for function in app.functions])
+    return Problem(place, f"there is no [functions.{name}]; {known}")

@@ -1,0 +1,128 @@
+"""The app: what its owner wants to run, whatever notation it was written in. A core: values only.
+
+Code folders and files are absolute paths as text; defaults and bounds are AWS's own where AWS has them.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Meta = msgspec.Meta
+DatabaseUse = Literal["proxy", "direct"]
+KeyType = Literal["S", "N", "B"]
+
+
+class Function(msgspec.Struct, frozen=True):
+    """A Lambda function of the app.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html (defaults)
+    """
+
+    name: str
+    runtime: str
+    handler: str
+    code: str
+    """Folder or zip archive."""
+    entry: str | None = None
+    """Source file, relative to `code`, that is bundled with all it imports."""
+    requirements: str | None = None
+    """Python requirements file, relative to `code`."""
+    memory_mb: Annotated[int, Meta(ge=128, le=10_240)] = 128
+    timeout_s: Annotated[int, Meta(ge=1, le=900)] = 3
+    reserved_concurrency: Annotated[int, Meta(ge=0)] | None = None
+    database: DatabaseUse | None = None
+    environment: dict[str, str] = {}
+    latency_p99_ms: Annotated[float, Meta(gt=0)] | None = None
+    """The owner's budget. Only the verdict reads it."""
+
+
+class Redrive(msgspec.Struct, frozen=True):
+    """Where messages go that were received too often."""
+
+    dead_letter_queue: str
+    receive_count_max: Annotated[int, Meta(ge=1, le=1_000)]
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """An SQS queue.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html (defaults)
+    """
+
+    name: str
+    visibility_timeout_s: Annotated[int, Meta(ge=0, le=43_200)] = 30
+    delay_s: Annotated[int, Meta(ge=0, le=900)] = 0
+    retention_s: Annotated[int, Meta(ge=60, le=1_209_600)] = 345_600
+    redrive: Redrive | None = None
+
+
+class Mapping(msgspec.Struct, frozen=True):
+    """An event source mapping: a queue's messages go to a function.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html (defaults)
+    """
+
+    queue: str
+    function: str
+    batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    batch_window_s: Annotated[int, Meta(ge=0, le=300)] = 0
+    report_batch_item_failures: bool = False
+    concurrency_max: Annotated[int, Meta(ge=2, le=1_000)] | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """An HTTP route of the app and the function that answers it."""
+
+    route: str
+    """A route key of API Gateway's HTTP APIs: `GET /posts/{id}`, `ANY /x`, `$default`."""
+    function: str
+    timeout_s: Annotated[int, Meta(ge=1, le=30)] = 30
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key attribute of a table."""
+
+    name: str
+    type: KeyType = "S"
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A DynamoDB table, billed by request."""
+
+    name: str
+    partition_key: Key
+    sort_key: Key | None = None
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """An S3 bucket."""
+
+    name: str
+
+
+class Database(msgspec.Struct, frozen=True):
+    """The app's PostgreSQL database: in the embedded server, or in a server of the owner's."""
+
+    name: str = "app"
+    url: str | None = None
+    max_connections: Annotated[int, Meta(ge=5, le=10_000)] = 100
+    """Three of them are the superuser's own, as PostgreSQL has it."""
+    init_sql: str | None = None
+    proxy: bool = True
+
+
+class App(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    name: str
+    functions: tuple[Function, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    mappings: tuple[Mapping, ...] = ()
+    routes: tuple[Route, ...] = ()
+    tables: tuple[Table, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    database: Database | None = None
+
+    def function(self, name: str) -> Function | None:
+        """The function of that name."""
+        return next((function for function in self.functions if function.name == name), None)

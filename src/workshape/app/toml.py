@@ -1,0 +1,245 @@
+"""The notation `workshape.toml`: text to model, refusing by file, line, table and key what it does not understand.
+
+Source: https://toml.io/en/v1.0.0
+"""
+
+import re
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from workshape.app.check import Place, did_you_mean, problems
+from workshape.app.code import file_problems
+from workshape.app.model import App, Bucket, Database, Function, Key, Mapping, Queue, Route, Table
+from workshape.errors import Invalid
+from workshape.settings import Settings
+
+APP_FILE_NAME = "workshape.toml"
+TABLES = ("app", "platform", "functions", "queues", "mappings", "routes", "tables", "buckets", "database")
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class AppFileInvalid(Invalid):
+    """{file}{position}: {what}"""
+
+    file: str
+    position: str
+    what: str
+
+
+class _AppTable(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _TableTable(msgspec.Struct, frozen=True):
+    partition_key: str
+    sort_key: str | None = None
+
+
+class _BucketTable(msgspec.Struct, frozen=True):
+    pass
+
+
+def load_app(folder: Path) -> tuple[App, Settings]:
+    """Read `workshape.toml` of that folder and check it, the files it names included.
+
+    Raises:
+        FileNotFoundError: there is none. AppFileInvalid: it is wrong; says where and what would be right.
+    """
+    path = folder / APP_FILE_NAME
+    text = path.read_bytes()
+    return parse_app(text, path)
+
+
+def parse_app(text: bytes, path: Path) -> tuple[App, Settings]:
+    """Read an app file's text; relative paths in it start at the folder of `path`.
+
+    Raises:
+        AppFileInvalid: it is wrong.
+    """
+    reader = _Reader(text, path)
+    app, settings = reader.app(), reader.settings()
+    for problem in (*problems(app, settings), *file_problems(app)):
+        raise reader.invalid(problem.place, problem.what)
+    return app, settings
+
+
+class _Reader:
+    """One app file on its way to the model."""
+
+    def __init__(self, text: bytes, path: Path) -> None:
+        self._path = path
+        self._folder = path.parent.resolve()
+        try:
+            decoded = text.decode()
+            self._document: dict[str, Any] = tomllib.loads(decoded)
+        except UnicodeDecodeError as error:
+            raise AppFileInvalid(file=str(path), position="", what=f"not UTF-8 text: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            what = str(error).replace("end of document", f"line {len(decoded.splitlines())}, its end")
+            raise AppFileInvalid(file=str(path), position="", what=f"not TOML: {what}") from error
+        self._lines = _lines(decoded)
+        self._refuse_unknown(self._document, TABLES, ())
+
+    def invalid(self, place: Place, what: str) -> AppFileInvalid:
+        """Make the error for a place: its line where that is known, its table, its key."""
+        line = next((self._lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in self._lines), None)
+        position = f", line {line}" if line else ""
+        return AppFileInvalid(file=str(self._path), position=position, what=f"{_described(place)}{what}")
+
+    def app(self) -> App:
+        """Read everything but [platform]."""
+        table = self._struct(self._document.get("app", {}), _AppTable, ("app",))
+        return App(
+            name=table.name or self._folder.name,
+            functions=tuple(self._function(name, place) for name, place in self._named("functions")),
+            queues=tuple(self._named_struct(Queue, name, place) for name, place in self._named("queues")),
+            mappings=tuple(self._struct(entry, Mapping, place) for entry, place in self._listed("mappings")),
+            routes=tuple(self._struct(entry, Route, place) for entry, place in self._listed("routes")),
+            tables=tuple(self._table(name, place) for name, place in self._named("tables")),
+            buckets=tuple(self._bucket(name, place) for name, place in self._named("buckets")),
+            database=self._database(),
+        )
+
+    def settings(self) -> Settings:
+        """Read [platform]."""
+        return self._struct(self._document.get("platform", {}), Settings, ("platform",))
+
+    # tables of the file
+
+    def _function(self, name: str, place: Place) -> Function:
+        function = self._named_struct(Function, name, place)
+        return msgspec.structs.replace(function, code=str(self._folder / function.code))
+
+    def _table(self, name: str, place: Place) -> Table:
+        table = self._struct(self._document["tables"][name], _TableTable, place)
+        sort_key = None if table.sort_key is None else self._key(table.sort_key, (*place, "sort_key"))
+        return Table(name, self._key(table.partition_key, (*place, "partition_key")), sort_key)
+
+    def _key(self, text: str, place: Place) -> Key:
+        name, _, key_type = text.partition(":")
+        try:
+            return msgspec.convert({"name": name, "type": key_type or "S"}, Key)
+        except msgspec.ValidationError as error:
+            raise self.invalid(place, f'"{text}" is no key: NAME, or NAME:S, NAME:N, NAME:B') from error
+
+    def _bucket(self, name: str, place: Place) -> Bucket:
+        self._struct(self._document["buckets"][name], _BucketTable, place)
+        return Bucket(name)
+
+    def _database(self) -> Database | None:
+        if "database" not in self._document:
+            return None
+        database = self._struct(self._document["database"], Database, ("database",))
+        if database.init_sql is None:
+            return database
+        return msgspec.structs.replace(database, init_sql=str(self._folder / database.init_sql))
+
+    # any table
+
+    def _named(self, table: str) -> list[tuple[str, Place]]:
+        entries = self._document.get(table, {})
+        if not isinstance(entries, dict):
+            raise self.invalid((table,), f"it is a table of tables: write [{table}.NAME]")
+        return [(name, (table, name)) for name in entries]
+
+    def _listed(self, table: str) -> list[tuple[Any, Place]]:
+        entries = self._document.get(table, [])
+        if not isinstance(entries, list):
+            raise self.invalid((table,), f"it is a list of tables: write [[{table}]]")
+        return [(entry, (table, index)) for index, entry in enumerate(entries)]
+
+    def _named_struct(self, kind: type[T], name: str, place: Place) -> T:
+        return self._struct(self._document[str(place[0])][name], kind, place, given={"name": name})
+
+    def _struct(self, table: Any, kind: type[T], place: Place, given: dict[str, str] | None = None) -> T:
+        """Read a table key by key, so that whatever is wrong has a place."""
+        if not isinstance(table, dict):
+            raise self.invalid(place, f"it is a table, not {_toml_kind(table)}")
+        given = given or {}
+        fields = {field.name: field for field in msgspec.structs.fields(kind) if field.name not in given}
+        self._refuse_unknown(table, fields, place)
+        values: dict[str, Any] = dict(given)
+        for name, field in fields.items():
+            if name in table:
+                values[name] = self._value(table[name], field.type, (*place, name))
+            elif field.required:
+                raise self.invalid(place, f"{name} is missing, and has no default")
+        return kind(**values)
+
+    def _value(self, value: Any, kind: Any, place: Place) -> Any:
+        nested = next((one for one in (kind, *get_args(kind)) if _is_struct(one)), None)
+        if nested is not None:
+            return self._struct(value, nested, place)
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise self.invalid(place, _in_words(error, value)) from error
+
+    def _refuse_unknown(self, table: dict[str, Any], known: Collection[str], place: Place) -> None:
+        for key in table:
+            if key not in known:
+                kind = "key" if place else "table"
+                raise self.invalid((*place, key), f"there is no such {kind}; {did_you_mean(key, known)}")
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and kind is not NoneType and issubclass(kind, msgspec.Struct)
+
+
+def _described(place: Place) -> str:
+    """Write a place as the file has it: `[functions.search] memory_mb: `."""
+    head, *rest = place
+    if not rest and isinstance(head, str):
+        return f"[{head}]: "
+    if isinstance(rest[0], int):
+        table, keys = f"[[{head}]] number {rest[0] + 1}", rest[1:]
+    elif head in ("app", "platform", "database"):
+        table, keys = f"[{head}]", rest
+    else:
+        table, keys = f"[{head}.{rest[0]}]", rest[1:]
+    return f"{table}{' ' if keys else ''}{'.'.join(str(key) for key in keys)}: "
+
+
+def _in_words(error: msgspec.ValidationError, value: Any) -> str:
+    """Say what a value should have been, in TOML's words."""
+    text = str(error).partition(" - at ")[0].replace("`", "").replace(" | null", "")
+    for name, word in (("int", "integer"), ("str", "string"), ("bool", "boolean"), ("object", "table")):
+        text = re.sub(rf"\b{name}\b", word, text)
+    return f"{text[:1].lower()}{text[1:]}" + ("" if "got" in text else f", got {value!r}")
+
+
+def _toml_kind(value: Any) -> str:
+    kinds = {str: "a string", bool: "a boolean", int: "an integer", float: "a float", list: "an array"}
+    return kinds.get(type(value), "a value")
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Find the lines of tables and keys. Enough for messages: in a multi-line string it may see keys that are none."""
+    found: dict[Place, int] = {}
+    table: Place = ()
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*(\[\[?)([^\[\]]+)\]", line)
+        key = re.match(r"\s*([\w\"'.\- ]+?)\s*=", line)
+        if header and header.group(1) == "[[":
+            name = header.group(2).strip()
+            counts[name] = counts.get(name, -1) + 1
+            table = (name, counts[name])
+            found[table] = number
+        elif header:
+            table = _parts(header.group(2))
+            found[table] = number
+        elif key:
+            found.setdefault((*table, *_parts(key.group(1))), number)
+    return found
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    quoted = re.findall(r'"([^"]*)"|\'([^\']*)\'|([\w\-]+)', dotted)
+    return tuple(next(part for part in parts if part) for parts in quoted if any(parts))

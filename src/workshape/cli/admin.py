@@ -1,0 +1,124 @@
+"""The running workshape, as the commands see it: found by its run file or an address, asked over the admin API.
+
+The API is described in `workshape/status.py`, whose values these functions return.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import msgspec
+import typer
+
+from workshape.errors import BackendUnavailable, CallerError, Invalid
+from workshape.run import RunFile, StateFolder, is_running, read_run_file
+from workshape.status import EngineStatus, Figures
+
+ANSWER_S_MAX = 10.0
+
+FolderOption = Annotated[Path, typer.Option("--folder", help="Where the running one was started from.")]
+EndpointOption = Annotated[
+    str | None, typer.Option("--endpoint", help="Its address, instead of the folder: http://127.0.0.1:4566.")
+]
+
+
+class NotRunning(CallerError):
+    """workshape is not running in {folder}: start it with `workshape up {folder}`"""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where to ask."""
+
+    endpoint: str
+    run: RunFile | None
+    """None: only the address is known."""
+
+
+def find_running(folder: Path, endpoint: str | None = None) -> Running:
+    """Find the one that runs in a folder, or take the address as given.
+
+    Raises:
+        NotRunning: nothing runs there.
+    """
+    if endpoint is not None:
+        return Running(endpoint.rstrip("/"), None)
+    run = running_from(folder)
+    if run is None:
+        raise NotRunning(folder=str(folder.resolve()))
+    return Running(run.endpoint, run)
+
+
+def running_from(folder: Path) -> RunFile | None:
+    """The run file of what runs in a folder; None when nothing does (a file left behind does not count)."""
+    try:
+        run = read_run_file(StateFolder.of(folder.resolve()).run_file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return run if is_running(run.supervisor) else None
+
+
+def engine_status(running: Running) -> EngineStatus:
+    """Ask the engine.
+
+    Raises:
+        BackendUnavailable: it does not answer, or not as expected.
+    """
+    address = f"{running.endpoint}/_workshape/status"
+    return msgspec.json.decode(_get(address), type=EngineStatus)
+
+
+def proxy_figures(run: RunFile) -> Figures:
+    """Ask the proxy; empty when there is none.
+
+    Raises:
+        BackendUnavailable: it does not answer, or not as expected.
+    """
+    if run.proxy is None:
+        return {}
+    address = f"http://{run.host}:{run.proxy.status_port}/_workshape/status"
+    return msgspec.json.decode(_get(address), type=Figures)
+
+
+@contextlib.contextmanager
+def log_lines(running: Running, function: str | None, *, tail: int, follow: bool) -> Iterator[Iterator[str]]:
+    """Ask for log lines; they come as they are written when `follow` is set.
+
+    Raises:
+        BackendUnavailable: it does not answer. Invalid: there is no such function.
+    """
+    parameters = {"tail": str(tail), "follow": str(int(follow))}
+    if function is not None:
+        parameters["function"] = function
+    # Nothing may be written for hours: only connecting is bounded.
+    waits = httpx.Timeout(ANSWER_S_MAX, read=None if follow else ANSWER_S_MAX)
+    address = f"{running.endpoint}/_workshape/logs"
+    try:
+        with (
+            httpx.Client(timeout=waits, trust_env=False) as client,
+            client.stream("GET", address, params=parameters) as response,
+        ):
+            if response.status_code == httpx.codes.NOT_FOUND:
+                raise Invalid(reason=f"there is no function named {function}, or it has not run yet")
+            response.raise_for_status()
+            yield response.iter_lines()
+    except httpx.HTTPError as error:
+        raise _unavailable(address, error) from error
+
+
+def _get(address: str) -> bytes:
+    try:
+        response = httpx.get(address, timeout=ANSWER_S_MAX, trust_env=False)
+        response.raise_for_status()
+    except httpx.HTTPError as error:
+        raise _unavailable(address, error) from error
+    return response.content
+
+
+def _unavailable(address: str, error: httpx.HTTPError) -> BackendUnavailable:
+    return BackendUnavailable(backend="workshape", address=address, reason=str(error) or type(error).__name__)

@@ -1,0 +1,54 @@
+"""The app's database, as functions and the proxy will find it."""
+
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from workshape.app.model import Database
+from workshape.parts.postgres import Credentials
+from workshape.run import DatabaseRun
+
+POSTGRES_PORT = 5432
+TLS_MODES = ("require", "verify-ca", "verify-full")
+
+
+def connection_url(user: str, password: str, address: tuple[str, int], name: str, ca_file: str) -> str:
+    """Write a URL whose TLS is verified against `ca_file`; libpq, asyncpg and node-postgres read it alike.
+
+    Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+    """
+    query = urlencode({"sslmode": "verify-full", "sslrootcert": ca_file}, safe="/")
+    return f"postgresql://{quote(user)}:{quote(password)}@{address[0]}:{address[1]}/{quote(name)}?{query}"
+
+
+def embedded_database(
+    database: Database, credentials: Credentials, public: tuple[str, int], server: tuple[str, int], ca_file: str
+) -> DatabaseRun:
+    """Describe the embedded server: with TLS at `public`, plainly at `server`."""
+    return DatabaseRun(
+        url=connection_url(credentials.user, credentials.password, public, database.name, ca_file),
+        server_host=server[0],
+        server_port=server[1],
+        server_tls=False,
+        name=database.name,
+        user=credentials.user,
+        password=credentials.password,
+        embedded=True,
+        ca_file=ca_file,
+        max_connections=database.max_connections,
+    )
+
+
+def own_database(url: str) -> DatabaseRun:
+    """Describe the owner's own server from its URL, which functions get as it is."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    return DatabaseRun(
+        url=url,
+        server_host=parts.hostname or "",
+        server_port=parts.port or POSTGRES_PORT,
+        server_tls=query.get("sslmode", ["prefer"])[-1] in TLS_MODES,
+        name=unquote(parts.path.lstrip("/")),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        embedded=False,
+        ca_file=query.get("sslrootcert", [None])[-1],
+    )

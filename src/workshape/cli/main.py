@@ -1,0 +1,20 @@
+"""`workshape`: the commands, one file each."""
+
+import typer
+
+from workshape.cli.down import down
+from workshape.cli.invoke import invoke
+from workshape.cli.logs import logs
+from workshape.cli.status import status
+from workshape.cli.up import up
+from workshape.cli.verdict import verdict
+
+app = typer.Typer(
+    name="workshape",
+    help="Tell me the shape of the work first.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (up, down, status, invoke, logs, verdict):
+    app.command()(command)

@@ -1,0 +1,53 @@
+"""TCP ports for what `up` starts: those of the settings, proven free, or any free ones."""
+
+import contextlib
+import socket
+
+import msgspec
+
+from workshape.errors import Conflict
+from workshape.settings import Ports, Settings
+
+
+class PortInUse(Conflict):
+    """Port {port} of {host} is in use: stop what uses it, or set [platform] ports.{setting}
+    (0 picks any free port; `workshape up --port 0` does so for all)
+    """
+
+    host: str
+    port: int
+    setting: str
+
+
+def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) -> Settings:
+    """Replace every port 0 by a free one; those in `unused` are left as they are and not looked at.
+
+    Between this and the start of a part another program may take a port: the part's own error tells then.
+
+    Raises:
+        PortInUse: a port that was asked for is taken.
+    """
+    names = [name for name in Ports.__struct_fields__ if name not in unused]
+    chosen: dict[str, int] = {}
+    with contextlib.ExitStack() as held:  # until all are chosen, so that no port is chosen twice
+        for name in sorted(names, key=lambda name: getattr(settings.ports, name) == 0):
+            port = int(getattr(settings.ports, name))
+            try:
+                chosen[name] = _bind(held, settings.host, port)
+            except OSError as error:
+                raise PortInUse(host=settings.host, port=port, setting=name) from error
+    return msgspec.structs.replace(settings, ports=msgspec.structs.replace(settings.ports, **chosen))
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Find free ports for what nobody outside needs to know."""
+    with contextlib.ExitStack() as held:
+        return [_bind(held, host, 0) for _ in range(count)]
+
+
+def _bind(held: contextlib.ExitStack, host: str, port: int) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    probe = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is not "in use"
+    probe.bind((host, port))
+    return int(probe.getsockname()[1])

@@ -1,0 +1,101 @@
+"""`workshape status`: what runs, and how it is doing."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from workshape.cli.admin import EndpointOption, FolderOption, engine_status, find_running, proxy_figures
+from workshape.cli.errors import reported
+from workshape.run import RunFile, is_running
+from workshape.status import EngineStatus, Figures
+
+
+@reported
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    folder: FolderOption = Path(),
+    endpoint: EndpointOption = None,
+) -> None:
+    """Show parts, functions and their environments, queues, mappings and the proxy's figures."""
+    running = find_running(folder, endpoint)
+    engine = engine_status(running)
+    figures = proxy_figures(running.run) if running.run is not None else {}
+    if as_json:
+        whole = {
+            "endpoint": running.endpoint,
+            "parts": _parts(running.run),
+            **msgspec.to_builtins(engine),
+            "proxy": figures,
+        }
+        sys.stdout.write(f"{msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()}\n")
+        return
+    console = Console()
+    for table in tables(running.run, engine, figures):
+        console.print(table)
+
+
+def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[Table]:
+    """Lay everything out; what there is none of is left out."""
+    made = [
+        _table("Parts", ("part", "process", "state"), [tuple(part.values()) for part in _parts(run)]),
+        _table(
+            "Functions",
+            ("function", "runtime", "memory MB", "timeout s", "reserved", "environments"),
+            [
+                (
+                    function.name,
+                    function.runtime,
+                    function.memory_mb,
+                    function.timeout_s,
+                    "-" if function.reserved_concurrency is None else function.reserved_concurrency,
+                    _states([environment.state for environment in function.environments]),
+                )
+                for function in engine.functions
+            ],
+        ),
+        _table(
+            "Queues",
+            ("queue", "visible", "in flight", "delayed"),
+            [(queue.name, queue.visible, queue.in_flight, queue.delayed) for queue in engine.queues],
+        ),
+        _table(
+            "Event source mappings",
+            ("queue", "function", "batch", "state", "last result"),
+            [
+                (mapping.queue, mapping.function, mapping.batch_size, mapping.state, mapping.last_processing_result)
+                for mapping in engine.mappings
+            ],
+        ),
+        _table("Routes", ("route", "function"), [(route.route, route.function) for route in engine.routes]),
+        _table("Proxy", ("figure", "value"), sorted(figures.items())),
+    ]
+    return [table for table in made if table.row_count]
+
+
+def _parts(run: RunFile | None) -> list[dict[str, Any]]:
+    if run is None:
+        return []
+    marks = (run.supervisor, *run.children)
+    return [{"name": mark.name, "pid": mark.pid, "state": "running" if is_running(mark) else "down"} for mark in marks]
+
+
+def _states(states: list[str]) -> str:
+    """Count alike: `3 idle, 1 busy`."""
+    if not states:
+        return "none"
+    return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states))
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    return table

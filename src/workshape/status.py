@@ -1,0 +1,84 @@
+"""What a running workshape tells about itself: the answers of the admin API, for whoever serves and whoever asks.
+
+The engine answers on its front door, the proxy on `RunFile.proxy.status_port`:
+
+    GET /_workshape/health    200 {"status": "ready", "app": NAME or null}: `Health`, once everything is applied
+    GET /_workshape/status    200 `EngineStatus` (the engine), 200 a JSON object of figures by name (the proxy)
+    GET /_workshape/logs?function=NAME&tail=N&follow=1
+                              200 text/plain; charset=utf-8, one line of a function's log a line. Without `function`
+                              the lines of all functions, each beginning with the function's name and a tab. `tail`
+                              (default 0) lines of what is there come first; with `follow=1` the response goes on until
+                              the client leaves, else it ends there. 404 {"message": ...} for a function not known.
+"""
+
+import msgspec
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Ready to be used."""
+
+    status: str = "ready"
+    app: str | None = None
+
+
+class EnvironmentStatus(msgspec.Struct, frozen=True):
+    """One execution environment."""
+
+    id: int
+    version: str
+    state: str
+    invocations: int
+    started_at: float
+    """Seconds since the Unix epoch."""
+
+
+class FunctionStatus(msgspec.Struct, frozen=True):
+    """One function and its environments."""
+
+    name: str
+    runtime: str
+    memory_mb: int
+    timeout_s: int
+    reserved_concurrency: int | None = None
+    environments: tuple[EnvironmentStatus, ...] = ()
+
+
+class QueueStatus(msgspec.Struct, frozen=True):
+    """One queue and its depth."""
+
+    name: str
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class MappingStatus(msgspec.Struct, frozen=True):
+    """One event source mapping."""
+
+    id: str
+    queue: str
+    function: str
+    state: str
+    batch_size: int
+    last_processing_result: str = ""
+
+
+class RouteStatus(msgspec.Struct, frozen=True):
+    """One HTTP route."""
+
+    route: str
+    function: str
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """All that the engine runs."""
+
+    app: str | None = None
+    functions: tuple[FunctionStatus, ...] = ()
+    queues: tuple[QueueStatus, ...] = ()
+    mappings: tuple[MappingStatus, ...] = ()
+    routes: tuple[RouteStatus, ...] = ()
+
+
+Figures = dict[str, float | int | str | bool | None]
+"""The proxy's answer."""

@@ -1,0 +1,128 @@
+"""A real front door in a thread of its own, on real catalogues and queues, so that blocking clients can be tested."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from tests.fakes.invocations import FakeInvoke
+from workshape.aws.door import Door
+from workshape.aws.lambda_.code_source import fetch_from
+from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.sqs.service import sqs_service
+from workshape.aws.upstream import Upstream
+from workshape.clock import Clock
+from workshape.functions.async_queue import AsyncQueue
+from workshape.functions.catalog import Catalog
+from workshape.functions.code import CodeStore
+from workshape.http1.message import Request, Response
+from workshape.queues.broker import Broker
+from workshape.settings import EndpointSettings, Settings
+from workshape.store.documents import Documents
+
+T = TypeVar("T")
+START_S_MAX = 20.0
+
+
+class LiveDoor:
+    """Starts when it is made; `close` it. What it owns may be looked at between requests."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        upstream: Mapping[str, str] | None = None,
+        endpoint: EndpointSettings | None = None,
+    ) -> None:
+        self.folder = folder
+        self.settings = Settings(endpoint=endpoint or EndpointSettings())
+        self.invoke = FakeInvoke(lambda name, qualifier: self.catalog.resolve(name, qualifier))
+        self.catalog: Catalog
+        self.events: AsyncQueue
+        self.url = ""
+        self._upstream = upstream or {}
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._ended = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(START_S_MAX), "the door did not start"
+        if self._failure is not None:
+            raise self._failure
+
+    def client(self, service: str, **config: Any) -> Any:
+        """A boto3 client of it."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any service by its name
+            endpoint_url=self.url,
+            region_name=self.settings.region,
+            aws_access_key_id=config.pop("access_key", "anybody"),
+            aws_secret_access_key=config.pop("secret_key", "anything"),
+            config=Config(retries={"max_attempts": 0}, **config),
+        )
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call something on the door's own thread."""
+
+        async def called() -> T:
+            return function(*arguments)
+
+        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(START_S_MAX)
+
+    def close(self) -> None:
+        """End it; its folder stays."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(START_S_MAX)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
+            self._failure = error
+            self._ready.set()
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        clock, settings = Clock(), self.settings
+        store = Documents(self.folder / "store.sqlite")
+        self.catalog = Catalog(
+            store,
+            CodeStore(self.folder / "code"),
+            region=settings.region,
+            account=settings.account,
+            account_concurrency=settings.functions.account_concurrency,
+            clock=clock,
+        )
+        self.events = AsyncQueue(store, self.invoke, clock)
+        broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
+        upstream = Upstream(self._upstream)
+        fetch = fetch_from(upstream, settings)
+        services = [
+            lambda_service(self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch),
+            sqs_service(broker),
+        ]
+        door = Door(services, upstream, settings=settings, admin=_admin, clock=clock)
+        server = await door.start("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.port}"
+        running = asyncio.create_task(self.events.run())
+        self._ready.set()
+        await self._ended.wait()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await server.close()
+        await upstream.close()
+        await broker.close()
+        store.close()
+
+
+async def _admin(request: Request) -> Response:
+    return Response(200, (("content-type", "text/plain"),), f"admin {request.path}".encode())

@@ -1,0 +1,86 @@
+"""An engine and a proxy that only answer what the command line asks: `python -m tests.fakes.serve engine RUNFILE`."""
+
+import asyncio
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import msgspec
+
+from workshape.http1.message import Request, Response
+from workshape.http1.server import serve_tcp
+from workshape.run import RunFile, read_run_file
+from workshape.status import (
+    EngineStatus,
+    EnvironmentStatus,
+    FunctionStatus,
+    Health,
+    MappingStatus,
+    QueueStatus,
+    RouteStatus,
+)
+
+STATUS = EngineStatus(
+    app="fake",
+    functions=(
+        FunctionStatus("events", "python3.12", 128, 3, None, (EnvironmentStatus(1, "$LATEST", "IDLE", 4, 0.0),)),
+    ),
+    queues=(QueueStatus("events", 3, 1, 0),),
+    mappings=(MappingStatus("id", "events", "events", "Enabled", 10, "OK"),),
+    routes=(RouteStatus("GET /", "events"),),
+)
+
+
+async def engine(request: Request) -> Response:
+    """Answer the admin API."""
+    match request.path:
+        case "/_workshape/health":
+            return Response(200, body=msgspec.json.encode(Health()))
+        case "/_workshape/status":
+            return Response(200, body=msgspec.json.encode(STATUS))
+        case "/_workshape/logs":
+            function = parse_qs(request.query).get("function", [None])[0]
+            if function not in (None, "events"):
+                return Response(404, body=b'{"message": "no such function"}')
+            return Response(200, body=_lines(function, follow="follow=1" in request.query))
+        case "/2015-03-31/functions/echo/invocations":
+            headers = (("x-amz-log-result", b64encode(b"START\nEND\n").decode()),)
+            return Response(200, headers, request.body)
+        case "/2015-03-31/functions/broken/invocations":
+            return Response(200, (("x-amz-function-error", "Unhandled"),), b'{"errorMessage": "no"}')
+        case _:
+            body = b'{"Type": "User", "Message": "Function not found: serch"}'
+            return Response(404, (("x-amzn-errortype", "ResourceNotFoundException"),), body)
+
+
+async def _lines(function: str | None, *, follow: bool) -> AsyncIterator[bytes]:
+    yield (b"" if function else b"events\t") + b"hello\n"
+    while follow:
+        await asyncio.sleep(3600)
+
+
+async def proxy(request: Request) -> Response:
+    """Answer with figures."""
+    return Response(200, body=b'{"client_connections": 7}')
+
+
+async def main(name: str, run: RunFile) -> None:
+    """Serve until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    ports = run.settings.ports
+    if name == "engine":
+        servers = [await serve_tcp(engine, run.settings.host, ports.endpoint)]
+    else:
+        assert run.proxy is not None
+        servers = [await serve_tcp(proxy, run.settings.host, port) for port in (ports.proxy, run.proxy.status_port)]
+    await ended.wait()
+    for server in servers:
+        await server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], read_run_file(Path(sys.argv[2]))))

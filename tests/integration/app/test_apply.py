@@ -1,0 +1,171 @@
+"""Applying an app to a real broker and store; DynamoDB and S3 are a moto server."""
+
+import asyncio
+import dataclasses
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from workshape.app.apply import Catalogues, FunctionCatalogue, MappingCatalogue, apply
+from workshape.app.catalogue import function_catalogue
+from workshape.app.model import App, Bucket, Function, Key, Mapping, Queue, Redrive, Table
+from workshape.app.plan import PresentMapping, PutFunction
+from workshape.app.storage import NobodyAnswers, Storage
+from workshape.clock import Clock
+from workshape.errors import Invalid
+from workshape.functions.catalog import Catalog
+from workshape.functions.code import CodeStore
+from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.model import FunctionName
+from workshape.parts.moto import moto_server
+from workshape.queues.broker import Broker
+from workshape.queues.model import QueueName
+from workshape.store.documents import Documents
+
+APP = App(
+    name="app",
+    functions=(Function(name="events", runtime="python3.12", handler="a.b", code="/code"),),
+    queues=(Queue("events", visibility_timeout_s=60, redrive=Redrive("events-dlq", 3)), Queue("events-dlq")),
+    mappings=(Mapping("events", "events"),),
+    tables=(Table("events", Key("pk"), Key("sk", "N")),),
+    buckets=(Bucket("uploads"),),
+)
+
+
+@dataclass
+class Recorded:
+    """Functions and mappings, kept in memory the way their catalogues would."""
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    mappings: dict[str, Mapping] = field(default_factory=dict)
+    refuse: bool = False
+
+    async def put(self, function: Function) -> None:
+        self.functions[function.name] = function
+        if self.refuse:
+            raise Invalid(reason="refused")
+
+    async def remove(self, name: str) -> None:
+        self.functions.pop(name, None)
+
+    def present(self) -> list[PresentMapping]:
+        return [PresentMapping(one, mapping) for one, mapping in self.mappings.items()]
+
+    async def create(self, mapping: Mapping) -> None:
+        self.mappings[f"id-{len(self.mappings)}"] = mapping
+
+    async def update(self, mapping_id: str, mapping: Mapping) -> None:
+        self.mappings[mapping_id] = mapping
+
+    async def delete(self, mapping_id: str) -> None:
+        del self.mappings[mapping_id]
+
+
+@pytest.fixture
+async def upstream(tmp_path: Path) -> AsyncIterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = moto_server(host="127.0.0.1", port=port, account="1" * 12, folder=tmp_path, log_file=tmp_path / "moto.log")
+    await server.start()
+    yield f"http://127.0.0.1:{port}"
+    await server.stop()
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    broker = await Broker.open(tmp_path / "queues", Clock(), region="eu-west-1", account="1" * 12)
+    yield broker
+    await broker.close()
+
+
+def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dict[str, str]) -> Catalogues:
+    return Catalogues(
+        functions=FunctionCatalogue(recorded.put, recorded.remove),
+        mappings=MappingCatalogue(recorded.present, recorded.create, recorded.update, recorded.delete),
+        broker=broker,
+        storage=Storage(upstream, "eu-west-1"),
+        store=Documents(tmp_path / "store.sqlite"),
+        region="eu-west-1",
+        account="1" * 12,
+    )
+
+
+async def test_an_app_is_made_kept_and_cleared_away(tmp_path: Path, broker: Broker, upstream: str) -> None:
+    recorded = Recorded()
+    where = catalogues(broker, recorded, tmp_path, {"default": upstream})
+
+    first = await apply(APP, where)
+    again = await apply(APP, where)
+    attributes = broker.queue(QueueName("events")).attributes
+    tables, buckets = await asyncio.gather(where.storage.tables(), where.storage.buckets())
+    await apply(App("app"), where)
+
+    assert len(first) == 6
+    assert again == [PutFunction(APP.functions[0])]
+    assert attributes.visibility_timeout_s == 60
+    assert attributes.redrive is not None
+    assert attributes.redrive.dead_letter_queue_arn == f"arn:aws:sqs:eu-west-1:{'1' * 12}:events-dlq"
+    assert tables == {"events"}
+    assert buckets == {"uploads"}
+    assert recorded == Recorded()
+    assert broker.list_queues() == ["events", "events-dlq"]
+
+
+async def test_functions_reach_their_catalogue_and_unchanged_ones_keep_their_revision(
+    tmp_path: Path, broker: Broker
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "a.py").write_text("def b(event, context): ...")
+    store = Documents(tmp_path / "functions.sqlite")
+    catalog = Catalog(
+        store,
+        CodeStore(tmp_path / "unpacked"),
+        region="eu-west-1",
+        account="1" * 12,
+        account_concurrency=1_000,
+        clock=Clock(),
+    )
+    function = replace(APP.functions[0], code=str(code), environment={"A": "own"}, reserved_concurrency=7)
+    where = dataclasses.replace(
+        catalogues(broker, Recorded(), tmp_path, {}),
+        functions=function_catalogue(catalog, {}, lambda function: {"A": "ours", "B": "ours"}),
+    )
+
+    await apply(App("app", functions=(function,)), where)
+    first = catalog.get(FunctionName("events"))
+    await apply(App("app", functions=(function,)), where)
+    again = catalog.get(FunctionName("events"))
+    await apply(App("app", functions=(replace(function, memory_mb=256),)), where)
+    changed = catalog.get(FunctionName("events"))
+    await apply(App("app"), where)
+
+    assert first.configuration.environment == {"A": "own", "B": "ours"}
+    assert first.reserved_concurrency == 7
+    assert again.revision == first.revision != changed.revision
+    with pytest.raises(FunctionNotFound):
+        catalog.resolve("events", None)
+
+
+async def test_what_a_failed_attempt_made_is_still_known_to_be_the_apps(tmp_path: Path, broker: Broker) -> None:
+    recorded = Recorded(refuse=True)
+    where = catalogues(broker, recorded, tmp_path, {})
+    app = App("app", functions=APP.functions)
+
+    with pytest.raises(Invalid):
+        await apply(app, where)
+    await apply(App("app"), where)
+
+    assert recorded.functions == {}
+
+
+async def test_tables_without_anybody_to_hold_them_are_an_error_with_a_remedy(tmp_path: Path, broker: Broker) -> None:
+    where = catalogues(broker, Recorded(), tmp_path, {})
+
+    with pytest.raises(NobodyAnswers, match=r"pip install 'workshape\[services\]'"):
+        await apply(APP, where)

@@ -1,0 +1,102 @@
+"""The servers that answer for the AWS services that are not ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from workshape.parts.dynamodb import dynamodb_local
+from workshape.parts.jars import JavaUnavailable, find_java, resolve_jars
+from workshape.parts.moto import moto_server
+from workshape.parts.process import PartFailed, Server
+
+
+@asynccontextmanager
+async def started(part: Server) -> AsyncIterator[Server]:
+    await part.start()
+    try:
+        yield part
+    finally:
+        await part.stop()
+
+
+def client(service: str, port: int) -> Any:
+    make: Any = boto3.client
+    return make(
+        service,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+async def test_moto_answers_for_the_account_we_name(tmp_path: Path, free_port: int) -> None:
+    part = moto_server(
+        host="127.0.0.1", port=free_port, account="000000000042", folder=tmp_path, log_file=tmp_path / "moto.log"
+    )
+
+    async with started(part):
+        identity = await asyncio.to_thread(client("sts", free_port).get_caller_identity)
+
+    assert identity["Account"] == "000000000042"
+
+
+async def test_a_port_in_use_is_told_with_the_programs_own_words(tmp_path: Path, free_port: int) -> None:
+    def part(name: str) -> Server:
+        return moto_server(
+            host="127.0.0.1", port=free_port, account="1" * 12, folder=tmp_path, log_file=tmp_path / f"{name}.log"
+        )
+
+    async with started(part("first")):
+        second = part("second")
+        with pytest.raises(PartFailed, match="in use"):
+            await _start_alone(second)
+
+
+async def _start_alone(part: Server) -> None:
+    """Start a part whose readiness check would be answered by another: wait for its end first."""
+    starting = asyncio.create_task(part.start())
+    while part.pid == 0:
+        await asyncio.sleep(0.01)
+    how = await part.wait()
+    await asyncio.gather(starting, return_exceptions=True)
+    raise part.failed(how)
+
+
+async def test_dynamodb_local_keeps_its_tables(tmp_path: Path, free_port: int) -> None:
+    async def part() -> Server:
+        return await dynamodb_local(
+            host="127.0.0.1", port=free_port, data_folder=tmp_path, log_file=tmp_path / "dynamodb.log"
+        )
+
+    async with started(await part()):
+        dynamodb = client("dynamodb", free_port)
+        await asyncio.to_thread(
+            dynamodb.create_table,
+            TableName="events",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        await asyncio.to_thread(dynamodb.put_item, TableName="events", Item={"pk": {"S": "a"}})
+    async with started(await part()):
+        found = await asyncio.to_thread(
+            client("dynamodb", free_port).get_item, TableName="events", Key={"pk": {"S": "a"}}
+        )
+
+    assert found["Item"] == {"pk": {"S": "a"}}
+
+
+async def test_a_java_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("workshape.parts.jars.find_spec", lambda name: None)
+
+    with pytest.raises(JavaUnavailable, match="Java 17 or later was not found"):
+        await find_java(17)
+    with pytest.raises(JavaUnavailable, match="jgo, which fetches jars, is not installed"):
+        await resolve_jars("a:b:1")

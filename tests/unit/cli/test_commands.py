@@ -1,0 +1,162 @@
+"""How commands fail, and how they read their arguments; nothing runs."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workshape.cli.database import own_database
+from workshape.cli.invoke import read_payload
+from workshape.cli.main import app
+from workshape.cli.ports import PortInUse, choose_ports, free_ports
+from workshape.cli.up import shown_url, with_port
+from workshape.errors import Invalid
+from workshape.run import (
+    AlreadyRunning,
+    Lock,
+    ProcessMark,
+    RunFile,
+    StateFolder,
+    is_running,
+    mark_process,
+    read_run_file,
+    write_run_file,
+)
+from workshape.settings import Ports, Settings
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize(
+    "command", [["down"], ["status", "--folder"], ["invoke", "search", "--folder"], ["logs", "--folder"]]
+)
+def test_a_command_to_nobody_says_how_to_start_one(tmp_path: Path, command: list[str]) -> None:
+    result = runner.invoke(app, [*command, str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"workshape: workshape is not running in {tmp_path}: start it with `workshape up {tmp_path}`\n"
+    )
+
+
+def test_a_run_file_left_behind_by_a_killed_one_does_not_count(tmp_path: Path) -> None:
+    state = StateFolder.of(tmp_path)
+    state.make()
+    dead = ProcessMark("supervisor", os.getpid(), "1")
+    write_run_file(RunFile(str(tmp_path), str(state.root), Settings(), dead))
+
+    result = runner.invoke(app, ["down", str(tmp_path)])
+
+    assert "is not running in" in result.stderr
+
+
+def test_an_app_file_that_is_wrong_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "workshape.toml").write_text("[functions.search]\nmemroy_mb = 1\n")
+
+    result = runner.invoke(app, ["up", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"workshape: {tmp_path}/workshape.toml, line 2: [functions.search] memroy_mb: ")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / ".workshape").exists()
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["up", str(tmp_path / "nowhere")])
+
+    assert result.stderr == f"workshape: There is no folder named {tmp_path}/nowhere.\n"
+
+
+def test_an_endpoint_that_does_not_answer_is_told() -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+
+    for command in (["status"], ["logs"], ["invoke", "search"]):
+        result = runner.invoke(app, [*command, "--endpoint", f"http://127.0.0.1:{port}"])
+
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"workshape: workshape does not answer at http://127.0.0.1:{port}")
+
+
+def test_a_port_in_use_is_told_with_its_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(
+            PortInUse, match=rf"Port {port} of 127.0.0.1 is in use: .* \[platform\] ports.http"
+        ) as refused:
+            choose_ports(Settings(ports=Ports(0, port, 0, 0)))
+        chosen = choose_ports(Settings(ports=Ports(0, port, 0, 0)), unused=frozenset({"http"}))
+
+    assert refused.value.port == port
+    assert chosen.ports.http == port
+    assert len({chosen.ports.endpoint, chosen.ports.proxy, chosen.ports.database, 0}) == 4
+
+
+def test_the_port_option_is_the_endpoints_or_frees_all() -> None:
+    settings = Settings(ports=Ports(endpoint=1, http=2, proxy=3, database=4))
+
+    assert with_port(settings, None) == settings
+    assert with_port(settings, 9).ports == Ports(endpoint=9, http=2, proxy=3, database=4)
+    assert with_port(settings, 0).ports == Ports(0, 0, 0, 0)
+
+
+def test_a_folder_runs_one_at_a_time_and_the_error_names_the_other(tmp_path: Path) -> None:
+    state = StateFolder.of(tmp_path)
+    state.make()
+    first = Lock(state)
+
+    with pytest.raises(AlreadyRunning, match=rf"\(process {os.getpid()}\): stop it with `workshape down"):
+        Lock(state)
+    first.release()
+    Lock(state).release()
+
+
+def test_a_run_file_holds_secrets_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    state = StateFolder.of(tmp_path)
+    state.make()
+    run = RunFile(str(tmp_path), str(state.root), Settings(), mark_process("supervisor", os.getpid()))
+
+    write_run_file(run)
+
+    assert state.run_file.stat().st_mode & 0o777 == 0o600
+    assert read_run_file(state.run_file) == run
+    assert is_running(run.supervisor)
+
+
+def test_a_damaged_run_file_is_told(tmp_path: Path) -> None:
+    state = StateFolder.of(tmp_path)
+    state.make()
+    state.run_file.write_text("{")
+
+    with pytest.raises(Invalid, match=r"run.json cannot be read .* remove it"):
+        read_run_file(state.run_file)
+
+
+def test_a_payload_is_text_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text('{"a": 1}')
+
+    assert read_payload('{"b": 2}') == b'{"b": 2}'
+    assert read_payload(f"@{tmp_path}/event.json") == b'{"a": 1}'
+    with pytest.raises(Invalid, match=r"nowhere\.json cannot be read: No such file"):
+        read_payload("@/nowhere.json")
+
+
+def test_the_owners_own_server_is_described_by_its_url() -> None:
+    url = "postgresql://me:s%40crt@db.example:6000/shop?sslmode=verify-full&sslrootcert=/ca.pem"
+
+    database = own_database(url)
+
+    assert (database.url, database.server_host, database.server_port) == (url, "db.example", 6000)
+    assert (database.name, database.user, database.password) == ("shop", "me", "s@crt")
+    assert (database.server_tls, database.ca_file, database.embedded) == (True, "/ca.pem", False)
+    assert own_database("postgresql://me@db.example/shop").server_port == 5432
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    assert shown_url("postgresql://app:secret@127.0.0.1:6432/creator?sslmode=verify-full") == (
+        "postgresql://app@127.0.0.1:6432/creator"
+    )
