@@ -38,7 +38,7 @@ def error_type(body: bytes, header: str) -> str:
     """Name the type of an error the runtime reported: its body's `errorType`, else what its header says."""
     try:
         found = msgspec.json.decode(body, type=_Error).error_type
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested thousands deep
         found = ""
     return found or header or UNKNOWN_ERROR
 

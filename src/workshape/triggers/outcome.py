@@ -35,7 +35,7 @@ def judge(payload: bytes, function_error: str | None, ids: Sequence[str], *, par
         return BatchOutcome(tuple(ids), ())
     try:
         response = msgspec.json.decode(payload) if payload.strip() else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested thousands deep
         return _whole(ids, "the response is not JSON")
     if response is None:
         return BatchOutcome(tuple(ids), ())

@@ -72,7 +72,7 @@ class SqsPoller:
         """Poll until `stop`, then until what is under way has ended.
 
         Raises:
-            QueueDoesNotExist: the queue is not there (any more), in an ExceptionGroup.
+            NotFound: the queue or the function is not there (any more), in an ExceptionGroup.
         """
         async with asyncio.TaskGroup() as pollers:
             while not self._stopping.is_set():
@@ -133,7 +133,11 @@ class SqsPoller:
             self._under_way -= 1
 
     async def _invoke_batch(self, batch: Batch) -> InvocationResult | None:
-        """Invoke, again and again while throttled; None when the messages have to come back by themselves."""
+        """Invoke, again and again while throttled; None when the messages have to come back by themselves.
+
+        Raises:
+            NotFound: there is no function any more; nothing should be received for it.
+        """
         payload = batch.payload()
         visibility_timeout_s = self._broker.queue(self._queue).attributes.visibility_timeout_s
         attempt = 0
@@ -141,6 +145,8 @@ class SqsPoller:
             attempt += 1
             try:
                 return await self._invoke(self._mapping.function, self._mapping.qualifier, payload, TRIGGER)
+            except NotFound:
+                raise
             except WorkshapeError as error:
                 now = self._clock.monotonic_s()
                 self._pace.failed(now)

@@ -223,6 +223,12 @@ class MappingSupervisor:
 
     async def _work(self, live: _Live, mapping: EventSourceMapping) -> bool:
         """Poll until something else is wanted (True) or polling breaks (False)."""
+        try:
+            # Lambda polls as the function: while there is none its messages stay where they are.
+            self._function_timeout_s(mapping.function, mapping.qualifier)
+        except NotFound as error:
+            live.result = f"PROBLEM: {error}"
+            return False
 
         def note_result(result: str) -> None:
             live.result = result
