@@ -116,7 +116,7 @@ class Platform:
 
     def _client(self, service: Any) -> Any:
         # boto3 makes its clients when it runs, from the service's model: no type knows them.
-        return boto3.client(service, endpoint_url=self.run.endpoint, **CREDENTIALS)
+        return boto3.client(service, endpoint_url=self.run.endpoint, **CREDENTIALS)  # type: ignore[call-overload] # by name
 
 
 @contextmanager

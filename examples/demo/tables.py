@@ -9,21 +9,20 @@ from examples.demo.partial_batches import Outcome
 from examples.demo.three_am import CALLERS, REQUESTS, Burst
 
 BARS = "▁▂▃▄▅▆▇█"
-COLUMNS = 24  # of the connections' chart
+COLUMNS = 20  # of the connections' chart
 
 
 def bursts_table(bursts: Sequence[Burst], max_connections: int) -> Table:
     """Scene 1, a row a burst."""
-    table = Table(
-        title=f"3 a.m.: {REQUESTS} requests by {CALLERS} callers, max_connections = {max_connections}",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
+    title = (
+        f"3 a.m.: the same {REQUESTS} requests by {CALLERS} callers; max_connections = {max_connections}, 3 reserved"
     )
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("search with")
     table.add_column("in")
-    for name in ("errors", "FATAL 53300", "p50 ms", "p99 ms", "connections"):
+    for name in ("errors", "FATAL", "p50 ms", "p99 ms", "connections"):
         table.add_column(name, justify="right")
-    table.add_column("over time")
+    table.add_column("over time", no_wrap=True, min_width=COLUMNS)
     table.add_column("a newcomer")
     for burst in bursts:
         table.add_row(
@@ -43,9 +42,9 @@ def bursts_table(bursts: Sequence[Burst], max_connections: int) -> Table:
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     """Scene 2, a row a queue."""
     table = Table(title="Partial batches", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("the function")
+    table.add_column("the function", no_wrap=True)
     table.add_column("in")
-    for name in ("sent", "events", "duplicates", "poison", "stored", "redelivered", "dead-lettered"):
+    for name in ("sent", "events", "duplicates", "poison", "stored", "redelivered", "dead"):
         table.add_column(name, justify="right")
     table.add_column("exactly the poison")
     for outcome in outcomes:

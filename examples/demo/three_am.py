@@ -14,7 +14,7 @@ import httpx
 
 from examples.demo.platform import Platform
 
-CALLERS = 40
+CALLERS = 32
 REQUESTS = 600
 SETTLE_S_MAX = 10.0
 
@@ -38,9 +38,9 @@ class Variant:
 VARIANTS = tuple(
     Variant(title, language, f"search{python}{suffix}", f"/{route}{middle}posts")
     for title, suffix, middle in (
-        ("a client per invocation", "-3am", "3am/"),
-        ("a pool of one, direct", "-direct", "direct/"),
-        ("a pool of one, proxy", "", ""),
+        ("a client a call", "-3am", "3am/"),
+        ("a pool of 1", "-direct", "direct/"),
+        ("pool of 1 + proxy", "", ""),
     )
     for language, python, route in (("TypeScript", "", ""), ("Python", "-python", "python/"))
 )
@@ -83,10 +83,10 @@ async def play(platform: Platform, variant: Variant) -> Burst:
     started = time.time()
     latencies_ms, statuses = await _burst(f"{platform.http}{variant.path}")
     seconds = time.time() - started
+    refused = platform.refusals() - refused_before
     newcomer = await asyncio.to_thread(platform.newcomer_is_admitted, proxied=variant.is_proxied)
     await asyncio.sleep(0.5)  # what the last invocations left behind is part of the picture
     samples = platform.connections_since(started)
-    refused = platform.refusals() - refused_before
     await asyncio.to_thread(platform.replace_environments, variant.function)
     if not variant.is_proxied:
         await _until_calm(platform, before=samples[0][1])

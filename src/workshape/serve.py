@@ -19,7 +19,8 @@ from workshape.app.toml import load_app
 from workshape.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
-from workshape.pgproxy.server import ProxyConfig, run_proxy
+from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.server import run_proxy
 from workshape.run import RunFile, read_run_file
 
 EXIT_USAGE = 2
@@ -54,6 +55,26 @@ async def run_engine(run: RunFile) -> None:
 async def run_database_proxy(run: RunFile) -> None:
     """Stand in front of the database, until cancelled."""
     await run_proxy(_proxy_config(run))
+
+
+def _proxy_config(run: RunFile) -> ProxyConfig:
+    """What the run file says of the proxy and of the database behind it."""
+    database, proxy, settings = run.database, run.proxy, run.settings
+    assert database is not None, "the supervisor starts a proxy only for a database"
+    assert proxy is not None, "the supervisor starts it only where the app wants one"
+    return ProxyConfig(
+        database_host=database.server_host,
+        database_port=database.server_port,
+        users=(ProxyUser(database.user, database.password),),
+        host=settings.host,
+        port=settings.ports.proxy,
+        database_tls=database.server_tls,
+        database_ca_file=None if database.ca_file is None else Path(database.ca_file),
+        certificate_file=Path(proxy.certificate_file),
+        key_file=Path(proxy.key_file),
+        status_port=proxy.status_port,
+        settings=settings.proxy,
+    )
 
 
 async def _until_told(work: Awaitable[None]) -> None:
