@@ -6,6 +6,7 @@ Source: https://www.rfc-editor.org/rfc/rfc9112 (messages; section 9.3.1 for when
 import asyncio
 import ssl
 import time
+import weakref
 from collections import deque
 from contextlib import suppress
 from typing import cast
@@ -52,6 +53,7 @@ class HttpClient:
                 async with asyncio.timeout(answer_s_max):
                     return await connection.exchange(request)
             except ConnectionResetError:
+                connection.release(keep=False)
                 # Ends: every turn uses up a kept connection, and a new one's failure is the caller's.
                 if not is_kept or connection.has_received:
                     raise
@@ -101,7 +103,8 @@ class HttpClient:
                 ssl=self._tls,
                 server_hostname=self._host if self._tls is not None else None,
             )
-        self._connections.add(connection)
+        if not connection.is_closing:
+            self._connections.add(connection)
         return connection
 
 
@@ -116,13 +119,13 @@ class _Connection(asyncio.Protocol):
         self._in_use = False
         self._is_head = False
         self._parser: httptools.HttpResponseParser
-        self._answer: asyncio.Future[Response]
+        self._answer: asyncio.Future[Response] | None = None
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._has_length = False
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._stream: _StreamedBody | None = None
+        self._stream: weakref.ref[_StreamedBody] | None = None
 
     @property
     def is_closing(self) -> bool:
@@ -148,9 +151,14 @@ class _Connection(asyncio.Protocol):
         self._in_use, self._is_head, self.has_received = True, request.method == "HEAD", False
         self._parser = httptools.HttpResponseParser(self)
         self._begin_message()
+        if self.is_closing:
+            raise ConnectionResetError("the connection was closed")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(_request_head(request) + request.body)
-        return await self._answer
+        try:
+            return await self._answer
+        finally:
+            self._answer = None  # it holds the answer; whoever drops a streamed one is noticed by its end
 
     def release(self, *, keep: bool) -> None:
         """End the exchange; a second time does nothing."""
@@ -199,7 +207,8 @@ class _Connection(asyncio.Protocol):
         if not self._in_use:
             return
         if self._stream is not None:
-            self._stream.push(body)
+            if (stream := self._stream()) is not None:
+                stream.push(body)
             return
         self._body.append(body)
         self._body_bytes += len(body)
@@ -220,28 +229,35 @@ class _Connection(asyncio.Protocol):
 
     def _finish(self, *, keep: bool) -> None:
         if self._stream is not None:
-            self._stream.end(None)
+            if (stream := self._stream()) is not None:
+                stream.end(None)
             keep = False  # its reading may be paused
-        elif not self._answer.done():
-            self._answer.set_result(Response(self._status, tuple(self._headers), b"".join(self._body)))
+        else:
+            self._give(Response(self._status, tuple(self._headers), b"".join(self._body)))
         self.release(keep=keep)
 
     def _fail(self, failure: Exception) -> None:
         if not self._in_use:
             return
         if self._stream is not None:
-            self._stream.end(failure)
-        elif not self._answer.done():
+            if (stream := self._stream()) is not None:
+                stream.end(failure)
+        elif self._answer is not None and not self._answer.done():
             self._answer.set_exception(failure)
         self.release(keep=False)
 
     def _begin_stream(self) -> None:
-        self._stream = _StreamedBody(self)
+        stream = _StreamedBody(self)
+        self._stream = weakref.ref(stream)
         for piece in self._body:
-            self._stream.push(piece)
-        if not self._answer.done():
-            headers: HeaderPairs = tuple(pair for pair in self._headers if pair[0] != "content-length")
-            self._answer.set_result(Response(self._status, headers, self._stream))
+            stream.push(piece)
+        self._body = []
+        headers: HeaderPairs = tuple(pair for pair in self._headers if pair[0] != "content-length")
+        self._give(Response(self._status, headers, stream))
+
+    def _give(self, answer: Response) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
 
 
 class _StreamedBody:

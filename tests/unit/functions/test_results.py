@@ -33,3 +33,4 @@ def test_the_error_type_is_the_bodys_else_the_headers_else_unknown() -> None:
     assert results.error_type(b"{}", "Function.Odd") == "Function.Odd"
     assert results.error_type(b"not json", "") == "Runtime.Unknown"
     assert results.error_type(b'{"errorType":7}', "") == "Runtime.Unknown"
+    assert results.error_type(b'{"errorType":"\xff"}', "") == "Runtime.Unknown"

@@ -1,0 +1,190 @@
+"""The AWS front door: one port for every service. Ours are answered here, the others' requests go to their upstream.
+
+All of it is one account and one region (`Settings`), whatever region clients sign for.
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from botocore.loaders import Loader
+
+from workshape.aws.operation import Call, Operation, Service, WireError
+from workshape.aws.protocol.codec import Codec, WireFault
+from workshape.aws.protocol.compiled import compile_codecs
+from workshape.aws.protocol.errors import (
+    ConstraintsViolated,
+    Malformed,
+    OperationNotBuilt,
+    UnknownOperation,
+    UnreadableBody,
+)
+from workshape.aws.protocol.foreign import foreign_fault
+from workshape.aws.recognise import recognise
+from workshape.aws.sigv4 import (
+    MissingAuthentication,
+    SignatureExpired,
+    SignatureMismatch,
+    UnknownAccessKey,
+    find_credential,
+    verify,
+)
+from workshape.aws.upstream import NoUpstream, Upstream
+from workshape.clock import Clock
+from workshape.errors import BackendUnavailable, Denied, WorkshapeError
+from workshape.http1.message import Request, Response
+from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.settings import Settings
+
+MIB = 1024 * 1024
+BODY_BYTES_MAX = 256 * MIB  # bodies are held whole; the largest of ours is a zip of 50 MiB, S3's parts are below this
+ADMIN_PATH = "/_workshape/"
+
+Admin = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger(__name__)
+
+_DOOR_ERRORS: Mapping[type[WorkshapeError], WireError] = {
+    UnreadableBody: WireError("SerializationException", 400),
+    Malformed: WireError("SerializationException", 400, query_code="MalformedInput"),
+    ConstraintsViolated: WireError("ValidationException", 400, query_code="ValidationError"),
+    UnknownOperation: WireError("UnknownOperationException", 404, query_code="InvalidAction"),
+    OperationNotBuilt: WireError("NotImplemented", 501),
+    MissingAuthentication: WireError(
+        "MissingAuthenticationTokenException", 403, query_code="MissingAuthenticationToken"
+    ),
+    UnknownAccessKey: WireError("UnrecognizedClientException", 403, query_code="InvalidClientTokenId"),
+    SignatureExpired: WireError("InvalidSignatureException", 403, query_code="SignatureDoesNotMatch"),
+    SignatureMismatch: WireError("InvalidSignatureException", 403, query_code="SignatureDoesNotMatch"),
+}
+"""What the door itself refuses, unless the service has an answer of its own for it.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+"""
+_FORWARD_ERRORS: Mapping[type[WorkshapeError], WireError] = {
+    **_DOOR_ERRORS,
+    NoUpstream: WireError("NotImplemented", 501),
+    BackendUnavailable: WireError("ServiceUnavailable", 503),
+}
+_INTERNAL_FAILURE = WireError("InternalFailure", 500)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answerer:
+    """One of our services, compiled."""
+
+    name: str
+    codecs: Sequence[Codec]
+    operations: Mapping[str, Operation]
+    errors: Mapping[type[WorkshapeError], WireError]
+
+    def codec(self, request: Request) -> Codec:
+        for codec in self.codecs:
+            if codec.accepts(request):
+                return codec
+        return self.codecs[-1]
+
+
+class Door:
+    """Answers AWS clients."""
+
+    def __init__(
+        self, services: Sequence[Service], upstream: Upstream, *, settings: Settings, admin: Admin, clock: Clock
+    ) -> None:
+        """`admin` answers everything below `/_workshape/`."""
+        self._upstream = upstream
+        self._admin = admin
+        self._settings = settings
+        self._secrets = {settings.endpoint.access_key: settings.endpoint.secret_key}
+        self._clock = clock
+        self._ours: dict[str, _Answerer] = {}
+        self._prefixes: dict[str, str] = {}
+        loader = Loader()
+        for service in services:
+            self._add(service, loader)
+        self._codecs = {name: answerer.codecs for name, answerer in self._ours.items()}
+
+    def __repr__(self) -> str:
+        return f"<Door {','.join(self._ours)} upstream={self._upstream!r}>"
+
+    async def start(self, host: str, port: int) -> HttpServer:
+        """Listen; the server is the caller's to close.
+
+        Raises:
+            OSError: the address is in use or not ours.
+        """
+        return await serve_tcp(self.handle, host, port, Limits(body_bytes_max=BODY_BYTES_MAX))
+
+    def handle(self, request: Request) -> Awaitable[Response]:
+        """Answer one request."""
+        if request.target.startswith(ADMIN_PATH):
+            return self._admin(request)
+        name = recognise(request, find_credential(request), self._prefixes, self._codecs)
+        answerer = self._ours.get(name)
+        return self._forward(request, name) if answerer is None else self._answer(answerer, request)
+
+    def _add(self, service: Service, loader: Loader) -> None:
+        description = loader.load_service_model(service.model, "service-2")
+        metadata = description["metadata"]
+        name = metadata.get("signingName", metadata["endpointPrefix"])
+        errors = {**_DOOR_ERRORS, **service.errors}
+        self._ours[name] = _Answerer(name, compile_codecs(service.model, description), service.operations, errors)
+        if "targetPrefix" in metadata:
+            self._prefixes[metadata["targetPrefix"]] = name
+
+    async def _answer(self, answerer: _Answerer, request: Request) -> Response:
+        request_id = str(uuid.uuid4())
+        codec = answerer.codec(request)
+        name = ""
+        try:
+            self._authenticate(request)
+            name, labels = codec.route(request)
+            operation = answerer.operations.get(name)
+            if operation is None:
+                raise OperationNotBuilt(service=answerer.name, operation=name)
+            output = await operation(self._call(request, request_id), codec.read(name, labels, request))
+            return codec.write(name, output, request_id)
+        except WorkshapeError as error:
+            return codec.write_fault(_fault(error, answerer.errors, f"{answerer.name}.{name}"), request_id)
+        except Exception:  # noqa: BLE001 - the supervised boundary of a request: the client hears, the log has it all
+            _log.exception("operation_failed", extra={"operation": f"{answerer.name}.{name}", "request_id": request_id})
+            return codec.write_fault(_unexpected(answerer.errors), request_id)
+
+    async def _forward(self, request: Request, service: str) -> Response:
+        try:
+            self._authenticate(request)
+            return await self._upstream.forward(request, service)
+        except (NoUpstream, BackendUnavailable, Denied) as error:
+            return foreign_fault(request, service, _fault(error, _FORWARD_ERRORS, service), str(uuid.uuid4()))
+
+    def _authenticate(self, request: Request) -> None:
+        if self._settings.endpoint.verify_signatures:
+            verify(request, self._secrets, self._clock.wall_s())
+
+    def _call(self, request: Request, request_id: str) -> Call:
+        host = trace_id = ""
+        for name, value in request.headers:
+            if name == "host":
+                host = value
+            elif name == "x-amzn-trace-id":
+                trace_id = value
+        settings = self._settings
+        return Call(settings.account, settings.region, request_id, f"http://{host}", trace_id)
+
+
+def _fault(error: WorkshapeError, errors: Mapping[type[WorkshapeError], WireError], operation: str) -> WireFault:
+    """Look an error up along its class hierarchy, nearest first."""
+    wire = next((errors[kind] for kind in type(error).__mro__ if kind in errors), None)
+    if wire is None:
+        wire = errors.get(WorkshapeError, _INTERNAL_FAILURE)
+    if wire.status >= 500:
+        _log.warning("operation_unavailable", extra={"operation": operation, "reason": str(error)})
+    members = wire.members(error) if wire.members is not None else {}
+    return WireFault(wire.code, wire.status, str(error), members, wire.query_code)
+
+
+def _unexpected(errors: Mapping[type[WorkshapeError], WireError]) -> WireFault:
+    wire = errors.get(WorkshapeError, _INTERNAL_FAILURE)
+    message = "workshape failed on this request; the engine's log tells why, under the request's id."
+    return WireFault(wire.code, wire.status, message, {}, wire.query_code)

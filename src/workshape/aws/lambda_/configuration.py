@@ -1,0 +1,144 @@
+"""A function's configuration between the service model's members and the catalogue's values.
+
+Source: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from workshape.aws.lambda_.errors import MissingRuntimeOrHandler, NotBuilt
+from workshape.functions.catalog import Catalog, Function
+from workshape.functions.configuration import FunctionConfiguration
+from workshape.functions.model import LATEST, LogFormat
+
+Members = dict[str, Any]
+
+_SCALARS = {
+    "Runtime": "runtime",
+    "Handler": "handler",
+    "Role": "role",
+    "Description": "description",
+    "MemorySize": "memory_mb",
+    "Timeout": "timeout_s",
+    "KMSKeyArn": "kms_key_arn",
+}
+_NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
+    "Layers": bool,
+    "FileSystemConfigs": bool,
+    "ImageConfig": bool,
+    "DeadLetterConfig": lambda value: bool(value.get("TargetArn")),
+    "SnapStart": lambda value: value.get("ApplyOn", "None") != "None",
+    "CodeSigningConfigArn": bool,
+    "CapacityProviderConfig": bool,
+    "DurableConfig": bool,
+    "TenancyConfig": bool,
+    "RuntimeConfig": bool,
+    "AcceleratorConfig": bool,
+    "PublishTo": bool,
+    "Publish": bool,
+    "PackageType": lambda value: value != "Zip",
+}
+"""Members that would change what a function does, and when they do: refused rather than passed over."""
+
+
+def refuse_not_built(parameters: Members) -> None:
+    """Refuse what would silently not happen.
+
+    Raises:
+        NotBuilt: names the member.
+    """
+    for name, matters in _NOT_BUILT.items():
+        if name in parameters and matters(parameters[name]):
+            raise NotBuilt(feature=f"{name} of functions")
+
+
+def new_configuration(parameters: Members) -> FunctionConfiguration:
+    """Read what CreateFunction was given; what was not has Lambda's defaults.
+
+    Raises:
+        MissingRuntimeOrHandler, NotBuilt: the function cannot be made.
+    """
+    refuse_not_built(parameters)
+    if not parameters.get("Runtime") or not parameters.get("Handler"):
+        raise MissingRuntimeOrHandler()
+    start = FunctionConfiguration(parameters["Runtime"], parameters["Handler"], parameters["Role"])
+    return msgspec.structs.replace(start, **_changes(parameters, start))
+
+
+def changed_configuration(parameters: Members, present: FunctionConfiguration) -> FunctionConfiguration:
+    """Read what UpdateFunctionConfiguration was given; what was not stays.
+
+    Raises:
+        NotBuilt: the change would silently not happen.
+    """
+    refuse_not_built(parameters)
+    return msgspec.structs.replace(present, **_changes(parameters, present))
+
+
+def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
+    changes = {field: parameters[member] for member, field in _SCALARS.items() if member in parameters}
+    if "Environment" in parameters:
+        changes["environment"] = parameters["Environment"].get("Variables") or {}
+    if "EphemeralStorage" in parameters:
+        changes["ephemeral_storage_mb"] = parameters["EphemeralStorage"]["Size"]
+    if "Architectures" in parameters:
+        changes["architectures"] = tuple(parameters["Architectures"])
+    if "TracingConfig" in parameters:
+        changes["tracing_mode"] = parameters["TracingConfig"].get("Mode", present.tracing_mode)
+    if "VpcConfig" in parameters:
+        changes["subnet_ids"] = tuple(parameters["VpcConfig"].get("SubnetIds") or ())
+        changes["security_group_ids"] = tuple(parameters["VpcConfig"].get("SecurityGroupIds") or ())
+    if "LoggingConfig" in parameters:
+        logging = parameters["LoggingConfig"]
+        changes["log_format"] = LogFormat(logging.get("LogFormat", present.log_format))
+        changes["log_group"] = logging.get("LogGroup", present.log_group)
+        changes["application_log_level"] = logging.get("ApplicationLogLevel", present.application_log_level)
+        changes["system_log_level"] = logging.get("SystemLogLevel", present.system_log_level)
+    return changes
+
+
+def write_function(catalog: Catalog, function: Function, qualifier: str | None = None) -> Members:
+    """Write a function's configuration; its ARN carries the qualifier it was asked for by."""
+    configuration, code = function.configuration, function.code
+    arn = catalog.arn(function.name)
+    members: Members = {
+        "FunctionName": function.name,
+        "FunctionArn": f"{arn}:{qualifier}" if qualifier else arn,
+        **{member: getattr(configuration, field) for member, field in _SCALARS.items() if member != "KMSKeyArn"},
+        "KMSKeyArn": configuration.kms_key_arn or None,
+        "CodeSize": code.size_bytes,
+        "CodeSha256": code.sha256,
+        "LastModified": _last_modified(function.modified_at),
+        "Version": LATEST,
+        "TracingConfig": {"Mode": configuration.tracing_mode},
+        "RevisionId": function.revision,
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "PackageType": "Zip",
+        "Architectures": list(configuration.architectures),
+        "EphemeralStorage": {"Size": configuration.ephemeral_storage_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": {
+            "LogFormat": configuration.log_format.value,
+            "LogGroup": configuration.log_group or f"/aws/lambda/{function.name}",
+            "ApplicationLogLevel": configuration.application_log_level or None,
+            "SystemLogLevel": configuration.system_log_level or None,
+        },
+    }
+    if configuration.environment:
+        members["Environment"] = {"Variables": configuration.environment}
+    if configuration.subnet_ids:
+        members["VpcConfig"] = {
+            "SubnetIds": list(configuration.subnet_ids),
+            "SecurityGroupIds": list(configuration.security_group_ids),
+            "VpcId": "",
+        }
+    return members
+
+
+def _last_modified(at: float) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}+0000"

@@ -1,0 +1,103 @@
+"""The operation Invoke.
+
+Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from workshape.aws.lambda_.errors import InvalidClientContext, NotBuilt, NotJson, RequestTooLarge
+from workshape.aws.operation import Call, Operation
+from workshape.functions.async_queue import AsyncQueue, Invoke
+from workshape.functions.catalog import Catalog
+from workshape.functions.limits import ASYNC_PAYLOAD_BYTES_MAX, SYNC_PAYLOAD_BYTES_MAX
+
+TRIGGER = "api"
+CLIENT_CONTEXT_CHARACTERS_MAX = 3_583
+_JSON = msgspec.json.Decoder(msgspec.Raw)  # looks at the syntax, and builds nothing
+_NOT_BUILT = ("DurableExecutionName", "TenantId")
+
+
+def invoke_operations(catalog: Catalog, invoke: Invoke, events: AsyncQueue) -> Mapping[str, Operation]:
+    """Offer the operations by their names in the service model."""
+    operations = _InvokeOperations(catalog, invoke, events)
+    return {"Invoke": operations.invoke, "InvokeAsync": operations.invoke_async}
+
+
+class _InvokeOperations:
+    def __init__(self, catalog: Catalog, invoke: Invoke, events: AsyncQueue) -> None:
+        self._catalog = catalog
+        self._invoke = invoke
+        self._events = events
+
+    async def invoke(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name in _NOT_BUILT:
+            if name in parameters:
+                raise NotBuilt(feature=f"{name} of invocations")
+        reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))
+        kind = parameters.get("InvocationType", "RequestResponse")
+        payload = parameters.get("Payload") or b"{}"
+        _check_payload(payload, ASYNC_PAYLOAD_BYTES_MAX if kind == "Event" else SYNC_PAYLOAD_BYTES_MAX)
+        context = _client_context(parameters.get("ClientContext", ""))
+        name, qualifier = reference.name, reference.qualifier
+        if kind != "RequestResponse":
+            self._catalog.resolve(name, qualifier)
+            if kind == "DryRun":
+                return {"StatusCode": 204}
+            self._events.put(call.request_id, name, qualifier, payload, client_context=context, trace_id=call.trace_id)
+            return {"StatusCode": 202}
+        log_tail = parameters.get("LogType") == "Tail"
+        result = await self._invoke(
+            name,
+            qualifier,
+            payload,
+            TRIGGER,
+            request_id=call.request_id,
+            client_context=context,
+            trace_id=call.trace_id,
+            log_tail=log_tail,
+        )
+        return {
+            "StatusCode": 200,
+            "FunctionError": result.function_error,
+            "LogResult": b64encode(result.log_tail).decode() if log_tail else None,
+            "ExecutedVersion": result.executed_version,
+            "Payload": result.payload,
+        }
+
+    async def invoke_async(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Deprecated by AWS, and the same as an Event."""
+        reference = self._catalog.reference(parameters["FunctionName"])
+        payload = parameters.get("InvokeArgs") or b"{}"
+        _check_payload(payload, ASYNC_PAYLOAD_BYTES_MAX)
+        self._catalog.resolve(reference.name, reference.qualifier)
+        self._events.put(call.request_id, reference.name, reference.qualifier, payload, trace_id=call.trace_id)
+        return {"Status": 202}
+
+
+def _check_payload(payload: bytes, bytes_max: int) -> None:
+    if len(payload) > bytes_max:
+        raise RequestTooLarge(bytes_max=bytes_max)
+    try:
+        _JSON.decode(payload)
+        payload.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotJson(reason=str(error)) from error
+
+
+def _client_context(encoded: str) -> str:
+    """Decode the client context; empty when there is none."""
+    if not encoded:
+        return ""
+    try:
+        if len(encoded) > CLIENT_CONTEXT_CHARACTERS_MAX:
+            raise InvalidClientContext()
+        text = b64decode(encoded, validate=True).decode()
+        msgspec.json.decode(text, type=dict[str, Any])
+    except (binascii.Error, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise InvalidClientContext() from error
+    return text

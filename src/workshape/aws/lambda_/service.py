@@ -1,0 +1,38 @@
+"""Lambda as the front door finds it.
+
+Source: https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
+"""
+
+from collections.abc import Mapping
+
+from workshape.aws.lambda_.code_source import FetchObject
+from workshape.aws.lambda_.concurrency import concurrency_operations
+from workshape.aws.lambda_.errors import ERRORS
+from workshape.aws.lambda_.functions import function_operations
+from workshape.aws.lambda_.invoke import invoke_operations
+from workshape.aws.lambda_.tags import tag_operations
+from workshape.aws.operation import Operation, Service
+from workshape.functions.async_queue import AsyncQueue, Invoke
+from workshape.functions.catalog import Catalog
+
+
+def lambda_service(
+    catalog: Catalog,
+    invoke: Invoke,
+    mappings: Mapping[str, Operation],
+    *,
+    events: AsyncQueue,
+    fetch_object: FetchObject,
+) -> Service:
+    """Offer the catalogue's functions as Lambda; `mappings` are the operations on event source mappings."""
+    return Service(
+        "lambda",
+        {
+            **function_operations(catalog, fetch_object),
+            **invoke_operations(catalog, invoke, events),
+            **concurrency_operations(catalog),
+            **tag_operations(catalog),
+            **mappings,
+        },
+        ERRORS,
+    )

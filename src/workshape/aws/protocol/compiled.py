@@ -1,0 +1,30 @@
+"""The codecs of one service, and how its requests are recognised when nobody signed them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.model import ServiceModel
+
+from workshape.aws.protocol.codec import Codec
+from workshape.aws.protocol.json_rpc import JsonRpcCodec
+from workshape.aws.protocol.query import QueryCodec
+from workshape.aws.protocol.rest_json import RestJsonCodec
+
+
+def compile_codecs(name: str, description: Mapping[str, Any]) -> Sequence[Codec]:
+    """Compile a service model (botocore's `service-2.json`); the last codec answers what none accepts.
+
+    An awsQueryCompatible service speaks the query protocol too, as its older clients do.
+    """
+    model = ServiceModel(description, name)
+    match model.metadata["protocol"]:
+        case "rest-json":
+            return (RestJsonCodec(model),)
+        case "json" if "awsQueryCompatible" in model.metadata:
+            return (QueryCodec(model), JsonRpcCodec(model))
+        case "json":
+            return (JsonRpcCodec(model),)
+        case "query":
+            return (QueryCodec(model),)
+        case protocol:
+            raise NotImplementedError(f"no service of ours speaks {protocol}: {name}")

@@ -1,0 +1,253 @@
+"""The protocol restJson1: operations by method and path, members in path, query, headers and a JSON body.
+
+Source: https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
+Source: https://smithy.io/2.0/spec/http-bindings.html
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+
+from workshape.aws.protocol.codec import Labels, WireFault, request_id_header
+from workshape.aws.protocol.constraints import Constraints
+from workshape.aws.protocol.errors import Malformed, UnknownOperation, UnreadableBody
+from workshape.aws.protocol.faults import FaultMembers
+from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
+from workshape.aws.protocol.paths import PathTable
+from workshape.aws.protocol.timestamps import HTTP, ISO, timestamp_reader, timestamp_writer
+from workshape.http1.message import HeaderPairs, Request, Response
+
+_JSON: HeaderPairs = (("content-type", "application/json"),)
+_BOOLEANS = {"true": True, "false": False}
+
+
+class RestJsonCodec:
+    """One service in restJson1."""
+
+    def __init__(self, model: ServiceModel) -> None:
+        self._service = model.service_name
+        self._paths = PathTable()
+        self._readers: dict[str, _InputReader] = {}
+        self._writers: dict[str, _OutputWriter] = {}
+        json_readers, json_writers, constraints = JsonReaders(), JsonWriters(), Constraints()
+        for name in model.operation_names:
+            operation = model.operation_model(name)
+            self._paths.add(operation.http["method"], operation.http["requestUri"], name)
+            self._readers[name] = _InputReader(operation.input_shape, json_readers, constraints)
+            self._writers[name] = _OutputWriter(operation, json_writers)
+        self._faults = FaultMembers(model, json_writers)
+
+    def __repr__(self) -> str:
+        return f"<RestJsonCodec {self._service} operations={len(self._readers)}>"
+
+    def accepts(self, request: Request) -> bool:
+        """There is nothing else for such a service."""
+        return True
+
+    def route(self, request: Request) -> tuple[str, Labels]:
+        """Name the operation by method and path."""
+        found = self._paths.find(request.method, request.raw_path)
+        if found is None:
+            raise UnknownOperation(service=self._service, operation=f"{request.method} {request.path}")
+        return found
+
+    def read(self, operation: str, labels: Labels, request: Request) -> dict[str, Any]:
+        """Read the input from wherever its members are bound."""
+        return self._readers[operation].read(labels, request)
+
+    def write(self, operation: str, output: Mapping[str, Any], request_id: str) -> Response:
+        """Write the output to wherever its members are bound."""
+        return self._writers[operation].write(output, request_id)
+
+    def write_fault(self, fault: WireFault, request_id: str) -> Response:
+        """Write an error: its name in a header, its members in the body."""
+        kind = ("x-amzn-ErrorType", fault.code)
+        headers = (*request_id_header(request_id), *_JSON, kind, *self._faults.headers(fault))
+        return Response(fault.status, headers, msgspec.json.encode(self._faults.body(fault)))
+
+
+class _InputReader:
+    def __init__(self, shape: StructureShape | None, readers: JsonReaders, constraints: Constraints) -> None:
+        self._check = constraints.check_input(shape)
+        self._uri: list[tuple[str, str, Callable[[str], Any]]] = []
+        self._query: list[tuple[str, str, Callable[[list[str]], Any]]] = []
+        self._headers: dict[str, tuple[str, Callable[[str], Any]]] = {}
+        self._body: Callable[[bytes], dict[str, Any]] = lambda _body: {}
+        if shape is None:
+            return
+        body_names = []
+        for name, member in shape.members.items():
+            wire_name = member.serialization.get("name", name)
+            match member.serialization.get("location"):
+                case "uri":
+                    self._uri.append((name, wire_name, _text_reader(member, ISO)))
+                case "querystring":
+                    self._query.append((name, wire_name, _query_reader(member)))
+                case "header":
+                    self._headers[wire_name.lower()] = (name, _text_reader(member, HTTP))
+                case None:
+                    body_names.append(name)
+                case location:
+                    raise NotImplementedError(f"no member of ours is bound to {location}: {shape.name}.{name}")
+        self._body = _body_reader(shape, body_names, readers)
+
+    def read(self, labels: Labels, request: Request) -> dict[str, Any]:
+        found = self._body(request.body)
+        for name, wire_name, convert in self._uri:
+            found[name] = _converted(convert, labels[wire_name], name)
+        if self._query and (query := request.query):
+            values = parse_qs(query, keep_blank_values=True)
+            for name, wire_name, convert_all in self._query:
+                if wire_name in values:
+                    found[name] = _converted(convert_all, values[wire_name], name)
+        if self._headers:
+            for header, value in request.headers:
+                if header in self._headers:
+                    name, convert = self._headers[header]
+                    found[name] = _converted(convert, value, name)
+        self._check(found)
+        return found
+
+
+class _OutputWriter:
+    def __init__(self, operation: OperationModel, writers: JsonWriters) -> None:
+        shape = operation.output_shape
+        self._status = int(operation.http.get("responseCode", 200))
+        self._status_member = ""
+        self._headers: dict[str, tuple[str, Callable[[Any], str]]] = {}
+        self._payload = shape.serialization.get("payload", "") if shape is not None else ""
+        self._is_raw = False
+        self._write_body: Callable[[Any], Any] | None = None
+        if shape is None:
+            return
+        body_names = []
+        for name, member in shape.members.items():
+            match member.serialization.get("location"):
+                case "header":
+                    self._headers[name] = (member.serialization.get("name", name), _text_writer(member))
+                case "statusCode":
+                    self._status_member = name
+                case _:
+                    body_names.append(name)
+        if self._payload:
+            member = shape.members[self._payload]
+            self._is_raw = member.type_name in ("blob", "string")
+            self._write_body = writers.writer(member)
+        elif body_names:
+            self._write_body = writers.structure(shape, body_names)
+
+    def write(self, output: Mapping[str, Any], request_id: str) -> Response:
+        status, headers, rest = self._status, [*request_id_header(request_id), *_JSON], {}
+        for name, value in output.items():
+            if value is None:
+                continue
+            if name in self._headers:
+                wire_name, convert = self._headers[name]
+                headers.append((wire_name, convert(value)))
+            elif name == self._status_member:
+                status = value
+            else:
+                rest[name] = value
+        return Response(status, tuple(headers), self._body(rest) if status != 204 else b"")
+
+    def _body(self, members: dict[str, Any]) -> bytes:
+        if self._payload:
+            value = members.get(self._payload)
+            if self._is_raw:
+                return value.encode() if isinstance(value, str) else value or b""
+            return msgspec.json.encode(self._write_body(value)) if self._write_body and value is not None else b""
+        return msgspec.json.encode(self._write_body(members)) if self._write_body is not None else b""
+
+
+def _body_reader(shape: StructureShape, names: list[str], readers: JsonReaders) -> Callable[[bytes], dict[str, Any]]:
+    payload = shape.serialization.get("payload")
+    if payload is None:
+        if not names:
+            return lambda _body: {}
+        read_members = readers.structure(shape, names)
+        return lambda body: read_members(_decoded(body)) if body else {}
+    member = shape.members[payload]
+    if member.type_name == "blob":
+        return lambda body: {payload: body} if body else {}
+    if member.type_name == "string":
+        return lambda body: {payload: body.decode(errors="replace")} if body else {}
+    read_value = readers.reader(member)
+    return lambda body: {payload: _converted(read_value, _decoded(body), payload)} if body else {}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableBody(reason=str(error)) from error
+
+
+def _converted(convert: Callable[[Any], Any], value: Any, name: str) -> Any:
+    try:
+        return convert(value)
+    except Malformed as error:
+        raise error.within(name) from error
+
+
+def _query_reader(shape: Shape) -> Callable[[list[str]], Any]:
+    if isinstance(shape, ListShape):
+        convert = _text_reader(shape.member, ISO)
+        return lambda values: [convert(value) for value in values]
+    if isinstance(shape, MapShape):
+        raise NotImplementedError(f"no input of ours has a map in its query: {shape.name}")
+    convert = _text_reader(shape, ISO)
+    return lambda values: convert(values[0])
+
+
+def _text_reader(shape: Shape, timestamp_format: str) -> Callable[[str], Any]:
+    """Choose how a path label, query value or header is read."""
+    match shape.type_name:
+        case "integer" | "long":
+            return lambda text: _number(int, text, "an integer")
+        case "float" | "double":
+            return lambda text: _number(float, text, "a number")
+        case "boolean":
+            return _read_boolean
+        case "timestamp":
+            return timestamp_reader(shape.serialization.get("timestampFormat", timestamp_format))
+        case "string" if shape.serialization.get("jsonvalue"):
+            return lambda text: b64decode(text).decode()
+        case "list":
+            assert isinstance(shape, ListShape)
+            convert = _text_reader(shape.member, timestamp_format)
+            return lambda text: [convert(part.strip()) for part in text.split(",")]
+        case _:
+            return str
+
+
+def _text_writer(shape: Shape) -> Callable[[Any], str]:
+    """Choose how a header is written."""
+    match shape.type_name:
+        case "boolean":
+            return lambda value: "true" if value else "false"
+        case "timestamp":
+            write = timestamp_writer(shape.serialization.get("timestampFormat", HTTP))
+            return lambda value: str(write(value))
+        case "blob":
+            return lambda value: b64encode(value).decode()
+        case "list":
+            return lambda values: ",".join(map(str, values))
+        case _:
+            return str
+
+
+def _number(convert: Callable[[str], Any], text: str, expected: str) -> Any:
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise Malformed(place="", expected=expected) from error
+
+
+def _read_boolean(text: str) -> bool:
+    if text not in _BOOLEANS:
+        raise Malformed(place="", expected="true or false")
+    return _BOOLEANS[text]

@@ -1,0 +1,223 @@
+"""AWS Signature Version 4: who signed a request, for which service, and whether the signature holds. A core.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import parse_qs, quote, unquote
+
+from workshape.errors import Denied
+from workshape.http1.message import Request
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+CLOCK_SKEW_S_MAX = 900
+"""AWS: five minutes for most services, 15 for S3; one bound here, the wider.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+"""
+PRESIGNED_S_MAX = 604_800
+"""Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires)"""
+_SIGNING_KEYS_MAX = 256  # one a day, region and service: more than a door ever sees at once
+_TIMESTAMPS_MAX = 64  # seconds that differ, of requests that arrive about now
+_PATHS_MAX = 256  # of up to 64 KiB each; clients ask for a few over and over
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/,\s]*)/([^/,\s]+)/aws4_request")
+_AUTHORIZATION = re.compile(
+    rf"{ALGORITHM}\s+{_CREDENTIAL.pattern},?\s*SignedHeaders=([^,\s]+),?\s*Signature=([0-9a-f]{{64}})"
+)
+_DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+class MissingAuthentication(Denied):
+    """Request is missing Authentication Token"""
+
+
+class UnknownAccessKey(Denied):
+    """The security token included in the request is invalid."""
+
+
+class SignatureExpired(Denied):
+    """Signature expired: {reason}"""
+
+
+class SignatureMismatch(Denied):
+    """The request signature we calculated does not match the signature you provided. {reason}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Who signed, and for what: the credential scope."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+    """The signing name: `lambda`, `sqs`, `s3`."""
+
+    @property
+    def scope(self) -> str:
+        """The scope as it is signed."""
+        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """All that a signed request says about its signature."""
+
+    credential: Credential
+    signed_headers: tuple[str, ...]
+    value: str
+    timestamp: str
+    valid_s: int
+    """How long after `timestamp` it may arrive."""
+    is_presigned: bool
+
+
+def find_credential(request: Request) -> Credential | None:
+    """Return the credential scope, from the Authorization header or a presigned query; None: nobody signed."""
+    authorization = request.header("authorization")
+    if authorization:
+        return _credential(authorization)
+    if "X-Amz-Credential=" in request.target:
+        return _credential(unquote(request.query))
+    return None
+
+
+def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
+    """Check that the request was signed with the secret of its access key, at about `now` (Unix time).
+
+    Raises:
+        MissingAuthentication, UnknownAccessKey, SignatureExpired, SignatureMismatch: it was not.
+    """
+    signature = _find_signature(request)
+    if signature is None:
+        raise MissingAuthentication()
+    credential = signature.credential
+    secret = secrets.get(credential.access_key)
+    if secret is None:
+        raise UnknownAccessKey()
+    _check_age(signature, now)
+    payload_hash = _payload_hash(request, signature)
+    text = _string_to_sign(signature, _canonical_request(request, signature, payload_hash))
+    key = _signing_key(secret, credential.date, credential.region, credential.service)
+    expected = hmac.digest(key, text.encode(), "sha256").hex()
+    if not hmac.compare_digest(expected, signature.value):
+        raise SignatureMismatch(reason="Check your secret access key and signing method.")
+
+
+def _credential(text: str) -> Credential | None:
+    found = _CREDENTIAL.search(text)
+    return Credential(*found.groups()) if found is not None else None
+
+
+def _find_signature(request: Request) -> Signature | None:
+    authorization = request.header("authorization")
+    if authorization:
+        found = _AUTHORIZATION.match(authorization)
+        if found is None:
+            return None
+        *scope, headers, value = found.groups()
+        names, timestamp = tuple(headers.split(";")), request.header("x-amz-date")
+        return Signature(Credential(*scope), names, value, timestamp, CLOCK_SKEW_S_MAX, is_presigned=False)
+    query = {name: values[0] for name, values in parse_qs(request.query).items()}
+    credential = _credential(f"Credential={query.get('X-Amz-Credential', '')}")
+    if credential is None or query.get("X-Amz-Algorithm") != ALGORITHM:
+        return None
+    expires = query.get("X-Amz-Expires", "")
+    valid_s = min(int(expires), PRESIGNED_S_MAX) if expires.isdecimal() else 0
+    names = tuple(query.get("X-Amz-SignedHeaders", "").split(";"))
+    value_text, timestamp = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
+    return Signature(credential, names, value_text, timestamp, valid_s, is_presigned=True)
+
+
+def _check_age(signature: Signature, now: float) -> None:
+    age_s = now - _signed_at(signature.timestamp)
+    if not -CLOCK_SKEW_S_MAX <= age_s <= signature.valid_s:
+        raise SignatureExpired(reason=f"signed at {signature.timestamp}, which is {age_s:.0f} s ago")
+
+
+@lru_cache(maxsize=_TIMESTAMPS_MAX)
+def _signed_at(timestamp: str) -> float:
+    try:
+        return datetime.strptime(timestamp, _DATE_FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise SignatureMismatch(reason=f"{timestamp!r} is not an X-Amz-Date.") from error
+
+
+def _payload_hash(request: Request, signature: Signature) -> str:
+    """Return the hash that was signed; a hash of the body, when that is what was signed, must be the body's."""
+    claimed = request.header("x-amz-content-sha256")
+    if signature.is_presigned and signature.credential.service == "s3":
+        return claimed or _UNSIGNED
+    if claimed == _UNSIGNED or claimed.startswith("STREAMING-"):
+        return claimed
+    actual = hashlib.sha256(request.body).hexdigest()
+    if claimed and claimed != actual:
+        raise SignatureMismatch(reason="The body is not the one that was signed.")
+    return actual
+
+
+def _canonical_request(request: Request, signature: Signature, payload_hash: str) -> str:
+    headers: dict[str, str] = {}
+    for name, value in request.headers:
+        if name in signature.signed_headers:
+            text = " ".join(value.split()) if "  " in value or "\t" in value else value.strip()
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
+    lines = [f"{name}:{headers.get(name, '')}\n" for name in signature.signed_headers]
+    return "\n".join(
+        (
+            request.method,
+            _canonical_path(request.raw_path, signature.credential.service),
+            _canonical_query(request.query),
+            "".join(lines),
+            ";".join(signature.signed_headers),
+            payload_hash,
+        )
+    )
+
+
+@lru_cache(maxsize=_PATHS_MAX)
+def _canonical_path(raw_path: str, service: str) -> str:
+    """S3 signs the path as it is sent; others tidy it up and encode it once more."""
+    if service == "s3":
+        return raw_path or "/"
+    segments: list[str] = []
+    for segment in raw_path.split("/"):
+        if segment == "..":
+            segments = segments[:-1]
+        elif segment and segment != ".":
+            segments.append(segment)
+    tail = "/" if segments and raw_path.endswith("/") else ""
+    return quote("/" + "/".join(segments) + tail, safe="/~")
+
+
+def _canonical_query(query: str) -> str:
+    if not query:
+        return ""
+    return "&".join(f"{name}={value}" for name, value in sorted(_encoded_pairs(query)) if name != "X-Amz-Signature")
+
+
+def _encoded_pairs(query: str) -> Iterable[tuple[str, str]]:
+    for pair in query.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            yield quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")
+
+
+def _string_to_sign(signature: Signature, canonical_request: str) -> str:
+    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+    return "\n".join((ALGORITHM, signature.timestamp, signature.credential.scope, digest))
+
+
+@lru_cache(maxsize=_SIGNING_KEYS_MAX)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
