@@ -153,12 +153,16 @@ class _Connection(asyncio.Protocol):
         self._begin_message()
         if self.is_closing:
             raise ConnectionResetError("the connection was closed")
-        self._answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._answer = answer
         self._transport.write(_request_head(request) + request.body)
         try:
-            return await self._answer
+            return await answer
         finally:
-            self._answer = None  # it holds the answer; whoever drops a streamed one is noticed by its end
+            # It holds the answer; whoever drops a streamed one is noticed by its end. But when this runs, another
+            # exchange may have begun already: a connection is free as soon as its answer is there.
+            if self._answer is answer:
+                self._answer = None
 
     def release(self, *, keep: bool) -> None:
         """End the exchange; a second time does nothing."""

@@ -251,3 +251,16 @@ def test_uvloop_tells_closed_connections_alike() -> None:
         return seen
 
     assert uvloop.run(scenario()) == [b"ok", b"ok", "reset", b"until the end", "reset"]
+
+
+async def test_a_connection_may_serve_again_before_its_last_exchange_has_returned() -> None:
+    count = 2_000
+
+    async with serving(*[OK] * count) as (_, client), asyncio.timeout(20):
+        sends = []
+        for _ in range(count):
+            sends.append(asyncio.create_task(client.send(GET, 5)))
+            await asyncio.sleep(0)  # each begins in a turn of the loop of its own, between answers
+        answers = await asyncio.gather(*sends)
+
+    assert [answer.body for answer in answers] == [b"ok"] * count
