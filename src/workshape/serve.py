@@ -20,7 +20,7 @@ from workshape.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
 from workshape.pgproxy.config import ProxyConfig, ProxyUser
-from workshape.pgproxy.server import run_proxy
+from workshape.pgproxy.process import run_proxy
 from workshape.run import RunFile, read_run_file
 
 EXIT_USAGE = 2
