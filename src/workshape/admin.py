@@ -1,7 +1,7 @@
 """What a running engine tells about itself, below `/_workshape/` on the front door. `status.py` has the shapes."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
@@ -39,7 +39,7 @@ class Admin:
         self,
         *,
         app: str | None,
-        routes: Sequence[RouteStatus],
+        routes: Callable[[], Sequence[RouteStatus]],
         catalog: Catalog,
         invoker: Invoker,
         broker: Broker,
@@ -47,7 +47,7 @@ class Admin:
         logs: FunctionLogs,
     ) -> None:
         self._app = app
-        self._routes = tuple(routes)
+        self._routes = routes
         self._catalog = catalog
         self._invoker = invoker
         self._broker = broker
@@ -105,7 +105,7 @@ class Admin:
                 )
                 for view in self._mappings.list()
             ),
-            routes=self._routes,
+            routes=tuple(self._routes()),
         )
 
     def _queue(self, name: str) -> QueueStatus:

@@ -157,13 +157,18 @@ class Engine:
     def _make_admin(self, routes: Sequence[app_model.Route]) -> Admin:
         return Admin(
             app=self._app.name if self._app is not None else None,
-            routes=[RouteStatus(route.route, route.function) for route in routes],
+            routes=lambda: [self._route_status(route) for route in routes],
             catalog=self._catalog,
             invoker=self._invoker,
             broker=self._broker,
             mappings=self._mappings,
             logs=self._logs,
         )
+
+    def _route_status(self, route: app_model.Route) -> RouteStatus:
+        counts = self._gateway.counts() if self._gateway is not None else []
+        answers = {count.status: count.count for count in counts if count.route == route.route}
+        return RouteStatus(route.route, route.function, answers)
 
     def _variables(self, _function: FunctionVersion) -> dict[str, str]:
         """What the platform gives every execution environment."""

@@ -68,6 +68,8 @@ class RouteStatus(msgspec.Struct, frozen=True):
 
     route: str
     function: str
+    answers: dict[int, int] = {}
+    """How often it answered with each status since the engine started."""
 
 
 class EngineStatus(msgspec.Struct, frozen=True):

@@ -71,7 +71,11 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
                 for mapping in engine.mappings
             ],
         ),
-        _table("Routes", ("route", "function"), [(route.route, route.function) for route in engine.routes]),
+        _table(
+            "Routes",
+            ("route", "function", "answers"),
+            [(route.route, route.function, _answers(route.answers)) for route in engine.routes],
+        ),
         _table("Proxy", ("figure", "value"), sorted(figures.items())),
     ]
     return [table for table in made if table.row_count]
@@ -89,6 +93,11 @@ def _states(states: list[str]) -> str:
     if not states:
         return "none"
     return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states))
+
+
+def _answers(answers: dict[int, int]) -> str:
+    """By status: `200: 12, 503: 1`."""
+    return ", ".join(f"{status}: {count}" for status, count in sorted(answers.items())) or "none"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:

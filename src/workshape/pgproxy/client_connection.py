@@ -1,0 +1,248 @@
+"""The socket to a client: its log-in, its session, and the database connection it has at the moment."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from workshape.pgproxy.client_login import ClientLogin, LoginStep
+from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
+from workshape.pgproxy.messages import KIB, ProtocolViolation
+from workshape.pgproxy.pool import PoolKey
+from workshape.pgproxy.session import Session, Want
+from workshape.pgproxy.sqlstate import WireError, refused
+
+TLS_HANDSHAKE_S_MAX = 10.0
+HELD_BYTES_MAX = 256 * KIB  # while a client waits it is read on, to notice that it left; but not without end
+SESSION_KEY_BYTES = 8  # the process id and secret of BackendKeyData
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvents:
+    """What a client's connection tells its owner."""
+
+    accepted: Callable[["ClientConnection"], None]
+    """It logged in."""
+    refused: Callable[["ClientConnection"], None]
+    """It could not."""
+    wants: Callable[["ClientConnection"], None]
+    """It needs a database connection."""
+    rested: Callable[[DatabaseConnection], None]
+    """Its database connection may be at rest."""
+    cancels: Callable[["ClientConnection", bytes], None]
+    """It asks to cancel what the holder of that key runs."""
+    gone: Callable[["ClientConnection"], None]
+    """It left; nothing can be sent any more."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, events: ClientEvents, login: ClientLogin, tls: ssl.SSLContext | None, end_point: bytes) -> None:
+        self.login: ClientLogin | None = login
+        self.session: Session | None = None
+        self.database: DatabaseConnection | None = None
+        self.pool_key: PoolKey | None = None
+        self.session_key = b""
+        """What it was given for cancel requests."""
+        self.is_waiting = False
+        self.is_encrypted = False
+        self.held = b""
+        """What it sent before it was welcomed."""
+        self.loop = asyncio.get_running_loop()
+        self.connected_at = self.active_at = self.loop.time()
+        self.transport: asyncio.Transport
+        self._events = events
+        self._tls = tls
+        self._end_point = end_point
+        self._encrypting: asyncio.Task[None] | None = None
+        self._is_ended = False
+        self._held_bytes = 0
+        self._is_slow = False
+
+    def __repr__(self) -> str:
+        return f"<ClientConnection {self.login or self.session} waiting={self.is_waiting}>"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        set_socket_options(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._encrypting is not None:
+            self._encrypting.cancel()
+        self._end()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ended:
+            return
+        session = self.session
+        if session is None:
+            self._before_session(data)
+            return
+        self.active_at = self.loop.time()
+        try:
+            want = session.receive(data, self.active_at)
+        except ProtocolViolation as error:
+            self.end(refused(error.reason))
+            return
+        if self.is_waiting:
+            self._hold_back(len(data))
+        self.obey(want)
+
+    def pause_writing(self) -> None:
+        self._is_slow = True
+        if self.database is not None:
+            self.database.pause(True)
+
+    def resume_writing(self) -> None:
+        self._is_slow = False
+        if self.database is not None:
+            self.database.pause(False)
+
+    # for the owner
+
+    def begin(self, session: Session, welcome: bytes) -> None:
+        """Welcome the client, and look at what it has already sent."""
+        self.session = session
+        self.login = None
+        self.transport.write(welcome)
+        held, self.held = self.held, b""
+        if held:
+            self.data_received(held)
+
+    def lend(self, database: DatabaseConnection) -> None:
+        """Go on with this database connection."""
+        assert self.session is not None
+        assert database.link is not None
+        self._stop_waiting()
+        self.database = database
+        database.to_client = self.transport
+        database.pause(self._is_slow)
+        try:
+            want = self.session.attach(database.link)
+        except ProtocolViolation as error:
+            self.end(refused(error.reason))
+            return
+        self.obey(want)
+        if self.session.may_detach:  # there was nothing left to do
+            self._events.rested(database)
+
+    def take_back(self) -> DatabaseConnection:
+        """Part the client from its database connection."""
+        assert self.session is not None
+        assert self.database is not None
+        database, self.database = self.database, None
+        self.session.detach()
+        database.to_client = None
+        database.pause(False)
+        return database
+
+    def refuse(self, error: WireError) -> None:
+        """Answer what waits in the database's place; a client that has no session yet cannot get one."""
+        self._stop_waiting()
+        if self.session is None:
+            self.end(WireError(error.code, error.message, error.detail, error.hint, fatal=True))
+            return
+        try:
+            want = self.session.refuse(error)
+        except ProtocolViolation as violation:
+            self.end(refused(violation.reason))
+            return
+        self.obey(want)
+
+    def end(self, error: WireError | None = None) -> None:
+        """Say why, and hang up."""
+        if self._is_ended:
+            return
+        if error is not None and not self.transport.is_closing():
+            self.transport.write(bytes(error))
+        self._end()
+
+    def obey(self, want: Want) -> None:
+        """Send what the session has to say, and give it what it wants."""
+        session = self.session
+        assert session is not None
+        if session.to_database:
+            data = session.to_database[0] if len(session.to_database) == 1 else b"".join(session.to_database)
+            session.to_database.clear()
+            if data and self.database is not None:
+                self.database.send(data)
+        if session.to_client:
+            self.transport.write(b"".join(session.to_client))
+            session.to_client.clear()
+            if self.database is not None and session.may_detach:
+                self._events.rested(self.database)
+        if want is Want.CONNECTION and not self.is_waiting:
+            self.is_waiting = True
+            self._events.wants(self)
+        elif want is Want.END:
+            self._end()
+
+    # before there is a session
+
+    def _before_session(self, data: bytes) -> None:
+        login = self.login
+        if login is None or self._encrypting is not None or self.is_waiting:
+            self.held += data
+            if len(self.held) > HELD_BYTES_MAX:
+                self.end(refused("too much was sent before the log-in was done"))
+            return
+        step = login.receive(data)
+        if login.to_client:
+            self.transport.write(b"".join(login.to_client))
+            login.to_client.clear()
+        match step:
+            case LoginStep.ENCRYPT:
+                self._encrypting = self.loop.create_task(self._encrypt(login))
+            case LoginStep.ACCEPTED:
+                self.held = login.rest
+                self._events.accepted(self)
+            case LoginStep.CANCEL:
+                self._events.cancels(self, login.cancel_key)
+            case LoginStep.REFUSED:
+                self._events.refused(self)
+                self._end()
+
+    async def _encrypt(self, login: ClientLogin) -> None:
+        assert self._tls is not None
+        try:
+            encrypted = await self.loop.start_tls(
+                self.transport, self, self._tls, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_S_MAX
+            )
+        except (OSError, ssl.SSLError):  # the client turned away: a wrong CA, a port scan
+            encrypted = None
+        self._encrypting = None
+        if encrypted is None:
+            self.transport.abort()
+            self._end()
+            return
+        self.transport = encrypted
+        encrypted.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self.is_encrypted = True
+        login.encrypted(self._end_point)
+        held, self.held = self.held, b""
+        if held:
+            self._before_session(held)
+
+    # ends
+
+    def _end(self) -> None:
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._events.gone(self)
+        self.transport.close()
+
+    def _hold_back(self, size: int) -> None:
+        self._held_bytes += size
+        if self._held_bytes > HELD_BYTES_MAX:
+            self.transport.pause_reading()
+
+    def _stop_waiting(self) -> None:
+        self.is_waiting = False
+        if self._held_bytes > HELD_BYTES_MAX and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._held_bytes = 0

@@ -1,0 +1,45 @@
+"""What belongs to a client whatever connection it is on: its variables, its prepared statements, its pins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from workshape.pgproxy.expected import Lift, Names
+from workshape.pgproxy.pins import Pin, PinReason
+
+CARRIED = (
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "search_path",
+    "standard_conforming_strings",
+    "default_transaction_read_only",
+)
+"""Variables that a session may set and a server may report (search_path since 18); reported ones are carried.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+"""
+
+
+@dataclass(slots=True)
+class ClientState:
+    """One client's."""
+
+    variables: Mapping[str, str]
+    """Carried variables as the server reported them. Never changed in place: connections share it."""
+    names: Names = field(default_factory=Names)
+    pins: dict[PinReason, tuple[int, Pin]] = field(default_factory=dict)
+    """By reason, the latest pin and its number."""
+    pins_made: int = 0
+
+    def pin(self, pin: Pin) -> None:
+        """Keep the connection from now on."""
+        self.pins_made += 1
+        self.pins[pin.reason] = (self.pins_made, pin)
+
+    def lift(self, lift: Lift) -> None:
+        """End the pins whose state is gone."""
+        for reason in lift.reasons & self.pins.keys():
+            if self.pins[reason][0] <= lift.pins_before:
+                del self.pins[reason]

@@ -1,0 +1,195 @@
+"""What one client prepared, by its own names, and what its statements do to its session.
+
+A prepared statement of the protocol is known to the client by its name, to each connection by another; where it is
+missing, it is prepared again, unasked. So such statements pin nothing, and many clients share one on a connection.
+"""
+
+from weakref import WeakValueDictionary
+
+from workshape.pgproxy import messages
+from workshape.pgproxy.client_state import ClientState
+from workshape.pgproxy.expected import (
+    OUR_PARSE_UNNAMED,
+    OUR_SYNC,
+    PARSE_UNNAMED,
+    QUERY,
+    AnswerKind,
+    Expected,
+    Lift,
+    Prepared,
+    Statement,
+    Undo,
+)
+from workshape.pgproxy.link import Link
+from workshape.pgproxy.pins import NO_EFFECTS, Effects, Pin, PinReason, effects_of, shown
+
+STATEMENTS_MAX = 10_000  # a client's prepared statements; one more is not carried, and pins
+NO_SUCH_STATEMENT = b"(unnamed)"  # what the error names, when a client binds what it has not parsed
+UNSAFE_ENCODINGS = frozenset({"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"})
+"""Their characters may end in a backslash's byte. Source: https://www.postgresql.org/docs/current/multibyte.html"""
+_UNREAD = Effects(pins=frozenset({PinReason.UNREAD}))
+
+
+class Statements:
+    """All statements that somebody has prepared, one object a text; forgotten with their last user."""
+
+    def __init__(self) -> None:
+        self._by_body: WeakValueDictionary[bytes, Statement] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._by_body)
+
+    def intern(self, body: bytes) -> Statement:
+        """Give the one object for this text."""
+        statement = self._by_body.get(body)
+        if statement is None:
+            statement = self._by_body[body] = Statement(body)
+        return statement
+
+
+class ClientStatements:
+    """One client's. Methods are given the connection the client has at the moment."""
+
+    __slots__ = ("_known", "_lift", "_state", "_tracked", "_unnamed", "now")
+
+    def __init__(self, state: ClientState, known: Statements) -> None:
+        self.now = 0.0
+        """When the message that is looked at came: pins keep it."""
+        self._state = state
+        self._known = known
+        self._tracked = frozenset(name.lower() for name in state.variables)
+        self._unnamed: Prepared | None = None
+        self._lift: Lift | None = None
+        """Of what was bound since the last Sync."""
+
+    def query(self, link: Link, text: bytes, *, is_cut: bool) -> tuple[bytes, Expected]:
+        """Note a simple query; return what to send before it, and what to expect for it."""
+        self._unnamed = None  # the server ends it, too
+        link.unnamed_of = None
+        effects = self._effects(text, is_cut)
+        if effects is NO_EFFECTS:
+            return b"", QUERY
+        pins_before = self._state.pins_made
+        self._apply(effects, text)
+        first = self._prepare_by_name(link, effects)
+        if first:  # should it fail (in a failed transaction, say), the query must not be skipped with it
+            first += messages.message(messages.SYNC)
+            link.expected.append(OUR_SYNC)
+        lift = Lift(effects.lifts, pins_before) if effects.lifts else None
+        undo = self._forget_names(link, effects)
+        return first, Expected(AnswerKind.READY, ends_query=True, undo=undo, lift=lift)
+
+    def parse(self, link: Link, name: bytes, body: bytes) -> bytes | None:
+        """Note a Parse; return what to send in its place, None for itself."""
+        text = body[: body.find(b"\0")]
+        effects = self._effects(text, False)
+        first = self._prepare_by_name(link, effects)
+        names = self._state.names.by_name
+        if not name:
+            self._unnamed = Prepared(Statement(body), effects)
+            link.unnamed_of = self._state
+        elif name in names:  # the server refuses it, as it would without us
+            taken, again = link.prepare(names[name].statement, ours=True)
+            link.expected.append(PARSE_UNNAMED)
+            return first + again + messages.parse(taken, body)
+        elif len(names) >= STATEMENTS_MAX:
+            self._pin(PinReason.PREPARED, text)
+        else:
+            prepared = names[name] = Prepared(self._known.intern(body), effects)
+            undo = Undo(self._state.names, {name: None})
+            return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
+        link.expected.append(PARSE_UNNAMED)
+        return None if not first else first + messages.parse(name, body)
+
+    def parse_unread(self, link: Link, beginning: bytes) -> None:
+        """Note a Parse of a statement that is too long to keep."""
+        name, _, text = beginning.partition(b"\0")
+        self._pin(PinReason.UNREAD, text)
+        if not name:
+            self._unnamed = None
+            link.unnamed_of = self._state
+        link.expected.append(PARSE_UNNAMED)
+
+    def find(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
+        """Return a statement's name on this connection, and what to send before it is used there."""
+        if name:
+            prepared = self._state.names.by_name.get(name)
+            return (name, b"") if prepared is None else link.prepare(prepared.statement, ours=True)
+        if link.unnamed_of is self._state:
+            return b"", b""
+        if self._unnamed is None:  # what another client left there must not be found
+            return NO_SUCH_STATEMENT, b""
+        link.unnamed_of = self._state
+        link.expected.append(OUR_PARSE_UNNAMED)
+        return b"", messages.parse(b"", self._unnamed.statement.body)
+
+    def bind(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
+        """Do as `find`, and note what the statement will do when it is executed."""
+        found = self.find(link, name)
+        prepared = self._state.names.by_name.get(name) if name else self._unnamed
+        if prepared is not None and prepared.effects is not NO_EFFECTS:
+            self._bound(link, prepared)
+        return found
+
+    def close(self, link: Link, name: bytes) -> bool:
+        """Note the Close of a statement; True when the server need not hear of it."""
+        if not name:
+            self._unnamed = None
+            return False
+        prepared = self._state.names.by_name.pop(name, None)
+        if prepared is None:
+            return False
+        link.close_here(Undo(self._state.names, {name: prepared}))
+        return True
+
+    def take_lift(self) -> Lift | None:
+        """Give the pins that end with the batch whose Sync comes now."""
+        lift, self._lift = self._lift, None
+        return lift
+
+    # what a statement does to the session
+
+    def _effects(self, text: bytes, is_cut: bool) -> Effects:
+        variables = self._state.variables
+        if is_cut or (b"\\" in text and variables.get("client_encoding") in UNSAFE_ENCODINGS):
+            return _UNREAD
+        escapes = variables.get("standard_conforming_strings", "on") != "on"
+        return effects_of(text, self._tracked, backslash_escapes=escapes)
+
+    def _apply(self, effects: Effects, text: bytes) -> None:
+        for reason in effects.pins:
+            self._pin(reason, text)
+
+    def _pin(self, reason: PinReason, text: bytes) -> None:
+        self._state.pin(Pin(reason, shown(text), self.now))
+
+    def _bound(self, link: Link, prepared: Prepared) -> None:
+        effects, lift = prepared.effects, self._lift
+        if effects.lifts:
+            earlier = Lift(frozenset(), self._state.pins_made) if lift is None else lift
+            self._lift = Lift(earlier.reasons | effects.lifts, earlier.pins_before)
+        self._apply(effects, prepared.statement.body)
+        undo = self._forget_names(link, effects)
+        if undo is not None:
+            link.expected.append(Expected(AnswerKind.MADE_HERE, undo=undo))
+
+    def _forget_names(self, link: Link, effects: Effects) -> Undo | None:
+        """The server drops prepared statements: so do we."""
+        names = self._state.names
+        gone = tuple(names.by_name) if effects.deallocates_all else effects.deallocates
+        before = {name: names.by_name.pop(name) for name in gone if name in names.by_name}
+        if effects.deallocates_all:
+            link.forget_statements()
+        return Undo(names, before) if before else None
+
+    def _prepare_by_name(self, link: Link, effects: Effects) -> bytes:
+        """SQL text speaks of prepared statements by the client's names: give the server what it will look for."""
+        first = []
+        for name in dict.fromkeys(effects.names):
+            prepared = self._state.names.by_name.get(name)
+            if prepared is not None:
+                first.append(messages.parse(name, prepared.statement.body))
+                link.expected.append(OUR_PARSE_UNNAMED)
+                if name not in effects.deallocates:
+                    self._pin(PinReason.PREPARED, b"EXECUTE " + name)
+        return b"".join(first)

@@ -1,0 +1,290 @@
+"""The socket to the database: opening it, and passing on what comes from it."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from workshape.errors import BackendUnavailable
+from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits
+from workshape.pgproxy.link import Link
+from workshape.pgproxy.messages import KIB, SSL_REQUEST, ProtocolViolation, cancel_request, startup_message
+
+CONNECT_S_MAX = 10.0  # from the first packet to a connection that can be used
+WRITE_BUFFER_BYTES = 256 * KIB  # what may wait for a slow peer before the other side is not read any more
+NONCE_BYTES = 18  # as PostgreSQL: 144 bits
+KEEP_ALIVE_S = 30  # a peer that is gone without a word is noticed within about two minutes
+UNACKNOWLEDGED_MS = 60_000  # or within this, when something was sent to it
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseEvents:
+    """What a connection tells its owner."""
+
+    rested: Callable[["DatabaseConnection"], None]
+    """No transaction is open, nothing is owed."""
+    lost: Callable[["DatabaseConnection", str], None]
+    """It ended, for this reason."""
+
+
+class DatabaseConnection(asyncio.Protocol):
+    """One connection. What comes from it goes to `to_client`, while there is one."""
+
+    def __init__(self, link_id: int, events: DatabaseEvents) -> None:
+        self.id = link_id
+        self.link: Link | None = None
+        self.limits: ServerLimits | None = None
+        self.to_client: asyncio.Transport | None = None
+        self.active_at = 0.0
+        """When the server last spoke inside a transaction."""
+        self.cancels = 0
+        """Cancel requests on their way: until they are through, nobody else may get the connection."""
+        self.transport: asyncio.Transport
+        self._events = events
+        self._login: DatabaseLogin | None = None
+        self._loop = asyncio.get_running_loop()
+        self._first_byte: asyncio.Future[bytes] = self._loop.create_future()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._is_paused = False
+        self._lost_reason = ""
+
+    def __repr__(self) -> str:
+        return f"<DatabaseConnection {self.id} {self.link}>"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        set_socket_options(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = self._lost_reason or (f"It ended: {exc}." if exc is not None else "The database closed it.")
+        for future in (self._first_byte, self._opened):
+            if not future.done():
+                future.set_exception(ConnectionError(reason))
+                future.exception()  # whoever waits sees it; if nobody does, it is no news
+        if self.link is not None:
+            self._events.lost(self, reason)
+
+    def data_received(self, data: bytes) -> None:
+        link = self.link
+        if link is None:
+            self._negotiate(data)
+            return
+        try:
+            out = link.receive(data)
+        except ProtocolViolation as error:
+            self.abort(f"{error.reason}.")
+            return
+        if out and self.to_client is not None:
+            self.to_client.write(out)
+        if link.broken:
+            self.abort(f"{link.broken}.")
+        elif link.at_rest:
+            self._events.rested(self)
+        else:
+            self.active_at = self._loop.time()
+
+    def pause_writing(self) -> None:
+        if self.to_client is not None:
+            self.to_client.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.to_client is not None:
+            self.to_client.resume_reading()
+
+    # for the owner
+
+    def send(self, data: bytes) -> None:
+        """Send to the database."""
+        self.transport.write(data)
+
+    def pause(self, paused: bool) -> None:
+        """Stop reading, or go on: the client is slow."""
+        if paused != self._is_paused and not self.transport.is_closing():
+            self._is_paused = paused
+            if paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def abort(self, reason: str) -> None:
+        """End it at once."""
+        self._lost_reason = self._lost_reason or reason
+        self.transport.abort()
+
+    # opening
+
+    async def open(
+        self, target: "DatabaseTarget", login: Callable[[bytes | None], DatabaseLogin], first: bytes
+    ) -> None:
+        """Negotiate TLS if wanted, and log in.
+
+        Raises:
+            BackendUnavailable, LoginFailed
+        """
+        end_point = await self._encrypt(target)
+        self._login = login(end_point)
+        self.send(first)
+        await self._opened
+
+    async def _encrypt(self, target: "DatabaseTarget") -> bytes | None:
+        if target.tls is None:
+            return None
+        self.send(SSL_REQUEST)
+        if await self._first_byte != b"S":
+            raise BackendUnavailable(backend="PostgreSQL", address=target.address, reason="it does not do TLS")
+        encrypted = await self._loop.start_tls(
+            self.transport, self, target.tls, server_hostname=target.host, ssl_handshake_timeout=CONNECT_S_MAX
+        )
+        if encrypted is None:
+            raise BackendUnavailable(backend="PostgreSQL", address=target.address, reason="it hung up during TLS")
+        self.transport = encrypted
+        encrypted.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        certificate = encrypted.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return end_point_hash(certificate)
+
+    def _negotiate(self, data: bytes) -> None:
+        """Take what comes before the connection can be used."""
+        if self._login is None:
+            if not self._first_byte.done():
+                # More than one byte came before TLS: somebody in between may have put it there.
+                self._first_byte.set_result(data)
+            return
+        try:
+            done = self._login.receive(data)
+        except LoginFailed as error:
+            if not self._opened.done():
+                self._opened.set_exception(error)
+            self.transport.abort()
+            return
+        if self._login.to_database:
+            self.send(b"".join(self._login.to_database))
+            self._login.to_database.clear()
+        if done and not self._opened.done():
+            self.link = Link(self.id, self._login.parameters, self._login.key)
+            self.limits = self._login.limits
+            self._login = None
+            self._opened.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTarget:
+    """Where the database is, and how to speak to it."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+
+    @property
+    def address(self) -> str:
+        """For people."""
+        return f"{self.host}:{self.port}"
+
+    async def connect(
+        self,
+        link_id: int,
+        events: DatabaseEvents,
+        *,
+        user: str,
+        password: str,
+        parameters: dict[str, str],
+        init_query: str,
+    ) -> DatabaseConnection:
+        """Open a connection and log in.
+
+        Raises:
+            BackendUnavailable: it cannot be reached, or not in time. LoginFailed: it can, and does not want us.
+        """
+        nonce = secrets.token_urlsafe(NONCE_BYTES)
+        transport = None
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                transport, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: DatabaseConnection(link_id, events), self.host, self.port
+                )
+                await connection.open(
+                    self,
+                    lambda end_point: DatabaseLogin(user, password, nonce, end_point, init_query),
+                    startup_message({"user": user, **parameters}),
+                )
+        except BaseException as error:  # cancelled or failed alike: nothing may stay open
+            if transport is not None:
+                transport.abort()
+            if isinstance(error, TimeoutError):
+                reason = f"not ready within {CONNECT_S_MAX:g} s"
+                raise BackendUnavailable(backend="PostgreSQL", address=self.address, reason=reason) from error
+            if isinstance(error, OSError):  # ssl.SSLError too
+                raise BackendUnavailable(backend="PostgreSQL", address=self.address, reason=str(error)) from error
+            raise
+        return connection
+
+    async def cancel(self, key: bytes) -> None:
+        """Ask the database to cancel what the connection with that key runs; returns when it has heard."""
+        with contextlib.suppress(OSError, TimeoutError):  # a cancel request promises nothing
+            async with asyncio.timeout(CONNECT_S_MAX):
+                reader, writer = await asyncio.open_connection(self.host, self.port)
+                try:
+                    if self.tls is not None:
+                        writer.write(SSL_REQUEST)
+                        if await reader.readexactly(1) != b"S":
+                            return
+                        await writer.start_tls(self.tls, server_hostname=self.host)
+                    writer.write(cancel_request(key))
+                    await reader.read(1)  # the server closes when it is done
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    _log.info("cancel_not_delivered", extra={"database": self.address})
+                finally:
+                    writer.close()
+
+
+def database_tls(ca_file: Path | None) -> ssl.SSLContext:
+    """Make the context for TLS towards the database: verified with a CA, unverified without."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    else:  # as sslmode=require without a root certificate
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def end_point_hash(certificate: bytes) -> bytes:
+    """Hash a certificate (DER) as channel binding does: with its signature's own hash, but SHA-256 at least.
+
+    Source: https://www.rfc-editor.org/rfc/rfc5929#section-4.1
+    """
+    algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+    strong = isinstance(algorithm, hashes.SHA384 | hashes.SHA512 | hashes.SHA224)
+    return hashlib.new(algorithm.name if strong and algorithm is not None else "sha256", certificate).digest()
+
+
+def set_socket_options(transport: asyncio.Transport) -> None:
+    """Send small packets at once, notice a peer that is gone, and bound what waits for a slow one."""
+    transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+    raw = transport.get_extra_info("socket")
+    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEP_ALIVE_S),
+        ("TCP_KEEPINTVL", KEEP_ALIVE_S),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+    ):
+        if hasattr(socket, name):  # not on every system
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

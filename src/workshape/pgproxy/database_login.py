@@ -1,0 +1,162 @@
+"""Our own log-in at the database, up to a connection that can be lent: SCRAM, md5, its limits, the init query.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from workshape.errors import PlatformError
+from workshape.pgproxy import messages
+from workshape.pgproxy.auth import AuthenticationFailed, ScramClient, md5_password
+from workshape.pgproxy.messages import MessageBuffer, ProtocolViolation, read_error_fields
+from workshape.pgproxy.sqlstate import WireError, is_lasting
+
+LIMITS_SQL = (
+    "SELECT pg_catalog.current_setting('max_connections'),"
+    " pg_catalog.current_setting('superuser_reserved_connections'),"
+    " pg_catalog.current_setting('reserved_connections', true)"
+)
+
+
+class LoginFailed(PlatformError):
+    """The database refused a connection: {reason}"""
+
+    reason: str
+    error: WireError
+    """For the client that needed it."""
+    lasting: bool
+    """Trying again would end alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """How many connections the server takes."""
+
+    max_connections: int
+    reserved: int
+    """For superusers and roles with pg_use_reserved_connections."""
+
+
+class _State(Enum):
+    LOGIN = auto()
+    LIMITS = auto()
+    INIT_QUERY = auto()
+    DONE = auto()
+
+
+class DatabaseLogin:
+    """One log-in. `to_database` holds what is to be sent."""
+
+    def __init__(self, user: str, password: str, nonce: str, end_point: bytes | None, init_query: str = "") -> None:
+        """`end_point` is the hash of the server's certificate, None without TLS."""
+        self.to_database: list[bytes] = []
+        self.parameters: dict[str, str] = {}
+        self.key = b""
+        self.limits: ServerLimits | None = None
+        self._user = user
+        self._password = password
+        self._encrypted = end_point is not None
+        self._scram = ScramClient(password, nonce, end_point)
+        self._proved = True
+        self._init_query = init_query
+        self._state = _State.LOGIN
+        self._messages = MessageBuffer()
+
+    def __repr__(self) -> str:
+        return f"<DatabaseLogin {self._state.name} user={self._user!r}>"
+
+    def receive(self, data: bytes) -> bool:
+        """Take what the server sent; True when the connection can be used.
+
+        Raises:
+            LoginFailed: it cannot.
+        """
+        self._messages.feed(data)
+        try:
+            while self._state is not _State.DONE:
+                found = self._messages.next_message()
+                if found is None:
+                    return False
+                self._take(*found)
+        except (ProtocolViolation, AuthenticationFailed) as error:
+            wire = WireError("08001", f"the proxy could not log in at the database: {error}", fatal=True)
+            raise LoginFailed(reason=str(error), error=wire, lasting=True) from error
+        return True
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind == messages.AUTHENTICATION:
+            self._authenticate(body)
+        elif kind == messages.PARAMETER_STATUS:
+            name, value = messages.read_parameter_status(body)
+            self.parameters[name] = value
+        elif kind == messages.BACKEND_KEY_DATA:
+            self.key = body
+        elif kind == messages.DATA_ROW and self._state is _State.LIMITS:
+            self.limits = _limits(body)
+        elif kind == messages.READY_FOR_QUERY:
+            self._ready()
+        elif kind == messages.ERROR_RESPONSE and self._state is not _State.LIMITS:  # not everybody may know the limits
+            self._fail(body)
+
+    def _ready(self) -> None:
+        if self._state is _State.LOGIN:
+            self._state = _State.LIMITS
+            self.to_database.append(messages.query(LIMITS_SQL))
+        elif self._state is _State.LIMITS and self._init_query:
+            self._state = _State.INIT_QUERY
+            self.to_database.append(messages.query(self._init_query))
+        else:
+            self._state = _State.DONE
+
+    def _authenticate(self, body: bytes) -> None:
+        if len(body) < 4:
+            raise ProtocolViolation(reason="a malformed authentication request")
+        (code,) = struct.unpack_from("!I", body)
+        rest = body[4:]
+        if code == messages.AUTH_OK:
+            if not self._proved:
+                raise AuthenticationFailed(reason="the database accepted before proving that it knows the password")
+        elif code == messages.AUTH_SASL:
+            self._proved = False
+            offered = tuple(name.decode("ascii", "replace") for name in rest.split(b"\0") if name)
+            mechanism, first = self._scram.first(offered)
+            self._say(mechanism.encode() + b"\0" + struct.pack("!i", len(first)) + first)
+        elif code == messages.AUTH_SASL_CONTINUE:
+            self._say(self._scram.final(rest))
+        elif code == messages.AUTH_SASL_FINAL:
+            self._scram.verify(rest)
+            self._proved = True
+        elif code == messages.AUTH_MD5:
+            self._say(md5_password(self._user, self._password, rest) + b"\0")
+        elif code == messages.AUTH_CLEARTEXT and self._encrypted:
+            self._say(self._password.encode() + b"\0")
+        elif code == messages.AUTH_CLEARTEXT:
+            raise AuthenticationFailed(reason="the database wants the password in the clear, without TLS")
+        else:
+            raise AuthenticationFailed(reason=f"the database wants an unsupported kind of authentication ({code})")
+
+    def _say(self, body: bytes) -> None:
+        self.to_database.append(messages.message(messages.PASSWORD, body))
+
+    def _fail(self, body: bytes) -> None:
+        fields = read_error_fields(body)
+        code, text = fields.get("C", "08001"), fields.get("M", "no reason given")
+        error = WireError(code, text, fields.get("D", ""), fields.get("H", ""), fatal=True)
+        raise LoginFailed(reason=f"{text} (SQLSTATE {code})", error=error, lasting=is_lasting(code))
+
+
+def _limits(row: bytes) -> ServerLimits:
+    """Read the one row of LIMITS_SQL: numbers as text; the last is NULL before PostgreSQL 16."""
+    numbers = []
+    position = 2
+    while position + 4 <= len(row):
+        (length,) = struct.unpack_from("!i", row, position)
+        position += 4
+        if length >= 0:
+            numbers.append(int(row[position : position + length]))
+            position += length
+    if not numbers:
+        raise ProtocolViolation(reason="the database did not tell its max_connections")
+    return ServerLimits(numbers[0], sum(numbers[1:]))

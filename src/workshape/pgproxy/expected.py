@@ -1,0 +1,129 @@
+"""What a database connection still has to answer, in order: how a stream of answers is told apart.
+
+Every message that the server answers leaves an entry; so an answer is the client's, or it is ours and is swallowed, or
+it never goes to the server at all and is made here, at its place in the order.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from workshape.pgproxy import messages
+from workshape.pgproxy.pins import Effects, PinReason
+
+
+class AnswerKind(Enum):
+    """By what it is complete."""
+
+    READY = auto()
+    """ReadyForQuery: after Query, FunctionCall, Sync."""
+    PARSE = auto()
+    BIND = auto()
+    DESCRIBE = auto()
+    EXECUTE = auto()
+    CLOSE = auto()
+    COPY_END = auto()
+    """Nothing: the client ended its COPY data."""
+    MADE_HERE = auto()
+    """Nothing: the server was not asked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Statement:
+    """A statement to prepare; one object for each text, however many clients prepare it."""
+
+    body: bytes
+    """The query, its zero byte, the types of its parameters: a Parse message without its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a client's name stands for."""
+
+    statement: Statement
+    effects: Effects
+
+
+@dataclass(slots=True)
+class Names:
+    """One client's prepared statements by its own names."""
+
+    by_name: dict[bytes, Prepared] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How a client's names were, should the server refuse or skip the message that changed them."""
+
+    names: Names
+    before: Mapping[bytes, Prepared | None]
+    """None: the name stood for nothing."""
+
+    def undo(self) -> None:
+        """Put them back."""
+        for name, prepared in self.before.items():
+            if prepared is None:
+                self.names.by_name.pop(name, None)
+            else:
+                self.names.by_name[name] = prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """Pins that end when this succeeded."""
+
+    reasons: frozenset[PinReason]
+    pins_before: int
+    """How many pins the session had ever had: a later one stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One entry."""
+
+    kind: AnswerKind
+    ours: bool = False
+    """The proxy asked; the answer is swallowed."""
+    ends_query: bool = False
+    """A Query or FunctionCall: errors in it are followed by ReadyForQuery without a Sync."""
+    prepares: Statement | None = None
+    undo: Undo | None = None
+    lift: Lift | None = None
+    answer: bytes = b""
+    """For MADE_HERE."""
+    restores: Mapping[str, str] | None = None
+    """The variables the connection has when this succeeded."""
+
+
+SYNC = Expected(AnswerKind.READY)
+QUERY = Expected(AnswerKind.READY, ends_query=True)
+OUR_SYNC = Expected(AnswerKind.READY, ours=True)
+OUR_QUERY = Expected(AnswerKind.READY, ours=True, ends_query=True)
+BIND = Expected(AnswerKind.BIND)
+DESCRIBE = Expected(AnswerKind.DESCRIBE)
+EXECUTE = Expected(AnswerKind.EXECUTE)
+CLOSE = Expected(AnswerKind.CLOSE)
+OUR_CLOSE = Expected(AnswerKind.CLOSE, ours=True)
+COPY_END = Expected(AnswerKind.COPY_END)
+PARSE_UNNAMED = Expected(AnswerKind.PARSE)
+OUR_PARSE_UNNAMED = Expected(AnswerKind.PARSE, ours=True)
+
+NOT_ASKED = frozenset({AnswerKind.MADE_HERE, AnswerKind.COPY_END})
+"""What the server answers with nothing."""
+
+PARSE_COMPLETE = messages.message(messages.PARSE_COMPLETE)
+CLOSE_COMPLETE = messages.message(messages.CLOSE_COMPLETE)
+
+COMPLETES: Mapping[int, AnswerKind] = {
+    messages.PARSE_COMPLETE: AnswerKind.PARSE,
+    messages.BIND_COMPLETE: AnswerKind.BIND,
+    messages.CLOSE_COMPLETE: AnswerKind.CLOSE,
+    messages.ROW_DESCRIPTION: AnswerKind.DESCRIBE,
+    messages.NO_DATA: AnswerKind.DESCRIBE,
+    messages.COMMAND_COMPLETE: AnswerKind.EXECUTE,
+    messages.EMPTY_QUERY_RESPONSE: AnswerKind.EXECUTE,
+    messages.PORTAL_SUSPENDED: AnswerKind.EXECUTE,
+}
+"""Which entry a message of the server completes, when that entry is the next."""

@@ -1,0 +1,353 @@
+"""One connection to the database, after its log-in: what the server still owes, and to whom its answers go.
+
+Bytes in, bytes out: nothing is kept but the tail of a message's head. Rows are never looked into.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+
+from workshape.pgproxy import messages
+from workshape.pgproxy.client_state import CARRIED, ClientState
+from workshape.pgproxy.expected import (
+    CLOSE_COMPLETE,
+    COMPLETES,
+    NOT_ASKED,
+    OUR_CLOSE,
+    OUR_QUERY,
+    PARSE_COMPLETE,
+    AnswerKind,
+    Expected,
+    Statement,
+    Undo,
+)
+from workshape.pgproxy.messages import HEAD_BYTES, KIB, ProtocolViolation, read_head
+from workshape.pgproxy.sqlstate import CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME
+
+STATEMENTS_MAX = (
+    500  # prepared on one connection: each costs the server some KiB; the least used is closed for a new one
+)
+STATUS_BYTES_MAX = 64 * KIB  # a reported variable
+ERROR_HEAD_BYTES = 64  # severity twice and the SQLSTATE come first
+FATAL_SEVERITIES = ("FATAL", "PANIC")
+NAME_PREFIX = b"workshape_"
+
+# What needs no note, for it neither completes anything nor changes the state.
+_PASSIVE = frozenset(
+    {
+        messages.DATA_ROW,
+        messages.COPY_DATA,
+        messages.COPY_DONE,
+        messages.COPY_OUT_RESPONSE,
+        messages.PARAMETER_DESCRIPTION,
+        messages.NOTICE_RESPONSE,
+        messages.FUNCTION_CALL_RESPONSE,
+    }
+)
+_MUST_MATCH = frozenset({messages.PARSE_COMPLETE, messages.BIND_COMPLETE, messages.CLOSE_COMPLETE})
+
+
+class Link:
+    """One connection. `holder` is whose it is at the moment."""
+
+    __slots__ = (
+        "_failed",
+        "_names_made",
+        "_skip",
+        "_skip_swallowed",
+        "_tail",
+        "broken",
+        "copying_in",
+        "expected",
+        "holder",
+        "id",
+        "ignoring",
+        "key",
+        "parameters",
+        "prepared",
+        "said_why",
+        "status",
+        "unnamed_of",
+        "unsynced",
+        "variables",
+    )
+
+    def __init__(self, link_id: int, parameters: Mapping[str, str], key: bytes) -> None:
+        """`parameters` are what the server reported at log-in, `key` what a cancel request needs."""
+        self.id = link_id
+        self.parameters = dict(parameters)
+        self.variables: Mapping[str, str] = {name: parameters[name] for name in CARRIED if name in parameters}
+        self.key = key
+        self.holder: ClientState | None = None
+        self.status = messages.IDLE
+        self.expected: deque[Expected] = deque()
+        self.prepared: OrderedDict[Statement, bytes] = OrderedDict()
+        self.unnamed_of: ClientState | None = None
+        """Whose text the unnamed statement is."""
+        self.unsynced = False
+        """The client began a batch of the extended protocol and has not sent its Sync."""
+        self.ignoring = False
+        """The server reported an error in such a batch and skips everything until the Sync."""
+        self.copying_in = False
+        """The server reads COPY data: a Sync among it gets no answer."""
+        self.broken = ""
+        """Why the connection must not be used again; empty: it may."""
+        self.said_why = False
+        """The server reported a fatal error: it hangs up next."""
+        self._failed = False
+        self._names_made = 0
+        self._tail = b""
+        self._skip = 0
+        self._skip_swallowed = False
+
+    def __repr__(self) -> str:
+        return f"<Link {self.id} {chr(self.status)} expected={len(self.expected)} held={self.holder is not None}>"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no transaction is open and nothing is owed in either direction."""
+        return (
+            self.status == messages.IDLE
+            and not self.expected
+            and not self.unsynced
+            and not self._tail
+            and not self._skip
+            and not self.ignoring
+        )
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether a transaction is open and the server has nothing to do."""
+        return self.status != messages.IDLE and not self.expected and not self._skip
+
+    @property
+    def at_message_boundary(self) -> bool:
+        """Whether what was passed on to the client ends with a whole message."""
+        return not self._skip or self._skip_swallowed
+
+    # from the database
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what the server sent; return what of it, and of our own making, goes to the client.
+
+        Raises:
+            ProtocolViolation: the server sent what nobody asked for; the connection must not be used again.
+        """
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        expected = self.expected
+        size = len(data)
+        position = self._skip
+        done = position if self._skip_swallowed else 0
+        out: list[bytes] = []
+        ours = self._runs_our_query()
+        while size - position >= HEAD_BYTES:
+            kind, length = read_head(data, position)
+            end = position + 1 + length
+            swallowed = ours
+            if kind not in _PASSIVE:
+                if size < end and size - position < self._needed(kind, length):
+                    break
+                swallowed = self._note(kind, data, position, end)
+                ours = self._runs_our_query()
+            if swallowed:
+                out.append(data[done:position])
+                done = end
+            position = end
+            if expected and expected[0].kind in NOT_ASKED and position <= size:
+                out.append(data[done:position])
+                done = position
+                out.append(self.made_here())
+                ours = self._runs_our_query()
+        if position > size:
+            self._skip, self._skip_swallowed = position - size, done >= position
+        else:
+            self._skip = 0
+            self._tail = data[position:]
+        if not out:
+            return data[done:position] if done or position < size else data
+        out.append(data[done:position])
+        return b"".join(out)
+
+    def made_here(self) -> bytes:
+        """Give the answers that are due and that the server was never asked for."""
+        expected = self.expected
+        answers = b""
+        while expected and expected[0].kind in NOT_ASKED:
+            answers += expected.popleft().answer
+        return answers
+
+    # to the database
+
+    def ask(self, sql: str, restores: Mapping[str, str] | None = None) -> bytes:
+        """Run statements of our own; their answers are swallowed, an error breaks the connection."""
+        entry = OUR_QUERY if restores is None else Expected(AnswerKind.READY, True, True, restores=restores)
+        self.expected.append(entry)
+        return messages.query(sql)
+
+    def restore(self, variables: Mapping[str, str]) -> bytes:
+        """Give the connection a client's variables; returns what to send first."""
+        if self.variables is variables:
+            return b""
+        differing = {name: value for name, value in variables.items() if self.variables.get(name) != value}
+        if not differing:
+            self.variables = variables
+            return b""
+        calls = (
+            f"pg_catalog.set_config({_quoted(name)}, {_quoted(value)}, false)" for name, value in differing.items()
+        )
+        return self.ask("SELECT " + ", ".join(calls), restores=variables)
+
+    def prepare(self, statement: Statement, *, ours: bool, undo: Undo | None = None) -> tuple[bytes, bytes]:
+        """Have a statement prepared here; return its name and what to send before it is used.
+
+        With `ours` the client did not ask for it and gets no answer.
+        """
+        name = self.prepared.get(statement)
+        if name is not None:
+            self.prepared.move_to_end(statement)
+            if not ours:
+                self.expected.append(Expected(AnswerKind.MADE_HERE, answer=PARSE_COMPLETE, undo=undo))
+            return name, b""
+        closing = b""
+        if len(self.prepared) >= STATEMENTS_MAX:
+            closing = messages.close_statement(self.prepared.popitem(last=False)[1])
+            self.expected.append(OUR_CLOSE)
+        self._names_made += 1
+        name = self.prepared[statement] = NAME_PREFIX + b"%d" % self._names_made
+        self.expected.append(Expected(AnswerKind.PARSE, ours, prepares=statement, undo=undo))
+        return name, closing + messages.parse(name, statement.body)
+
+    def close_here(self, undo: Undo) -> None:
+        """Answer a Close of a client's name; the statement stays for others."""
+        self.expected.append(Expected(AnswerKind.MADE_HERE, answer=CLOSE_COMPLETE, undo=undo))
+
+    def forget_statements(self) -> None:
+        """The server dropped them all, or they cannot be trusted."""
+        self.prepared.clear()
+        self.unnamed_of = None
+
+    # what the server's messages mean
+
+    def _needed(self, kind: int, length: int) -> int:
+        """How many bytes of a message must be here before it is looked at."""
+        if kind == messages.PARAMETER_STATUS:
+            if length > STATUS_BYTES_MAX:
+                raise ProtocolViolation(reason="the database reported a variable of no reasonable length")
+            return length + 1
+        if kind == messages.ERROR_RESPONSE:
+            return min(length + 1, ERROR_HEAD_BYTES)
+        return HEAD_BYTES + 1 if kind == messages.READY_FOR_QUERY else HEAD_BYTES
+
+    def _runs_our_query(self) -> bool:
+        """Whether what comes is the answer to a query of ours, which the client must not see."""
+        return bool(self.expected) and self.expected[0].ours and self.expected[0].ends_query
+
+    def _note(self, kind: int, data: bytes, position: int, end: int) -> bool:
+        """Take note of a message; True when the client must not see it."""
+        completes = COMPLETES.get(kind)
+        if completes is not None:
+            return self._complete(kind, completes)
+        if kind == messages.READY_FOR_QUERY:
+            return self._ready(data[position + HEAD_BYTES])
+        ours = self._runs_our_query()
+        if kind == messages.ERROR_RESPONSE:
+            return self._error(data[position + HEAD_BYTES : min(end, position + ERROR_HEAD_BYTES)])
+        if kind == messages.PARAMETER_STATUS:
+            self._report(*messages.read_parameter_status(data[position + HEAD_BYTES : end]))
+        elif kind == messages.COPY_IN_RESPONSE:
+            self._copy_in()
+        elif kind == messages.NOTIFICATION_RESPONSE:
+            return False
+        else:
+            raise ProtocolViolation(reason=f"the database sent an unexpected message of type {chr(kind)!r}")
+        return ours
+
+    def _complete(self, kind: int, completes: AnswerKind) -> bool:
+        expected = self.expected
+        if expected and expected[0].kind is completes:
+            return expected.popleft().ours
+        if kind in _MUST_MATCH or not expected:
+            raise ProtocolViolation(reason=f"the database answered out of turn with {chr(kind)!r}")
+        return expected[0].ours
+
+    def _ready(self, status: int) -> bool:
+        """A Query, FunctionCall or Sync is done."""
+        expected = self.expected
+        while expected and expected[0].kind is not AnswerKind.READY:
+            expected.popleft()
+        if not expected:
+            raise ProtocolViolation(reason="the database was ready without having been asked")
+        done = expected.popleft()
+        if done.lift is not None and not self._failed and status == messages.IDLE and self.holder is not None:
+            self.holder.lift(done.lift)
+        if done.restores is not None and not self._failed:
+            self.variables = done.restores
+        self.status = status
+        self._failed = False
+        self.copying_in = False
+        return done.ours
+
+    def _error(self, head: bytes) -> bool:
+        self._failed = True
+        fields = messages.read_error_fields(head)
+        self.said_why = fields.get("V") in FATAL_SEVERITIES
+        if not self.expected:
+            return False
+        first = self.expected[0]
+        code = fields.get("C", "")
+        if code in (CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME) and self.prepared:
+            # A statement prepared long ago no longer fits its tables: what comes next is prepared anew.
+            self.forget_statements()
+        if first.kind is AnswerKind.READY:
+            if first.ours:
+                self.broken = f"the database refused what the proxy asked (SQLSTATE {code})"
+            if first.undo is not None:
+                first.undo.undo()
+            return first.ours
+        self._abandon_batch()
+        return bool(self.expected) and self.expected[0].ours
+
+    def _abandon_batch(self) -> None:
+        """The server skips everything up to the next Sync, and so do we."""
+        expected = self.expected
+        abandoned = []
+        while expected and not (expected[0].kind is AnswerKind.READY and not expected[0].ends_query):
+            abandoned.append(expected.popleft())
+        for entry in reversed(abandoned):
+            if entry.prepares is not None:
+                self.prepared.pop(entry.prepares, None)
+            if entry.undo is not None:
+                entry.undo.undo()
+        self.unnamed_of = None
+        self.ignoring = not expected
+        self.copying_in = False
+
+    def _report(self, name: str, value: str) -> None:
+        self.parameters[name] = value
+        if name in CARRIED:
+            self.variables = {**self.variables, name: value}
+            if self.holder is not None and not self._runs_our_query():
+                self.holder.variables = self.variables
+
+    def _copy_in(self) -> None:
+        """The server reads COPY data now; Syncs that are already on their way to it get no answer.
+
+        Up to the end of the data, that is: what follows it is answered again.
+        """
+        expected = self.expected
+        first = expected.popleft() if expected else None
+        if first is None:
+            raise ProtocolViolation(reason="the database wants COPY data that nobody announced")
+        while expected and expected[0].kind is AnswerKind.READY and not expected[0].ends_query:
+            expected.popleft()
+        self.copying_in = not (expected and expected[0].kind is AnswerKind.COPY_END)
+        expected.appendleft(first)
+
+
+def _quoted(text: str) -> str:
+    """Quote as an SQL string, whatever standard_conforming_strings says."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"

@@ -1,0 +1,343 @@
+"""Who gets which database connection, who waits, and which connections there are.
+
+Facts and `now` in, actions out. A connection is lent to one borrower at a time; borrowers of one pool are served in
+their order; pools share the server's connections, and a pool whose oldest borrower has waited long takes one of
+another's.
+
+Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-connections.html
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from workshape.pgproxy.sqlstate import WireError, borrow_timed_out
+from workshape.settings import ProxySettings
+
+Borrower = Hashable
+
+IDLE_S_MAX = 300.0  # beyond the idle share, a connection unused for this long is closed
+LIFETIME_S_MAX = 3600.0  # then a connection is replaced when it comes back: the server's memory and plans start anew
+TAKE_OVER_S = 0.25  # connecting anew costs some 10 ms: a pool may keep what it has for so long while another waits
+RETRY_S_MIN = 0.1  # after a failure to connect, doubled with each
+RETRY_S_MAX = 2.0  # a server that comes back is found within this
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKey:
+    """Connections with the same key are alike to their users."""
+
+    database: str
+    user: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Start-up parameters that cannot be changed later, or that nobody tracks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lend:
+    """Give the connection to the borrower."""
+
+    borrower: Borrower
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a connection, then say `connected` or `failed`."""
+
+    link: int
+    key: PoolKey
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Close the connection; it is forgotten here."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the borrower that there will be none."""
+
+    borrower: Borrower
+    error: WireError
+
+
+PoolAction = Lend | Connect | Disconnect | Refuse
+
+
+class PlaceState(Enum):
+    """What a connection is doing."""
+
+    CONNECTING = auto()
+    IDLE = auto()
+    LENT = auto()
+
+
+@dataclass(slots=True)
+class _Place:
+    link: int
+    key: PoolKey
+    state: PlaceState
+    since: float
+    """When this state began."""
+    connected: float = 0.0
+
+
+@dataclass(slots=True)
+class _Wait:
+    key: PoolKey
+    since: float
+
+
+class Pools:
+    """All connections to one server, by pool, and all who wait for one."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        self._limit: int | None = None
+        self._idle_limit = 0
+        self._places: dict[int, _Place] = {}
+        self._idle: dict[PoolKey, deque[_Place]] = {}
+        self._connecting: dict[PoolKey, int] = {}
+        self._waiting: OrderedDict[Borrower, _Wait] = OrderedDict()
+        self._waiting_by_key: dict[PoolKey, OrderedDict[Borrower, None]] = {}
+        self._links_made = 0
+        self._idle_count = 0
+        self._retry_at = 0.0
+        self._retry_s = RETRY_S_MIN
+        self._last_failure = ""
+
+    def __repr__(self) -> str:
+        return f"<Pools {self.describe()}>"
+
+    @property
+    def limit(self) -> int | None:
+        """How many connections there may be; None while the server has not been asked."""
+        return self._limit
+
+    @property
+    def waiting(self) -> int:
+        """How many borrowers wait."""
+        return len(self._waiting)
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are, those being opened included."""
+        return len(self._places)
+
+    @property
+    def idle(self) -> int:
+        """How many connections nobody uses."""
+        return self._idle_count
+
+    def lent(self) -> int:
+        """How many connections are in use."""
+        return len(self._places) - self._idle_count - sum(self._connecting.values())
+
+    def state(self, link: int) -> PlaceState | None:
+        """What a connection does; None for one that is not (or no longer) known."""
+        place = self._places.get(link)
+        return None if place is None else place.state
+
+    def describe(self) -> str:
+        """The figures, in words, as a client sees them in an error's DETAIL."""
+        limit = "an unknown number" if self._limit is None else str(self._limit)
+        return (
+            f"Of {limit} database connections {self.lent()} are borrowed, {self._idle_count} idle and "
+            f"{sum(self._connecting.values())} being opened; {len(self._waiting)} clients wait."
+        )
+
+    # borrowers
+
+    def borrow(self, borrower: Borrower, key: PoolKey, now: float) -> list[PoolAction]:
+        """Ask for a connection: it comes at once, or later, or a refusal comes at the borrow timeout."""
+        assert borrower not in self._waiting, "one wish at a time"
+        idle = self._idle.get(key)
+        if idle:
+            return [self._lend(idle.pop(), borrower, now)]
+        self._waiting[borrower] = _Wait(key, now)
+        self._waiting_by_key.setdefault(key, OrderedDict())[borrower] = None
+        return self._grow(now)
+
+    def withdraw(self, borrower: Borrower) -> None:
+        """The borrower does not want one any more."""
+        if borrower in self._waiting:
+            self._stop_waiting(borrower)
+
+    def give_back(self, link: int, now: float) -> list[PoolAction]:
+        """The borrower is done with it, and it is as good as new."""
+        place = self._places[link]
+        assert place.state is PlaceState.LENT, place
+        if now - place.connected > LIFETIME_S_MAX or self._is_over_limit() or self._is_wanted_elsewhere(place.key, now):
+            return self._disconnect(place, now)
+        return self._offer(place, now)
+
+    # connections
+
+    def connected(self, link: int, now: float) -> list[PoolAction]:
+        """It is open and logged in."""
+        place = self._places[link]
+        assert place.state is PlaceState.CONNECTING, place
+        self._count_connected(place.key)
+        self._retry_s, self._retry_at, self._last_failure = RETRY_S_MIN, 0.0, ""
+        place.connected = now
+        return [*self._offer(place, now), *self._grow(now)]
+
+    def failed(self, link: int, reason: str, now: float) -> list[PoolAction]:
+        """It could not be opened, and that may pass: try again, a little later."""
+        self._forget_connecting(link)
+        self._last_failure = reason
+        self._retry_at = now + self._retry_s
+        self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
+        return []
+
+    def failed_for_good(self, link: int, error: WireError, now: float) -> list[PoolAction]:
+        """The server does not want this user, password or database: neither will it later."""
+        key = self._forget_connecting(link)
+        refused: list[PoolAction] = [Refuse(borrower, error) for borrower in self._waiting_by_key.get(key, ())]
+        for action in refused:
+            assert isinstance(action, Refuse)
+            self._stop_waiting(action.borrower)
+        return [*refused, *self._grow(now)]
+
+    def lost(self, link: int, now: float) -> list[PoolAction]:
+        """It ended by itself, lent or idle."""
+        place = self._places.pop(link)
+        assert place.state is not PlaceState.CONNECTING, "that is `failed`"
+        if place.state is PlaceState.IDLE:
+            self._idle[place.key].remove(place)
+            self._idle_count -= 1
+        return self._grow(now)
+
+    def set_limit(self, max_connections: int, reserved: int, now: float) -> list[PoolAction]:
+        """Take note of the server's own limits."""
+        available = max(1, max_connections - reserved)
+        self._limit = max(1, available * self._settings.max_connections_percent // 100)
+        self._idle_limit = available * self._settings.max_idle_connections_percent // 100
+        return self._grow(now)
+
+    # time
+
+    def tick(self, now: float) -> list[PoolAction]:
+        """Let time pass: refuse who waited too long, close what was idle too long, try to connect again."""
+        actions: list[PoolAction] = []
+        timeout_s = self._settings.connection_borrow_timeout_s
+        while self._waiting:
+            borrower, wait = next(iter(self._waiting.items()))
+            if now - wait.since < timeout_s:
+                break
+            figures = self.describe()
+            self._stop_waiting(borrower)
+            actions.append(Refuse(borrower, borrow_timed_out(timeout_s, figures, self._last_failure)))
+        actions += self._reap(now)
+        actions += self._grow(now)
+        return actions
+
+    def _reap(self, now: float) -> list[PoolAction]:
+        actions: list[PoolAction] = []
+        for places in self._idle.values():
+            while places:
+                oldest = places[0]
+                is_surplus = self._idle_count > self._idle_limit and now - oldest.since >= IDLE_S_MAX
+                if not is_surplus and now - oldest.connected < LIFETIME_S_MAX and not self._is_over_limit():
+                    break
+                actions.append(self._close_idle(oldest))
+        return actions
+
+    # decisions
+
+    def _grow(self, now: float) -> list[PoolAction]:
+        """Open connections for those who wait, oldest first, as far as there is room."""
+        actions: list[PoolAction] = []
+        if not self._waiting or now < self._retry_at:
+            return actions
+        planned: dict[PoolKey, int] = {}
+        for wait in self._waiting.values():
+            planned[wait.key] = planned.get(wait.key, 0) + 1
+            if planned[wait.key] <= self._connecting.get(wait.key, 0):
+                continue
+            if not self._has_room():
+                evicted = self._evict()
+                if evicted is None:
+                    break
+                actions.append(evicted)
+            actions.append(self._connect(wait.key, now))
+        return actions
+
+    def _has_room(self) -> bool:
+        # Before the server has been asked there is one connection, which asks it.
+        return len(self._places) < (1 if self._limit is None else self._limit)
+
+    def _is_over_limit(self) -> bool:
+        return self._limit is not None and len(self._places) > self._limit
+
+    def _evict(self) -> Disconnect | None:
+        """Close the connection that has been idle longest: nobody of its own pool waits, or it would not be idle."""
+        oldest = min(
+            (places[0] for places in self._idle.values() if places), key=lambda place: place.since, default=None
+        )
+        return None if oldest is None else self._close_idle(oldest)
+
+    def _is_wanted_elsewhere(self, key: PoolKey, now: float) -> bool:
+        """Whether somebody of another pool has waited long, longer than anybody of this one, and there is no room."""
+        if not self._waiting or self._has_room():
+            return False
+        wait = next(iter(self._waiting.values()))
+        return wait.key != key and now - wait.since >= TAKE_OVER_S and now >= self._retry_at
+
+    # bookkeeping
+
+    def _offer(self, place: _Place, now: float) -> list[PoolAction]:
+        waiting = self._waiting_by_key.get(place.key)
+        if waiting:
+            borrower = next(iter(waiting))
+            self._stop_waiting(borrower)
+            place.state, place.since = PlaceState.LENT, now
+            return [Lend(borrower, place.link)]
+        place.state, place.since = PlaceState.IDLE, now
+        self._idle.setdefault(place.key, deque()).append(place)
+        self._idle_count += 1
+        # Somebody of another pool may wait for this very room.
+        return self._grow(now) if self._waiting else []
+
+    def _lend(self, place: _Place, borrower: Borrower, now: float) -> Lend:
+        self._idle_count -= 1
+        place.state, place.since = PlaceState.LENT, now
+        return Lend(borrower, place.link)
+
+    def _connect(self, key: PoolKey, now: float) -> Connect:
+        self._links_made += 1
+        self._places[self._links_made] = _Place(self._links_made, key, PlaceState.CONNECTING, now)
+        self._connecting[key] = self._connecting.get(key, 0) + 1
+        return Connect(self._links_made, key)
+
+    def _disconnect(self, place: _Place, now: float) -> list[PoolAction]:
+        del self._places[place.link]
+        return [Disconnect(place.link), *self._grow(now)]
+
+    def _close_idle(self, place: _Place) -> Disconnect:
+        self._idle[place.key].remove(place)
+        self._idle_count -= 1
+        del self._places[place.link]
+        return Disconnect(place.link)
+
+    def _forget_connecting(self, link: int) -> PoolKey:
+        place = self._places.pop(link)
+        assert place.state is PlaceState.CONNECTING, place
+        self._count_connected(place.key)
+        return place.key
+
+    def _count_connected(self, key: PoolKey) -> None:
+        self._connecting[key] -= 1
+        if not self._connecting[key]:
+            del self._connecting[key]
+
+    def _stop_waiting(self, borrower: Borrower) -> None:
+        wait = self._waiting.pop(borrower)
+        waiting = self._waiting_by_key[wait.key]
+        del waiting[borrower]
+        if not waiting:
+            del self._waiting_by_key[wait.key]

@@ -1,0 +1,382 @@
+"""One client's session, after its log-in: what it says, for which connection, and what keeps it there.
+
+Bytes come in by `receive`; what is to go out lies in `to_database` and `to_client`. Without a connection, the session
+holds what it got and asks for one (`Want.CONNECTION`); `attach` goes on, `refuse` answers in the database's place.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html
+"""
+
+from enum import Enum, auto
+
+from workshape.pgproxy import messages
+from workshape.pgproxy.client_state import ClientState
+from workshape.pgproxy.client_statements import ClientStatements, Statements
+from workshape.pgproxy.expected import (
+    BIND,
+    CLOSE,
+    COPY_END,
+    DESCRIBE,
+    EXECUTE,
+    NOT_ASKED,
+    QUERY,
+    SYNC,
+    AnswerKind,
+    Expected,
+)
+from workshape.pgproxy.link import Link
+from workshape.pgproxy.messages import HEAD_BYTES, KIB, ProtocolViolation, read_head
+from workshape.pgproxy.sqlstate import WireError
+
+MIB = 1024 * KIB
+TEXT_BYTES_MAX = (
+    MIB  # a longer statement is passed on as it comes, unread, and pins: this is all a client can make us keep
+)
+NAMES_BYTES_MAX = 16 * KIB  # the names that Bind, Describe and Close begin with
+
+STATEMENT = b"S"
+BIND_TYPE = bytes((messages.BIND,))
+_KNOWN = frozenset(b"BCDEHFPQSXdcf")
+_TEXTS = frozenset({messages.QUERY, messages.PARSE})
+_NAMED = frozenset({messages.BIND, messages.DESCRIBE, messages.CLOSE})
+_COPIES = frozenset({messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL})
+_QUERIES = frozenset({messages.QUERY, messages.FUNCTION_CALL})
+
+
+class Want(Enum):
+    """What a session needs next."""
+
+    NOTHING = auto()
+    CONNECTION = auto()
+    END = auto()
+    """The client said good-bye."""
+
+
+class Session:
+    """One client's."""
+
+    __slots__ = (
+        "_dropping",
+        "_held",
+        "_held_bytes",
+        "_ignoring",
+        "_needed",
+        "_skip",
+        "_statements",
+        "link",
+        "queries",
+        "state",
+        "to_client",
+        "to_database",
+    )
+
+    def __init__(self, state: ClientState, statements: Statements) -> None:
+        """`statements` are those of all clients."""
+        self.state = state
+        self.link: Link | None = None
+        self.to_client: list[bytes] = []
+        self.to_database: list[bytes] = []
+        self.queries = 0
+        """Statements passed on: Query, Execute and FunctionCall messages."""
+        self._statements = ClientStatements(state, statements)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._needed = HEAD_BYTES
+        self._skip = 0
+        self._dropping = False
+        """What is skipped of a message is not passed on."""
+        self._ignoring = False
+        """A batch was refused in the database's place: skip up to its Sync."""
+
+    def __repr__(self) -> str:
+        pins = ",".join(reason.name for reason in self.state.pins)
+        return f"<Session link={self.link.id if self.link else None} held_bytes={self._held_bytes} pins={pins}>"
+
+    @property
+    def may_detach(self) -> bool:
+        """Whether the connection can be given to somebody else."""
+        return self.link is not None and self.link.at_rest and not self.state.pins and not self._skip
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the client has sent nothing, or less than a message, since it was last answered."""
+        return not self._skip and (self.link is None or not self.link.expected)
+
+    @property
+    def may_hang_up(self) -> bool:
+        """Whether a ROLLBACK would bring the connection to rest: nothing is owed, no message is half passed on."""
+        return self.link is not None and not self.link.expected and not self._skip
+
+    # the connection
+
+    def attach(self, link: Link) -> Want:
+        """Go on with this connection."""
+        assert self.link is None
+        assert link.holder is None
+        self.link = link
+        link.holder = self.state
+        restoring = link.restore(self.state.variables)
+        if restoring:
+            self.to_database.append(restoring)
+        return self._go_on()
+
+    def detach(self) -> Link:
+        """Let go of the connection."""
+        assert self.link is not None
+        link, self.link = self.link, None
+        link.holder = None
+        return link
+
+    # from the client
+
+    def receive(self, data: bytes, now: float) -> Want:
+        """Take what the client sent.
+
+        Raises:
+            ProtocolViolation: it is no message; the session cannot go on.
+        """
+        self._statements.now = now
+        if self._held:
+            self._hold(data)
+            return Want.NOTHING if self._held_bytes < self._needed else self._go_on()
+        if self.link is not None:
+            return self._relay(self.link, data)
+        self._hold(data)
+        return self._next_want()
+
+    def refuse(self, error: WireError) -> Want:
+        """Answer everything that was held in the database's place; the session survives."""
+        data = self._take_held()
+        position = 0
+        while len(data) - position >= HEAD_BYTES:
+            kind, length = _checked_head(data, position)
+            end = position + 1 + length
+            if len(data) < min(end, position + self._head_needed(kind, length)):
+                break
+            self._refuse_message(kind, error)
+            if kind == messages.TERMINATE:
+                return Want.END
+            position = end
+        if position > len(data):
+            self._skip, self._dropping = position - len(data), True
+        else:
+            self._hold(data[position:])
+        return Want.NOTHING
+
+    def _refuse_message(self, kind: int, error: WireError) -> None:
+        if kind in _QUERIES and not self._ignoring:
+            self.to_client.append(bytes(error) + messages.ready_for_query(messages.IDLE))
+        elif kind == messages.SYNC:
+            self.to_client.append(messages.ready_for_query(messages.IDLE))
+            self._ignoring = False
+        elif kind not in _COPIES and kind != messages.TERMINATE and not self._ignoring:
+            self.to_client.append(bytes(error))
+            self._ignoring = True
+
+    # what is held
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self._held_bytes += len(data)
+
+    def _take_held(self) -> bytes:
+        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        return data
+
+    def _go_on(self) -> Want:
+        if self.link is None:
+            return self._next_want()
+        return self._relay(self.link, self._take_held()) if self._held else Want.NOTHING
+
+    def _next_want(self) -> Want:
+        """Look at what is held, while there is no connection, and throw away what needs none."""
+        data = self._take_held()
+        position = self._skip
+        want = Want.NOTHING
+        self._needed = HEAD_BYTES
+        while len(data) - position >= HEAD_BYTES:
+            kind, length = _checked_head(data, position)
+            end = position + 1 + length
+            if kind == messages.TERMINATE:
+                return Want.END
+            if self._ignoring:
+                if kind == messages.SYNC:
+                    self.to_client.append(messages.ready_for_query(messages.IDLE))
+                    self._ignoring = False
+            elif kind not in _COPIES:  # the database, too, ignores COPY data that comes after the COPY failed
+                self._needed = self._head_needed(kind, length)
+                want = Want.CONNECTION if len(data) - position >= self._needed else Want.NOTHING
+                break
+            position = end
+        self._skip = max(0, position - len(data))
+        self._dropping = self._skip > 0
+        self._hold(data[position:])
+        return want
+
+    @staticmethod
+    def _head_needed(kind: int, length: int) -> int:
+        """How many bytes of a message must be here before it is passed on."""
+        if kind in _TEXTS:
+            return length + 1 if length <= TEXT_BYTES_MAX else HEAD_BYTES + 1
+        if kind in _NAMED:
+            return min(length + 1, NAMES_BYTES_MAX)
+        return HEAD_BYTES
+
+    # what is passed on
+
+    def _relay(self, link: Link, data: bytes) -> Want:
+        out = self.to_database
+        self._needed = HEAD_BYTES
+        size = len(data)
+        position = self._skip
+        done = position if self._dropping else 0
+        while size - position >= HEAD_BYTES:
+            kind, length = _checked_head(data, position)
+            end = position + 1 + length
+            if size < end:
+                self._needed = self._head_needed(kind, length)
+                if size - position < self._needed:
+                    break
+            if kind == messages.TERMINATE:
+                return Want.END
+            if link.ignoring and kind != messages.SYNC:
+                replacement: bytes | None = b""
+            else:
+                replacement = _PASS_ON[kind](self, link, data, position, end)
+            if replacement is not None:
+                out.append(data[done:position])
+                out.append(replacement)
+                done = end
+            position = end
+        if position > size:
+            self._skip, self._dropping = position - size, done >= position
+        else:
+            self._skip, self._dropping = 0, False
+            self._hold(data[position:])
+        out.append(data[done:position] if done or position < size else data)
+        if link.expected and link.expected[0].kind in NOT_ASKED:
+            self.to_client.append(link.made_here())
+        return Want.NOTHING
+
+    def _query(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        self.queries += 1
+        link.unsynced = False
+        first, entry = self._statements.query(link, data[position + HEAD_BYTES : end - 1], is_cut=end > len(data))
+        link.expected.append(entry)
+        return None if not first else first + data[position:end]
+
+    def _parse(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        link.unsynced = True
+        name_end = data.find(b"\0", position + HEAD_BYTES)
+        if name_end < 0 or end > len(data):
+            self._statements.parse_unread(link, data[position + HEAD_BYTES :][:NAMES_BYTES_MAX])
+            return None
+        return self._statements.parse(link, data[position + HEAD_BYTES : name_end], data[name_end + 1 : end])
+
+    def _bind(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        link.unsynced = True
+        portal_end = _zero(data, position + HEAD_BYTES, end)
+        name_end = _zero(data, portal_end + 1, end)
+        name = data[portal_end + 1 : name_end]
+        found, first = self._statements.bind(link, name)
+        link.expected.append(BIND)
+        if found == name:
+            return None if not first else first + data[position:end]
+        length = end - position - 1 + len(found) - len(name)
+        head = BIND_TYPE + length.to_bytes(4, "big")
+        return b"".join((first, head, data[position + HEAD_BYTES : portal_end + 1], found, data[name_end:end]))
+
+    def _describe(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        link.unsynced = True
+        what, name = _what_and_name(data, position, end)
+        if what != STATEMENT:
+            link.expected.append(DESCRIBE)
+            return None
+        found, first = self._statements.find(link, name)
+        link.expected.append(DESCRIBE)
+        if found == name:
+            return None if not first else first + data[position:end]
+        return first + messages.message(messages.DESCRIBE, STATEMENT + found + b"\0")
+
+    def _close(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        link.unsynced = True
+        what, name = _what_and_name(data, position, end)
+        if what == STATEMENT and self._statements.close(link, name):
+            return b""
+        link.expected.append(CLOSE)
+        return None
+
+    def _execute(self, link: Link, data: bytes, position: int, end: int) -> None:
+        self.queries += 1
+        link.unsynced = True
+        link.expected.append(EXECUTE)
+
+    def _flush(self, link: Link, data: bytes, position: int, end: int) -> None:
+        link.unsynced = True
+
+    def _sync(self, link: Link, data: bytes, position: int, end: int) -> None:
+        link.unsynced = False
+        link.ignoring = False
+        if link.copying_in:
+            return
+        lift = self._statements.take_lift()
+        link.expected.append(SYNC if lift is None else Expected(AnswerKind.READY, lift=lift))
+
+    def _function_call(self, link: Link, data: bytes, position: int, end: int) -> None:
+        self.queries += 1
+        link.unsynced = False
+        link.expected.append(QUERY)
+
+    def _copy_data(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        return None if link.expected or link.unsynced else b""
+
+    def _copy_end(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
+        if not link.expected and not link.unsynced:
+            return b""
+        if link.copying_in:
+            link.copying_in = False
+        else:
+            link.expected.append(COPY_END)
+        return None
+
+
+_PASS_ON = {
+    messages.QUERY: Session._query,
+    messages.PARSE: Session._parse,
+    messages.BIND: Session._bind,
+    messages.DESCRIBE: Session._describe,
+    messages.CLOSE: Session._close,
+    messages.EXECUTE: Session._execute,
+    messages.FLUSH: Session._flush,
+    messages.SYNC: Session._sync,
+    messages.FUNCTION_CALL: Session._function_call,
+    messages.COPY_DATA: Session._copy_data,
+    messages.COPY_DONE: Session._copy_end,
+    messages.COPY_FAIL: Session._copy_end,
+}
+
+
+def _checked_head(data: bytes, position: int) -> tuple[int, int]:
+    kind, length = read_head(data, position)
+    if kind not in _KNOWN:
+        raise ProtocolViolation(reason=f"invalid frontend message type {kind}")
+    if length < 4:
+        raise ProtocolViolation(reason="invalid message length")
+    return kind, length
+
+
+def _zero(data: bytes, start: int, end: int) -> int:
+    found = data.find(b"\0", start, end)
+    if found < 0:
+        raise ProtocolViolation(reason="invalid message format: a name without an end")
+    return found
+
+
+def _what_and_name(data: bytes, position: int, end: int) -> tuple[bytes, bytes]:
+    """Read a Describe or Close: of a statement or a portal, and its name."""
+    zero = _zero(data, position + HEAD_BYTES + 1, end)
+    if zero != end - 1:
+        raise ProtocolViolation(reason="invalid message format")
+    return data[position + HEAD_BYTES : position + HEAD_BYTES + 1], data[position + HEAD_BYTES + 1 : zero]

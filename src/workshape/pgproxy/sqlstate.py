@@ -1,0 +1,141 @@
+"""What the proxy itself tells clients went wrong, as PostgreSQL words it: SQLSTATE, DETAIL, HINT.
+
+Source: https://www.postgresql.org/docs/current/errcodes-appendix.html,
+https://www.postgresql.org/docs/current/protocol-error-fields.html
+"""
+
+from dataclasses import dataclass
+
+from workshape.pgproxy.messages import ERROR_RESPONSE, message
+
+CONNECTION_FAILURE = "08006"
+CONNECTION_REFUSED = "08001"  # sqlclient_unable_to_establish_sqlconnection
+PROTOCOL_VIOLATION = "08P01"
+FEATURE_NOT_SUPPORTED = "0A000"
+CACHED_PLAN_CHANGED = "0A000"
+IDLE_IN_TRANSACTION = "25P03"
+INVALID_STATEMENT_NAME = "26000"
+INVALID_AUTHORIZATION = "28000"
+INVALID_PASSWORD = "28P01"  # noqa: S105 - an error's code
+TOO_MANY_CONNECTIONS = "53300"
+QUERY_CANCELED = "57014"
+ADMIN_SHUTDOWN = "57P01"
+IDLE_SESSION = "57P05"
+
+# The server's answers to a log-in that no waiting will change: the role, the password, the database.
+_LASTING_CLASSES = ("28", "3D", "42", "0A", "22")
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error on its way to a client."""
+
+    code: str
+    message: str
+    detail: str = ""
+    hint: str = ""
+    fatal: bool = False
+
+    def __bytes__(self) -> bytes:
+        severity = "FATAL" if self.fatal else "ERROR"
+        fields = {"S": severity, "V": severity, "C": self.code, "M": self.message, "D": self.detail, "H": self.hint}
+        body = b"".join(f"{letter}{text}".encode() + b"\0" for letter, text in fields.items() if text)
+        return message(ERROR_RESPONSE, body + b"\0")
+
+
+def is_lasting(code: str) -> bool:
+    """Tell whether a log-in that failed with this code will fail again."""
+    return code[:2] in _LASTING_CLASSES
+
+
+def borrow_timed_out(timeout_s: float, figures: str, last_failure: str) -> WireError:
+    """No database connection became free in time; the session goes on."""
+    detail = figures if not last_failure else f"{figures} The last attempt to connect failed: {last_failure}"
+    return WireError(
+        TOO_MANY_CONNECTIONS if not last_failure else CONNECTION_REFUSED,
+        f"no database connection became free within {timeout_s:g} s",
+        detail,
+        "Shorten transactions, or raise proxy.connection_borrow_timeout_s or proxy.max_connections_percent.",
+    )
+
+
+def too_many_clients(clients_max: int) -> WireError:
+    """The proxy is full."""
+    return WireError(
+        TOO_MANY_CONNECTIONS,
+        "sorry, too many clients already",
+        f"The proxy serves {clients_max} clients at most.",
+        "Raise proxy.clients_max.",
+        fatal=True,
+    )
+
+
+def startup_timed_out(timeout_s: float) -> WireError:
+    """The client took too long to log in."""
+    return WireError(
+        PROTOCOL_VIOLATION,
+        "canceling authentication due to timeout",
+        f"The client did not log in within {timeout_s:g} s.",
+        "Raise proxy.startup_timeout_s.",
+        fatal=True,
+    )
+
+
+def idle_in_transaction(timeout_s: float) -> WireError:
+    """The client kept a transaction open and said nothing."""
+    return WireError(
+        IDLE_IN_TRANSACTION,
+        "terminating connection due to idle-in-transaction timeout",
+        f"The transaction was idle for {timeout_s:g} s and was rolled back; others wait for its database connection.",
+        "Commit sooner, or raise proxy.idle_in_transaction_timeout_s.",
+        fatal=True,
+    )
+
+
+def idle_client(timeout_s: float) -> WireError:
+    """The client said nothing for long."""
+    return WireError(
+        IDLE_SESSION,
+        "terminating connection due to idle-session timeout",
+        f"The client was idle for {timeout_s:g} s.",
+        "Raise proxy.idle_client_timeout_s.",
+        fatal=True,
+    )
+
+
+def connection_lost(reason: str) -> WireError:
+    """The database connection ended under a statement or an open transaction."""
+    return WireError(
+        CONNECTION_FAILURE,
+        "the connection to the database was lost",
+        f"{reason} What the open transaction did is rolled back; whether a running COMMIT succeeded is not known.",
+        "Connect again and repeat the transaction.",
+        fatal=True,
+    )
+
+
+def wrong_password(user: str) -> WireError:
+    """The log-in failed; unknown users are told the same."""
+    return WireError(INVALID_PASSWORD, f'password authentication failed for user "{user}"', fatal=True)
+
+
+def tls_required() -> WireError:
+    """The client came without TLS."""
+    return WireError(
+        INVALID_AUTHORIZATION, "TLS is required", hint="Connect with sslmode=require or verify-full.", fatal=True
+    )
+
+
+def refused(error_message: str, code: str = PROTOCOL_VIOLATION) -> WireError:
+    """The client cannot be understood, or asks for what the proxy does not do."""
+    return WireError(code, error_message, fatal=True)
+
+
+def canceled() -> WireError:
+    """A cancel request came while the statement waited for a connection."""
+    return WireError(QUERY_CANCELED, "canceling statement due to user request")
+
+
+def shutting_down() -> WireError:
+    """The proxy ends."""
+    return WireError(ADMIN_SHUTDOWN, "terminating connection because the proxy shuts down", fatal=True)
