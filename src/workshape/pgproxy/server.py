@@ -10,7 +10,7 @@ import secrets
 import ssl
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -53,6 +53,7 @@ SWEEP_TICKS = 10  # looking at every client is done once a second
 RESET_S_MAX = 5.0  # a rollback that takes longer is not waited for: the connection is closed
 BACKLOG = 4096  # connections the kernel completes while the loop is busy with a storm
 KNOWN_KEYS_MAX = 1_000  # kinds of clients whose welcome is known; beyond, it is asked again
+APPLICATIONS_MAX = 1_000  # names of applications remembered for each of them
 NOT_IN_KEY = frozenset({"user", "database", "application_name", "replication"})
 UTF8_SPELLINGS = frozenset({"utf8", "utf-8", "unicode"})
 
@@ -65,6 +66,18 @@ class _Welcome:
 
     parameters: Mapping[str, str]
     variables: Mapping[str, str]
+    by_application: dict[str, "_Welcome"] = field(default_factory=dict)
+    """Like clients share one object, so that a connection is seen at a glance to have their variables."""
+
+    def for_application(self, name: str) -> "_Welcome":
+        """As the server would report it to a client that calls itself so."""
+        found = self.by_application.get(name)
+        if found is None:
+            own = {"application_name": name}
+            found = _Welcome({**self.parameters, **own}, {**self.variables, **own})
+            if len(self.by_application) < APPLICATIONS_MAX:
+                self.by_application[name] = found
+        return found
 
 
 class ProxyServer:
@@ -193,17 +206,15 @@ class ProxyServer:
 
     def _welcome(self, client: ClientConnection, welcome: _Welcome) -> None:
         assert client.login is not None
-        parameters, variables = welcome.parameters, welcome.variables
         application_name = client.login.startup.parameters.get("application_name")
         if application_name is not None:
-            parameters = {**parameters, "application_name": application_name}
-            variables = {**variables, "application_name": application_name}
+            welcome = welcome.for_application(application_name)
         client.session_key = secrets.token_bytes(SESSION_KEY_BYTES)
         self._by_session_key[client.session_key] = client
-        said = [messages.parameter_status(name, value) for name, value in parameters.items()]
+        said = [messages.parameter_status(name, value) for name, value in welcome.parameters.items()]
         said.append(messages.message(messages.BACKEND_KEY_DATA, client.session_key))
         said.append(messages.ready_for_query(messages.IDLE))
-        client.begin(Session(ClientState(variables), self._statements), b"".join(said))
+        client.begin(Session(ClientState(welcome.variables), self._statements), b"".join(said))
 
     def _login_refused(self, client: ClientConnection) -> None:
         assert client.login is not None

@@ -38,6 +38,7 @@ BIND_TYPE = bytes((messages.BIND,))
 _KNOWN = frozenset(b"BCDEHFPQSXdcf")
 _TEXTS = frozenset({messages.QUERY, messages.PARSE})
 _NAMED = frozenset({messages.BIND, messages.DESCRIBE, messages.CLOSE})
+_ASK_AT_ONCE = frozenset({messages.QUERY, messages.PARSE, messages.BIND})
 _COPIES = frozenset({messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL})
 _QUERIES = frozenset({messages.QUERY, messages.FUNCTION_CALL})
 
@@ -141,6 +142,10 @@ class Session:
         if self.link is not None:
             return self._relay(self.link, data)
         self._hold(data)
+        if len(data) > HEAD_BYTES and not self._skip and not self._ignoring:
+            kind, length = read_head(data)
+            if kind in _ASK_AT_ONCE and 4 <= length < len(data):
+                return Want.CONNECTION  # as `_next_want` would find: the usual case, spared a second look
         return self._next_want()
 
     def refuse(self, error: WireError) -> Want:

@@ -1,0 +1,171 @@
+"""A real PostgreSQL, and proxies in front of it."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import uvloop
+
+from workshape.parts.postgres import postgres_programs
+from workshape.parts.process import account_named
+from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.server import ProxyServer
+from workshape.pgproxy.tls import Certificates, ensure_certificates
+from workshape.settings import ProxySettings
+
+PASSWORD = "a secret; 'quoted'"
+USER = "app"
+DATABASE = "appdb"
+MAX_CONNECTIONS = 20
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the proxy on the loop it runs on in earnest."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server on a free port; `stop` and `start` as often as wanted."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
+        arguments = [str(postgres_programs() / "postgres"), "-D", str(self.folder / "cluster")]
+        for setting in (
+            f"port={self.port}",
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            f"max_connections={MAX_CONNECTIONS}",
+            "fsync=off",
+            "log_min_messages=fatal",
+        ):
+            arguments += ["-c", setting]
+        identity: dict[str, Any] = {} if account is None else {"user": account.user, "group": account.group}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.folder, **identity)
+        for _ in range(200):
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url("postgres", "postgres")):
+                return
+        raise AssertionError((self.folder / "log").read_text())
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=20)
+            self.process = None
+
+    def url(self, user: str = USER, database: str = DATABASE, port: int | None = None) -> str:
+        quoted = PASSWORD.replace("'", "\\'")
+        return f"host=127.0.0.1 port={port or self.port} user={user} password='{quoted}' dbname={database}"
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the server itself, as its superuser."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def connections(self) -> int:
+        """How many the proxy's user has."""
+        return int(self.run(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}'")[0][0])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("postgres")
+    account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
+    password_file = folder / "password"
+    password_file.write_text(PASSWORD)
+    identity: dict[str, Any] = {}
+    if account is not None:
+        identity = {"user": account.user, "group": account.group}
+        for path in (folder, password_file):
+            os.chown(path, account.user, account.group)
+        for parent in folder.parents[:3]:  # pytest's folders are closed to others
+            if parent != Path("/tmp"):
+                parent.chmod(0o755)
+    initdb = [str(postgres_programs() / "initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--no-sync"]
+    initdb += [f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **identity)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    running = Server(folder, port)
+    try:
+        running.start()
+        quoted = PASSWORD.replace("'", "''")
+        with psycopg.connect(running.url("postgres", "postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{quoted}'".encode())
+            connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}".encode())
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return ensure_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@dataclass
+class Proxy:
+    """A proxy in this process, and how clients reach it."""
+
+    server: Server
+    proxy: ProxyServer
+    port: int
+    certificates: Certificates
+
+    def url(self, **options: str) -> str:
+        added = " ".join(f"{name}={value}" for name, value in options.items())
+        return f"{self.server.url(port=self.port)} {added}"
+
+    async def connect(self, **options: str) -> psycopg.AsyncConnection[Any]:
+        """A psycopg client that commits by itself."""
+        return await psycopg.AsyncConnection.connect(self.url(**options), autocommit=True)
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+        """Wait until something has come true."""
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+MakeProxy = Callable[..., AbstractAsyncContextManager[Proxy]]
+
+
+@pytest.fixture
+def make_proxy(server: Server, certificates: Certificates) -> MakeProxy:
+    @asynccontextmanager
+    async def make(settings: ProxySettings | None = None, **changes: Any) -> AsyncIterator[Proxy]:
+        config = ProxyConfig(
+            database_host="127.0.0.1",
+            database_port=server.port,
+            users=(ProxyUser(USER, PASSWORD), ProxyUser("stranger", "x")),
+            certificate_file=certificates.proxy_certificate,
+            key_file=certificates.proxy_key,
+            settings=settings or ProxySettings(connection_borrow_timeout_s=5.0),
+        )
+        proxy = ProxyServer(replace(config, **changes))
+        port = await proxy.start()
+        try:
+            yield Proxy(server, proxy, port, certificates)
+        finally:
+            await proxy.close()
+
+    return make
