@@ -76,7 +76,7 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
             ("route", "function", "answers"),
             [(route.route, route.function, _answers(route.answers)) for route in engine.routes],
         ),
-        _table("Proxy", ("figure", "value"), sorted(figures.items())),
+        _table("Proxy", ("figure", "value"), [(name, _rounded(value)) for name, value in sorted(figures.items())]),
     ]
     return [table for table in made if table.row_count]
 
@@ -93,6 +93,10 @@ def _states(states: list[str]) -> str:
     if not states:
         return "none"
     return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states))
+
+
+def _rounded(value: float | str | None) -> float | str | None:
+    return round(value) if isinstance(value, float) else value
 
 
 def _answers(answers: dict[int, int]) -> str:
