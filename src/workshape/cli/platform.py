@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,8 +162,13 @@ class Platform:
         """Make the functions' code ready to run, before anything is started that would have to wait for it."""
         app = self._wanted.app
         builds = {function.name: function.code for function in app.functions} if app is not None else {}
+        built: dict[BuildSource, str] = {}
         for source in _build_sources(app):
-            builds[source.name] = str(await build_function(source, self._state.build, self._progress))
+            # Functions that differ only in their settings, or only in the handler they name, run the same files.
+            same = replace(source, name="", handler=source.handler if source.entry is not None else None)
+            if same not in built:
+                built[same] = str(await build_function(source, self._state.build, self._progress))
+            builds[source.name] = built[same]
         return builds
 
     async def _start_database(self) -> DatabaseRun | None:
