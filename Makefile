@@ -2,6 +2,7 @@
 .PHONY: demo test lint bench clean
 
 BIN := .venv/bin
+BENCHMARKS := invoke sqs proxy
 
 demo: .venv/.all
 	@$(BIN)/python -m examples.demo $(ARGS)
@@ -16,8 +17,7 @@ lint: .venv/.dev
 	@$(BIN)/lint-imports --no-cache
 
 bench: .venv/.dev
-	@for file in benchmarks/[a-z]*.py; do name=$$(basename $$file .py); \
-		case $$name in report) ;; *) $(BIN)/python -m benchmarks.$$name || exit 1 ;; esac; done
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

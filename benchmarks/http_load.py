@@ -1,15 +1,18 @@
 """An HTTP client that does nothing but ask: keep-alive connections, one request at a time on each.
 
-Runs in a process of its own, `python -m benchmarks.http_load PORT PATH CONNECTIONS SECONDS`, so that the server
-under test shares its event loop with nobody; prints the latencies in seconds, one a line.
+Runs in a process of its own, `python -m benchmarks.http_load PORT PATH CONNECTIONS SECONDS [HEADER: VALUE ...]`, so
+that the server under test shares its event loop with nobody; prints the latencies in seconds, one a line.
 """
 
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import uvloop
+
+BODY = b'{"hello":"world"}'
 
 
 class _Asker(asyncio.Protocol):
@@ -52,10 +55,10 @@ class _Asker(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def ask(port: int, path: str, connections: int, seconds: float) -> list[float]:
-    """Ask for `seconds`; return how long each answer took."""
-    body = b'{"hello":"world"}'
-    request = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+async def ask(port: int, path: str, connections: int, seconds: float, headers: Sequence[str] = ()) -> list[float]:
+    """Ask for `seconds`, each time with those headers; return how long each answer took."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(BODY)}", *headers]
+    request = "\r\n".join([*lines, "", ""]).encode() + BODY
     latencies: list[float] = []
     until = time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
@@ -68,6 +71,6 @@ async def ask(port: int, path: str, connections: int, seconds: float) -> list[fl
 
 
 if __name__ == "__main__":
-    port, path, connections, seconds = sys.argv[1:]
-    found = uvloop.run(ask(int(port), path, int(connections), float(seconds)))
+    port, path, connections, seconds, *headers = sys.argv[1:]
+    found = uvloop.run(ask(int(port), path, int(connections), float(seconds), headers))
     sys.stdout.write("".join(f"{latency}\n" for latency in found))

@@ -5,12 +5,14 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html (Func
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from workshape.arn import function_arn
 from workshape.errors import Invalid, NotFound
 from workshape.functions.model import FunctionName
 
 NAME_CHARACTERS_MAX = 64
+_NAMES_MAX = 1_024  # callers name few functions, over and over
 _REFERENCE = re.compile(
     r"(?:(?:arn:aws[a-zA-Z-]*:lambda:)?(?:(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d):)?(?:(?P<account>\d{12}):)?function:)?"
     r"(?P<name>[a-zA-Z0-9-_]+)(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9-_]+))?"
@@ -50,6 +52,7 @@ class FunctionReference:
         return function_arn(region, account, self.name, self.qualifier)
 
 
+@lru_cache(maxsize=_NAMES_MAX)
 def parse_function_name(text: str, qualifier: str | None, *, region: str, account: str) -> FunctionReference:
     """Read a function's name in any of its forms; `qualifier` is one given beside it.
 
