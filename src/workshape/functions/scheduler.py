@@ -290,7 +290,11 @@ class Scheduler:
         return self._init_timed_out(environment, now) if environment.state in STARTING else []
 
     def _init_timed_out(self, environment: Environment, now: float) -> list[Action]:
-        """Begin again inside the timeout of the invocation that waits longest, unless that is over too."""
+        """Begin again inside the timeout of an invocation that waits, unless the longest waiting one's is over.
+
+        Each environment does so for another invocation: if all did for the one that waits longest, the timeouts of the
+        others would begin only after its end, one after the other.
+        """
         pool = self._pool(environment.function)
         actions: list[Action] = [self._stop(environment, StopReason.INIT_TIMED_OUT)]
         if not pool.waiting:
@@ -302,9 +306,10 @@ class Scheduler:
             actions.append(self._answer_waiting(pool, oldest, Outcome.TIMED_OUT, environment.id, after_stop=True))
             self._forget_if_empty(pool)
         elif pool.starting < len(pool.waiting):
-            if oldest.deadline is None:
-                oldest.deadline = now + pool.function.timeout_s
-            actions.append(self._start(pool, now, oldest.deadline))
+            served = next((admitted for admitted in pool.waiting if admitted.deadline is None), oldest)
+            if served.deadline is None:
+                served.deadline = now + pool.function.timeout_s
+            actions.append(self._start(pool, now, served.deadline))
         return actions
 
     def _failed(self, environment_id: EnvironmentId, outcome: Outcome, reason: StopReason) -> list[Action]:

@@ -183,6 +183,16 @@ async def test_requirements_are_installed_beside_a_copy_of_the_code(
     assert await owner.invoke(environment) == ("", "installed")
 
 
+async def test_requirements_are_compiled_before_the_first_environment_needs_them(
+    builder: Builder, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+
+    folder = await builder.build(requiring(code))
+
+    assert list((folder / "__pycache__").glob("parcel.*.pyc"))
+
+
 async def test_changed_code_is_copied_without_installing_again(builder: Builder, code: Path) -> None:
     source = requiring(code)
     folder = await builder.build(source)

@@ -218,6 +218,24 @@ def test_the_second_init_phase_counts_against_the_timeout() -> None:
     assert core.became_ready(E2, 13.0) == [Dispatch(E2, A, 14.0)]
 
 
+def test_each_environment_that_begins_again_does_so_inside_the_timeout_of_another_invocation() -> None:
+    core = scheduler()
+    invoke(core, A, 1.0)
+    invoke(core, B, 1.0)
+
+    again = core.tick(11.0)
+    over = core.tick(14.0)
+
+    assert [action for action in again if isinstance(action, Start)] == [
+        Start(E3, FUNCTION, retried=True),
+        Start(EnvironmentId(4), FUNCTION, retried=True),
+    ]
+    assert [action for action in over if not isinstance(action, Stop)] == [
+        Answer(A, Outcome.TIMED_OUT, E3, after_stop=True),
+        Answer(B, Outcome.TIMED_OUT, EnvironmentId(4), after_stop=True),
+    ]
+
+
 def test_a_failed_start_answers_the_invocation() -> None:
     core = scheduler()
     invoke(core, A, 1.0)

@@ -104,7 +104,8 @@ def find_installer(python: Interpreter) -> Tool:
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv:
-        return Tool("uv", [uv, "pip", "install", "--quiet", "--python", python.path])
+        # As pip does by itself: else a crowd of first environments would each compile the same packages.
+        return Tool("uv", [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python.path])
     return Tool("pip", [python.path, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
 
 
