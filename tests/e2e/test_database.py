@@ -1,0 +1,94 @@
+"""PostgreSQL through the proxy: more requests than the database has connections, and data that stays."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from tests.e2e.running import RUNTIME, Running, bring_up, workshape
+from workshape.shape.observations import CONNECTIONS_FOLDER_NAME, ConnectionSample
+from workshape.store.json_lines import read_json_lines
+
+PARALLEL = 60
+MAX_CONNECTIONS = 20
+REQUEST_S_MAX = 60.0
+APP = f"""
+[platform]
+upstream = {{ dynamodb = "moto" }}
+
+[functions.visits]
+runtime = "{RUNTIME}"
+handler = "visits.handle"
+code = "code"
+requirements = "requirements.txt"
+timeout_s = 30
+memory_mb = 256
+database = "proxy"
+
+[[routes]]
+route = "POST /visits/{{visitor}}"
+function = "visits"
+
+[database]
+name = "shop"
+max_connections = {MAX_CONNECTIONS}
+init_sql = "schema.sql"
+"""
+SCHEMA = "CREATE TABLE visits (visitor text PRIMARY KEY, address text NOT NULL);"
+VISITS = """
+import os
+
+import psycopg
+
+connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+
+
+def handle(event, context):
+    visitor = event["pathParameters"]["visitor"]
+    connection.execute("INSERT INTO visits VALUES (%s, %s)", (visitor, event["requestContext"]["http"]["sourceIp"]))
+    row = connection.execute("SELECT address, pg_sleep(0.1) FROM visits WHERE visitor = %s", (visitor,)).fetchone()
+    return {"statusCode": 200, "body": row[0]}
+"""
+
+
+def visit(running: Running, visitors: list[str]) -> list[int]:
+    """Let all of them come at the same time; return the statuses."""
+    limits = httpx.Limits(max_connections=PARALLEL)
+    with (
+        httpx.Client(base_url=running.run.http, trust_env=False, timeout=REQUEST_S_MAX, limits=limits) as http,
+        ThreadPoolExecutor(PARALLEL) as pool,
+    ):
+        return [answer.status_code for answer in pool.map(lambda visitor: http.post(f"/visits/{visitor}"), visitors)]
+
+
+def samples(running: Running) -> list[ConnectionSample]:
+    return list(read_json_lines(running.run.state.records / CONNECTIONS_FOLDER_NAME, ConnectionSample))
+
+
+def test_more_functions_than_connections_are_served_and_the_data_stays(make_app: Callable[..., Path]) -> None:
+    folder = make_app(APP, visits__py=VISITS, requirements__txt="psycopg[binary]>=3.2,<4\n")
+    (folder / "schema.sql").write_text(SCHEMA)
+    first = [f"first-{number}" for number in range(PARALLEL)]
+
+    with bring_up(folder, "--no-follow") as running:
+        statuses = visit(running, first)
+        seen = samples(running)
+        figures = json.loads(workshape("status", "--json", "--folder", str(folder))[1])["proxy"]
+        said = workshape("logs", "visits", "--folder", str(folder), "--tail", "400")[1]
+        workshape("down", str(folder))
+    with bring_up(folder, "--no-follow") as running:
+        again = visit(running, ["second"])
+        direct = running.run.database_variables("direct")
+        with psycopg.connect(direct["DATABASE_URL"]) as connection:
+            visitors = {row[0] for row in connection.execute("SELECT visitor FROM visits")}
+
+    assert statuses == [200] * PARALLEL, said
+    assert {sample.max_connections for sample in seen} == {MAX_CONNECTIONS}
+    assert 2 < max(sample.connections for sample in seen) < MAX_CONNECTIONS
+    assert figures["ClientConnections"] > MAX_CONNECTIONS, "there was no crowd"
+    assert figures["DatabaseConnections"] < MAX_CONNECTIONS
+    assert again == [200]
+    assert visitors == {*first, "second"}
