@@ -28,6 +28,7 @@ from workshape.functions.actions import (
     Throttle,
 )
 from workshape.functions.concurrency import TooManyRequests
+from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
 from workshape.functions.launch.process import EnvironmentStartFailed, LaunchOrder, ProcessLauncher
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
@@ -105,6 +106,7 @@ class Invoker:
         self._api = runtime_api(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
         self._invocations: dict[RequestId, RunningInvocation] = {}
         self._environments: dict[EnvironmentId, RunningEnvironment] = {}
+        self._gate = InitGate()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -174,6 +176,7 @@ class Invoker:
         environment = self._environments[environment_id]
         if environment.ready_at == inf:
             environment.ready_at = now
+            environment.leave_gate()
             _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
         self._perform(self._scheduler.became_ready(environment_id, now), now)
 
@@ -277,9 +280,17 @@ class Invoker:
         stream = platform_log.log_stream(action.function, wall, secrets.token_hex(16))
         environment = RunningEnvironment(action.environment, action.function, stream, now, wall, retried=action.retried)
         self._environments[action.environment] = environment
+        environment.entering = asyncio.get_running_loop().create_task(self._gate.enter())
         environment.starting = self._spawn(self._launch(environment, action))
 
     async def _launch(self, environment: RunningEnvironment, action: Start) -> None:
+        entering = environment.entering
+        assert entering is not None, "made with the environment"
+        await asyncio.wait({entering})
+        if entering.cancelled():
+            return  # it was stopped before it began
+        environment.leave_gate = entering.result()
+        environment.started_at, environment.wall_started_at = self._clock.monotonic_s(), self._clock.wall_s()
         function = action.function
         try:
             order = LaunchOrder(
@@ -298,7 +309,9 @@ class Invoker:
             _log.error("environment_start_failed", extra={"function": function.name, "reason": str(failure)})
             self._perform(self._scheduler.start_failed(environment.id), self._clock.monotonic_s())
         else:
-            self._scheduler.started(environment.id)
+            now = self._clock.monotonic_s()
+            self._scheduler.started(environment.id, now)
+            self._arm_timer(now)
 
     def _stop(self, action: Stop, now: float) -> None:
         environment = self._environments[action.environment]
@@ -310,12 +323,15 @@ class Invoker:
     async def _end(self, environment: RunningEnvironment) -> None:
         """Kill the processes of an environment, then tell the result that waited for that."""
         try:
+            if environment.entering is not None:
+                environment.entering.cancel()
             if environment.starting is not None:
                 await asyncio.wait({environment.starting})
             if environment.process is not None:
                 await environment.process.kill()
             await self._api.close(environment.id)
         finally:
+            environment.leave_gate()
             del self._environments[environment.id]
             self._scheduler.gone(environment.id)
             if environment.held is not None and not environment.held[0].future.done():

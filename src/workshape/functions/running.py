@@ -1,6 +1,7 @@
 """What the invoker holds of each environment and each invocation while they live."""
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 
 from workshape.functions.launch.process import EnvironmentProcess
@@ -49,6 +50,7 @@ class RunningEnvironment:
     """An environment, from its start to the end of its processes."""
 
     __slots__ = (
+        "entering",
         "exit",
         "failure",
         "function",
@@ -58,6 +60,7 @@ class RunningEnvironment:
         "init_error_header",
         "init_told",
         "invocation",
+        "leave_gate",
         "process",
         "ready_at",
         "retried",
@@ -85,6 +88,10 @@ class RunningEnvironment:
         self.retried = retried
         self.ready_at = inf
         self.starting: asyncio.Task[None] | None = None
+        self.entering: asyncio.Task[Callable[[], None]] | None = None
+        """Its wait for a place among those in their init phase."""
+        self.leave_gate: Callable[[], None] = _nothing
+        """Gives that place back; more often than once does nothing."""
         self.process: EnvironmentProcess | None = None
         self.invocation: RunningInvocation | None = None
         self.init_error = b""
@@ -112,3 +119,7 @@ class RunningEnvironment:
             return None
         self.init_told = True
         return (self.ready_at - self.started_at) * 1_000
+
+
+def _nothing() -> None:
+    """There is no place to give back."""

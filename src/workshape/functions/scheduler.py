@@ -97,11 +97,13 @@ class Scheduler:
 
     # What becomes of environments
 
-    def started(self, environment_id: EnvironmentId) -> None:
-        """Its processes exist: the init phase has begun."""
+    def started(self, environment_id: EnvironmentId, now: float) -> None:
+        """Its processes exist: the init phase has begun, and its limit counts from now."""
         environment = self._environments.get(environment_id)
         if environment is not None and environment.state is State.STARTING:
             environment.move(State.INIT)
+            if not environment.retried:
+                self._deadlines.set(environment, now + INIT_S_MAX)
 
     def became_ready(self, environment_id: EnvironmentId, now: float) -> list[Action]:
         """GET next came: the init phase, or the invocation, is over."""
@@ -115,7 +117,7 @@ class Scheduler:
             actions: list[Action] = [self._answer(environment, Outcome.SETTLED)]
         else:
             actions = []
-            self.started(environment_id)  # its GET next can overtake the news that it was started
+            self.started(environment_id, now)  # its GET next can overtake the news that it was started
             pool.starting -= 1
         environment.move(State.IDLE)
         actions += self._serve_or_keep(pool, environment, now)
@@ -233,7 +235,8 @@ class Scheduler:
         environment = Environment(EnvironmentId(self._last_id), pool.function, now, retried=retried)
         self._environments[environment.id] = environment
         pool.add(environment)
-        self._deadlines.set(environment, now + INIT_S_MAX if retry_deadline is None else retry_deadline)
+        if retry_deadline is not None:
+            self._deadlines.set(environment, retry_deadline)
         return Start(environment.id, pool.function, retried)
 
     def _dispatch(self, environment: Environment, admitted: Admitted, now: float) -> list[Action]:

@@ -202,6 +202,7 @@ def test_a_failed_init_phase_nobody_waits_for_answers_nobody() -> None:
 def test_an_init_phase_over_ten_seconds_begins_once_more_inside_the_invocations_own_timeout() -> None:
     core = scheduler()
     invoke(core, A, 1.0)
+    core.started(E1, 1.0)
 
     again = core.tick(11.0)
     over = core.tick(14.0)
@@ -213,6 +214,7 @@ def test_an_init_phase_over_ten_seconds_begins_once_more_inside_the_invocations_
 def test_the_second_init_phase_counts_against_the_timeout() -> None:
     core = scheduler()
     invoke(core, A, 1.0)
+    core.started(E1, 1.0)
     core.tick(11.0)
 
     assert core.became_ready(E2, 13.0) == [Dispatch(E2, A, 14.0)]
@@ -221,7 +223,9 @@ def test_the_second_init_phase_counts_against_the_timeout() -> None:
 def test_each_environment_that_begins_again_does_so_inside_the_timeout_of_another_invocation() -> None:
     core = scheduler()
     invoke(core, A, 1.0)
+    core.started(E1, 1.0)
     invoke(core, B, 1.0)
+    core.started(E2, 1.0)
 
     again = core.tick(11.0)
     over = core.tick(14.0)
@@ -234,6 +238,19 @@ def test_each_environment_that_begins_again_does_so_inside_the_timeout_of_anothe
         Answer(A, Outcome.TIMED_OUT, E3, after_stop=True),
         Answer(B, Outcome.TIMED_OUT, EnvironmentId(4), after_stop=True),
     ]
+
+
+def test_the_init_limit_counts_from_when_there_are_processes() -> None:
+    core = scheduler()
+    invoke(core, A, 1.0)
+
+    waiting = core.tick(60.0)
+    core.started(E1, 60.0)
+    within = core.tick(69.0)
+    over = core.tick(70.0)
+
+    assert waiting == within == []
+    assert over[0] == Stop(E1, StopReason.INIT_TIMED_OUT)
 
 
 def test_a_failed_start_answers_the_invocation() -> None:

@@ -85,7 +85,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(environment=environments)
     def process_exists(self, environment: EnvironmentId) -> None:
-        self.scheduler.started(environment)
+        self.scheduler.started(environment, self.now)
 
     @rule(environment=environments, response=st.booleans())
     def asks_for_next(self, environment: EnvironmentId, response: bool) -> None:
