@@ -119,7 +119,7 @@ class ClientConnection(asyncio.Protocol):
         assert database.link is not None
         self._stop_waiting()
         self.database = database
-        database.to_client = self.transport
+        database.serve(self.transport)
         database.pause(self._is_slow)
         try:
             want = self.session.attach(database.link)
@@ -136,7 +136,7 @@ class ClientConnection(asyncio.Protocol):
         assert self.database is not None
         database, self.database = self.database, None
         self.session.detach()
-        database.to_client = None
+        database.serve(None)
         database.pause(False)
         return database
 
@@ -238,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _hold_back(self, size: int) -> None:
         self._held_bytes += size
-        if self._held_bytes > HELD_BYTES_MAX:
+        if self._held_bytes > HELD_BYTES_MAX and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def _stop_waiting(self) -> None:

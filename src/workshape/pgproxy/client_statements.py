@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from workshape.pgproxy import messages
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.expected import (
+    CLOSE,
     OUR_PARSE_UNNAMED,
     OUR_SYNC,
     PARSE_UNNAMED,
@@ -50,7 +51,7 @@ class Statements:
 class ClientStatements:
     """One client's. Methods are given the connection the client has at the moment."""
 
-    __slots__ = ("_known", "_lift", "_state", "_tracked", "_unnamed", "now")
+    __slots__ = ("_known", "_lift", "_state", "_tracked", "now")
 
     def __init__(self, state: ClientState, known: Statements) -> None:
         self.now = 0.0
@@ -58,25 +59,27 @@ class ClientStatements:
         self._state = state
         self._known = known
         self._tracked = frozenset(name.lower() for name in state.variables)
-        self._unnamed: Prepared | None = None
         self._lift: Lift | None = None
         """Of what was bound since the last Sync."""
 
     def query(self, link: Link, text: bytes, *, is_cut: bool) -> tuple[bytes, Expected]:
         """Note a simple query; return what to send before it, and what to expect for it."""
-        self._unnamed = None  # the server ends it, too
-        link.unnamed_of = None
+        names = self._state.names
+        undo = None
+        if b"" in names.by_name:  # the server ends it, too, if it does not skip the query
+            undo = Undo(names, {b"": names.by_name.pop(b"")})
+        link.unnamed = None
         effects = self._effects(text, is_cut)
         if effects is NO_EFFECTS:
-            return b"", QUERY
+            return b"", QUERY if undo is None else Expected(AnswerKind.READY, ends_query=True, undo=undo)
         pins_before = self._state.pins_made
         self._apply(effects, text)
         first = self._prepare_by_name(link, effects)
-        if first:  # should it fail (in a failed transaction, say), the query must not be skipped with it
+        if first and not link.unsynced:  # should it fail (in a failed transaction, say), the query must not be skipped
             first += messages.message(messages.SYNC)
             link.expected.append(OUR_SYNC)
         lift = Lift(effects.lifts, pins_before) if effects.lifts else None
-        undo = self._forget_names(link, effects)
+        undo = _both(undo, self._forget_names(link, effects))
         return first, Expected(AnswerKind.READY, ends_query=True, undo=undo, lift=lift)
 
     def parse(self, link: Link, name: bytes, body: bytes) -> bytes | None:
@@ -86,66 +89,72 @@ class ClientStatements:
         first = self._prepare_by_name(link, effects)
         names = self._state.names.by_name
         if not name:
-            self._unnamed = Prepared(Statement(body), effects)
-            link.unnamed_of = self._state
-        elif name in names:  # the server refuses it, as it would without us
+            prepared = Prepared(Statement(body), effects)
+            undo = Undo(self._state.names, {b"": names.get(b"")}, after=prepared)
+            link.unnamed = names[b""] = prepared
+            link.expected.append(Expected(AnswerKind.PARSE, undo=undo))
+            return None if not first else first + messages.parse(name, body)
+        if name in names:  # the server refuses it, as it would without us
             taken, again = link.prepare(names[name].statement, ours=True)
             link.expected.append(PARSE_UNNAMED)
             return first + again + messages.parse(taken, body)
-        elif len(names) >= STATEMENTS_MAX:
+        if len(names) >= STATEMENTS_MAX:
             self._pin(PinReason.PREPARED, text)
-        else:
-            prepared = names[name] = Prepared(self._known.intern(body), effects)
-            undo = Undo(self._state.names, {name: None})
-            return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
-        link.expected.append(PARSE_UNNAMED)
-        return None if not first else first + messages.parse(name, body)
+            link.expected.append(PARSE_UNNAMED)
+            return None if not first else first + messages.parse(name, body)
+        prepared = names[name] = Prepared(self._known.intern(body), effects)
+        undo = Undo(self._state.names, {name: None}, after=prepared)
+        return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
 
     def parse_unread(self, link: Link, beginning: bytes) -> None:
         """Note a Parse of a statement that is too long to keep."""
         name, _, text = beginning.partition(b"\0")
         self._pin(PinReason.UNREAD, text)
         if not name:
-            self._unnamed = None
-            link.unnamed_of = self._state
+            link.unnamed = self._state.names.by_name[b""] = Prepared(Statement(b""), _UNREAD)
         link.expected.append(PARSE_UNNAMED)
 
     def find(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
         """Return a statement's name on this connection, and what to send before it is used there."""
+        prepared = self._state.names.by_name.get(name)
         if name:
-            prepared = self._state.names.by_name.get(name)
             return (name, b"") if prepared is None else link.prepare(prepared.statement, ours=True)
-        if link.unnamed_of is self._state:
-            return b"", b""
-        if self._unnamed is None:  # what another client left there must not be found
+        if prepared is None:  # what another client left there must not be found
             return NO_SUCH_STATEMENT, b""
-        link.unnamed_of = self._state
+        if link.unnamed is prepared:
+            return b"", b""
+        if not prepared.statement.body:  # it was too long to keep
+            return NO_SUCH_STATEMENT, b""
+        link.unnamed = prepared
         link.expected.append(OUR_PARSE_UNNAMED)
-        return b"", messages.parse(b"", self._unnamed.statement.body)
+        return b"", messages.parse(b"", prepared.statement.body)
 
     def bind(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
         """Do as `find`, and note what the statement will do when it is executed."""
         found = self.find(link, name)
-        prepared = self._state.names.by_name.get(name) if name else self._unnamed
+        prepared = self._state.names.by_name.get(name)
         if prepared is not None and prepared.effects is not NO_EFFECTS:
             self._bound(link, prepared)
         return found
 
     def close(self, link: Link, name: bytes) -> bool:
         """Note the Close of a statement; True when the server need not hear of it."""
-        if not name:
-            self._unnamed = None
-            return False
         prepared = self._state.names.by_name.pop(name, None)
-        if prepared is None:
-            return False
-        link.close_here(Undo(self._state.names, {name: prepared}))
-        return True
+        undo = Undo(self._state.names, {name: prepared})
+        if name and prepared is not None:
+            link.close_here(undo)
+            return True
+        link.expected.append(CLOSE if prepared is None else Expected(AnswerKind.CLOSE, undo=undo))
+        return False
 
     def take_lift(self) -> Lift | None:
         """Give the pins that end with the batch whose Sync comes now."""
         lift, self._lift = self._lift, None
         return lift
+
+    def call_function(self) -> None:
+        """A FunctionCall message names its function by number: what that leaves behind cannot be seen."""
+        self._pin(PinReason.FUNCTION_CALL, b"FunctionCall message")
 
     # what a statement does to the session
 
@@ -193,3 +202,9 @@ class ClientStatements:
                 if name not in effects.deallocates:
                     self._pin(PinReason.PREPARED, b"EXECUTE " + name)
         return b"".join(first)
+
+
+def _both(first: Undo | None, second: Undo | None) -> Undo | None:
+    if first is None or second is None:
+        return first or second
+    return Undo(first.names, {**first.before, **second.before})

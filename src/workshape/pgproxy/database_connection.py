@@ -40,13 +40,12 @@ class DatabaseEvents:
 
 
 class DatabaseConnection(asyncio.Protocol):
-    """One connection. What comes from it goes to `to_client`, while there is one."""
+    """One connection. What comes from it goes to the client it serves, while there is one."""
 
     def __init__(self, link_id: int, events: DatabaseEvents) -> None:
         self.id = link_id
         self.link: Link | None = None
         self.limits: ServerLimits | None = None
-        self.to_client: asyncio.Transport | None = None
         self.active_at = 0.0
         """When the server last spoke inside a transaction."""
         self.cancels = 0
@@ -57,7 +56,9 @@ class DatabaseConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._first_byte: asyncio.Future[bytes] = self._loop.create_future()
         self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._client: asyncio.Transport | None = None
         self._is_paused = False
+        self._is_full = False
         self._lost_reason = ""
 
     def __repr__(self) -> str:
@@ -88,8 +89,8 @@ class DatabaseConnection(asyncio.Protocol):
         except ProtocolViolation as error:
             self.abort(f"{error.reason}.")
             return
-        if out and self.to_client is not None:
-            self.to_client.write(out)
+        if out and self._client is not None:
+            self._client.write(out)
         if link.broken:
             self.abort(f"{link.broken}.")
         elif link.at_rest:
@@ -98,14 +99,22 @@ class DatabaseConnection(asyncio.Protocol):
             self.active_at = self._loop.time()
 
     def pause_writing(self) -> None:
-        if self.to_client is not None:
-            self.to_client.pause_reading()
+        self._is_full = True
+        self._let_client_speak(False)
 
     def resume_writing(self) -> None:
-        if self.to_client is not None:
-            self.to_client.resume_reading()
+        self._is_full = False
+        self._let_client_speak(True)
 
     # for the owner
+
+    def serve(self, client: asyncio.Transport | None) -> None:
+        """Pass on to this client from now on, or to nobody."""
+        if self._is_full:  # what was sent for the last one has not left yet
+            self._let_client_speak(True)
+        self._client = client
+        if self._is_full:
+            self._let_client_speak(False)
 
     def send(self, data: bytes) -> None:
         """Send to the database."""
@@ -124,6 +133,13 @@ class DatabaseConnection(asyncio.Protocol):
         """End it at once."""
         self._lost_reason = self._lost_reason or reason
         self.transport.abort()
+
+    def _let_client_speak(self, may: bool) -> None:
+        if self._client is not None and not self._client.is_closing():
+            if may:
+                self._client.resume_reading()
+            else:
+                self._client.pause_reading()
 
     # opening
 

@@ -60,10 +60,20 @@ class Undo:
     names: Names
     before: Mapping[bytes, Prepared | None]
     """None: the name stood for nothing."""
+    after: Prepared | None = None
+    """What the message made of each of them. What is something else by now was changed again, by a later message."""
+
+    def undo_query(self) -> None:
+        """Put back what a query that failed did not take away: all but the unnamed statement, which any query ends."""
+        for name, prepared in self.before.items():
+            if name and prepared is not None:
+                self.names.by_name.setdefault(name, prepared)
 
     def undo(self) -> None:
-        """Put them back."""
+        """Put them back, after whatever came later and was skipped too."""
         for name, prepared in self.before.items():
+            if self.names.by_name.get(name) is not self.after:
+                continue
             if prepared is None:
                 self.names.by_name.pop(name, None)
             else:

@@ -5,6 +5,7 @@ Bytes in, bytes out: nothing is kept but the tail of a message's head. Rows are 
 Source: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
+import secrets
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 
@@ -19,6 +20,7 @@ from workshape.pgproxy.expected import (
     PARSE_COMPLETE,
     AnswerKind,
     Expected,
+    Prepared,
     Statement,
     Undo,
 )
@@ -28,10 +30,11 @@ from workshape.pgproxy.sqlstate import CACHED_PLAN_CHANGED, INVALID_STATEMENT_NA
 STATEMENTS_MAX = (
     500  # prepared on one connection: each costs the server some KiB; the least used is closed for a new one
 )
+QUEUE_LOOKED_THROUGH = 32  # entries
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
-ERROR_HEAD_BYTES = 64  # severity twice and the SQLSTATE come first
+ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
 FATAL_SEVERITIES = ("FATAL", "PANIC")
-NAME_PREFIX = b"workshape_"
+NAME_PREFIX = f"workshape_{secrets.token_hex(8)}_".encode()  # not to be guessed: a client could use another's
 
 # What needs no note, for it neither completes anything nor changes the state.
 _PASSIVE = frozenset(
@@ -68,7 +71,7 @@ class Link:
         "prepared",
         "said_why",
         "status",
-        "unnamed_of",
+        "unnamed",
         "unsynced",
         "variables",
     )
@@ -83,8 +86,8 @@ class Link:
         self.status = messages.IDLE
         self.expected: deque[Expected] = deque()
         self.prepared: OrderedDict[Statement, bytes] = OrderedDict()
-        self.unnamed_of: ClientState | None = None
-        """Whose text the unnamed statement is."""
+        self.unnamed: Prepared | None = None
+        """What the unnamed statement is."""
         self.unsynced = False
         """The client began a batch of the extended protocol and has not sent its Sync."""
         self.ignoring = False
@@ -185,6 +188,7 @@ class Link:
         """Run statements of our own; their answers are swallowed, an error breaks the connection."""
         entry = OUR_QUERY if restores is None else Expected(AnswerKind.READY, True, True, restores=restores)
         self.expected.append(entry)
+        self.unnamed = None  # any query ends it
         return messages.query(sql)
 
     def restore(self, variables: Mapping[str, str]) -> bytes:
@@ -206,19 +210,33 @@ class Link:
         With `ours` the client did not ask for it and gets no answer.
         """
         name = self.prepared.get(statement)
+        closing = b""
         if name is not None:
             self.prepared.move_to_end(statement)
-            if not ours:
+            if ours:
+                return name, b""
+            if not self._may_refuse():
                 self.expected.append(Expected(AnswerKind.MADE_HERE, answer=PARSE_COMPLETE, undo=undo))
-            return name, b""
-        closing = b""
-        if len(self.prepared) >= STATEMENTS_MAX:
+                return name, b""
+            closing = messages.close_statement(self.prepared.pop(statement))
+        elif len(self.prepared) >= STATEMENTS_MAX:
             closing = messages.close_statement(self.prepared.popitem(last=False)[1])
+        if closing:
             self.expected.append(OUR_CLOSE)
         self._names_made += 1
         name = self.prepared[statement] = NAME_PREFIX + b"%d" % self._names_made
         self.expected.append(Expected(AnswerKind.PARSE, ours, prepares=statement, undo=undo))
         return name, closing + messages.parse(name, statement.body)
+
+    def _may_refuse(self) -> bool:
+        """Whether the server may be in a failed transaction when it comes to the next message: it refuses a Parse then.
+
+        A long queue is not looked through; to ask the server is always right.
+        """
+        expected = self.expected
+        if self.status == messages.FAILED_TRANSACTION or len(expected) > QUEUE_LOOKED_THROUGH:
+            return True
+        return any(entry.kind is AnswerKind.READY for entry in expected)
 
     def close_here(self, undo: Undo) -> None:
         """Answer a Close of a client's name; the statement stays for others."""
@@ -227,7 +245,7 @@ class Link:
     def forget_statements(self) -> None:
         """The server dropped them all, or they cannot be trusted."""
         self.prepared.clear()
-        self.unnamed_of = None
+        self.unnamed = None
 
     # what the server's messages mean
 
@@ -285,6 +303,8 @@ class Link:
             self.holder.lift(done.lift)
         if done.restores is not None and not self._failed:
             self.variables = done.restores
+        if done.ends_query and not expected:  # a query ends the batch before it, unless it was skipped with it
+            self.unsynced = False
         self.status = status
         self._failed = False
         self.copying_in = False
@@ -298,14 +318,14 @@ class Link:
             return False
         first = self.expected[0]
         code = fields.get("C", "")
-        if code in (CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME) and self.prepared:
-            # A statement prepared long ago no longer fits its tables: what comes next is prepared anew.
+        if code == CACHED_PLAN_CHANGED or (code == INVALID_STATEMENT_NAME and NAME_PREFIX in head):
+            # A statement prepared long ago no longer fits its tables, or is gone: what comes next is prepared anew.
             self.forget_statements()
         if first.kind is AnswerKind.READY:
             if first.ours:
                 self.broken = f"the database refused what the proxy asked (SQLSTATE {code})"
             if first.undo is not None:
-                first.undo.undo()
+                first.undo.undo_query()
             return first.ours
         self._abandon_batch()
         return bool(self.expected) and self.expected[0].ours
@@ -316,12 +336,19 @@ class Link:
         abandoned = []
         while expected and not (expected[0].kind is AnswerKind.READY and not expected[0].ends_query):
             abandoned.append(expected.popleft())
+        failed = abandoned[0]
         for entry in reversed(abandoned):
             if entry.prepares is not None:
                 self.prepared.pop(entry.prepares, None)
             if entry.undo is not None:
                 entry.undo.undo()
-        self.unnamed_of = None
+        if failed.kind is AnswerKind.PARSE and failed.undo is not None and b"" in failed.undo.before:
+            # The one that failed, unlike those that were skipped, ended the unnamed statement before it.
+            names = failed.undo.names.by_name
+            if names.get(b"") is failed.undo.before[b""]:
+                names.pop(b"", None)
+        if any(entry.kind is AnswerKind.PARSE and entry.prepares is None for entry in abandoned):
+            self.unnamed = None  # or some other: it is parsed again where it is wanted
         self.ignoring = not expected
         self.copying_in = False
 
@@ -343,6 +370,7 @@ class Link:
             raise ProtocolViolation(reason="the database wants COPY data that nobody announced")
         while expected and expected[0].kind is AnswerKind.READY and not expected[0].ends_query:
             expected.popleft()
+            self.unsynced = not any(entry.kind is AnswerKind.READY for entry in expected)
         self.copying_in = not (expected and expected[0].kind is AnswerKind.COPY_END)
         expected.appendleft(first)
 

@@ -125,6 +125,8 @@ def _startup(body: bytes, minor_version: int) -> StartupMessage:
     # name, value, ..., an empty name, and the nothing after its zero byte
     if len(fields) < 2 or fields[-1] or fields[-2] or len(fields) % 2:
         raise ProtocolViolation(reason="invalid startup packet layout: expected terminator as last byte")
+    if not all(fields[:-2:2]):  # an empty name ends the list: passed on, what follows it would be the server's to judge
+        raise ProtocolViolation(reason="invalid startup packet layout: a parameter without a name")
     texts = [field.decode("utf-8", "surrogateescape") for field in fields[:-2]]
     pairs = dict(zip(texts[::2], texts[1::2], strict=True))
     extensions = tuple(name for name in pairs if name.startswith("_pq_."))

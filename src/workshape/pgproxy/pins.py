@@ -12,7 +12,7 @@ https://www.postgresql.org/docs/current/sql-discard.html (what a session's state
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
@@ -38,6 +38,7 @@ class PinReason(Enum):
     CURSOR = "a cursor WITH HOLD"
     SEQUENCE = "a sequence's value kept for currval or lastval"
     LIBRARY = "LOAD of a library"
+    FUNCTION_CALL = "a fast-path function call, which may do any of these"
     BLOCK = "a DO block that may do any of these"
     UNREAD = "a statement too long or too odd to be read"
 
@@ -165,12 +166,15 @@ _DISCARDS = {
     b"temporary": frozenset({PinReason.TEMPORARY}),
     b"sequences": frozenset({PinReason.SEQUENCE}),
 }
-_LIFTING = {
+# Whole statements: with more behind them (WHERE false) they may do nothing.
+_LIFTING: Mapping[tuple[bytes, ...], PinReason] = {
     (b"reset", b"all"): PinReason.VARIABLE,
     (b"unlisten", b"*"): PinReason.LISTEN,
     (b"close", b"all"): PinReason.CURSOR,
-    (b"select", b"pg_advisory_unlock_all"): PinReason.ADVISORY_LOCK,
+    (b"select", b"pg_advisory_unlock_all", b"(", b")"): PinReason.ADVISORY_LOCK,
 }
+_SPOKEN = frozenset({TokenKind.WORD, TokenKind.OTHER})  # a quoted "all" or "*" is somebody's name
+_CONSTANTS = frozenset({TokenKind.STRING, TokenKind.BODY})
 # Spelled in SQL, named by the server.
 _SPOKEN_VARIABLES = {b"names": "client_encoding", b"schema": "search_path", b"time": "timezone"}
 _DO_WORDS = frozenset(
@@ -202,14 +206,15 @@ class _Findings:
                 self._name(statement, words)
             case b"declare" if (b"with", b"hold") in pairwise(words):
                 self._pin(PinReason.CURSOR)
-            case b"prepare" if second != b"transaction":
+            case b"prepare" if not (second == b"transaction" and statement[2:] and statement[2].kind in _CONSTANTS):
                 self._pin(PinReason.PREPARED)
             case b"do":
                 self._do(statement)
             case b"listen" | b"load":
                 self._pin(PinReason.LISTEN if words[0] == b"listen" else PinReason.LIBRARY)
-            case _ if (words[0], second) in _LIFTING:
-                self._lift(frozenset({_LIFTING[words[0], second]}))
+            case _ if all(token.kind in _SPOKEN for token in statement):
+                lifted = _LIFTING.get(tuple(token.text for token in statement))
+                self._lift(frozenset() if lifted is None else frozenset({lifted}))
 
     def _set(self, statement: Sequence[Token], words: tuple[bytes, ...]) -> None:
         if words[1:3] == (b"session", b"characteristics"):

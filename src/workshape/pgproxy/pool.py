@@ -157,7 +157,7 @@ class Pools:
         assert borrower not in self._waiting, "one wish at a time"
         idle = self._idle.get(key)
         if idle:
-            return [self._lend(idle.pop(), borrower, now)]
+            return [self._lend(idle[-1], borrower, now)]
         self._waiting[borrower] = _Wait(key, now)
         self._waiting_by_key.setdefault(key, OrderedDict())[borrower] = None
         return self._grow(now)
@@ -208,8 +208,7 @@ class Pools:
         place = self._places.pop(link)
         assert place.state is not PlaceState.CONNECTING, "that is `failed`"
         if place.state is PlaceState.IDLE:
-            self._idle[place.key].remove(place)
-            self._idle_count -= 1
+            self._not_idle(place)
         return self._grow(now)
 
     def set_limit(self, max_connections: int, reserved: int, now: float) -> list[PoolAction]:
@@ -238,7 +237,7 @@ class Pools:
 
     def _reap(self, now: float) -> list[PoolAction]:
         actions: list[PoolAction] = []
-        for places in self._idle.values():
+        for places in list(self._idle.values()):
             while places:
                 oldest = places[0]
                 is_surplus = self._idle_count > self._idle_limit and now - oldest.since >= IDLE_S_MAX
@@ -259,11 +258,10 @@ class Pools:
             planned[wait.key] = planned.get(wait.key, 0) + 1
             if planned[wait.key] <= self._connecting.get(wait.key, 0):
                 continue
-            if not self._has_room():
-                evicted = self._evict()
-                if evicted is None:
-                    break
+            while not self._has_room() and (evicted := self._evict()) is not None:
                 actions.append(evicted)
+            if not self._has_room():
+                break
             actions.append(self._connect(wait.key, now))
         return actions
 
@@ -304,7 +302,7 @@ class Pools:
         return self._grow(now) if self._waiting else []
 
     def _lend(self, place: _Place, borrower: Borrower, now: float) -> Lend:
-        self._idle_count -= 1
+        self._not_idle(place)
         place.state, place.since = PlaceState.LENT, now
         return Lend(borrower, place.link)
 
@@ -319,10 +317,20 @@ class Pools:
         return [Disconnect(place.link), *self._grow(now)]
 
     def _close_idle(self, place: _Place) -> Disconnect:
-        self._idle[place.key].remove(place)
-        self._idle_count -= 1
+        self._not_idle(place)
         del self._places[place.link]
         return Disconnect(place.link)
+
+    def _not_idle(self, place: _Place) -> None:
+        """Take it from its pool's idle ones, the latest of which is lent first."""
+        places = self._idle[place.key]
+        if places[-1] is place:
+            places.pop()
+        else:
+            places.remove(place)
+        if not places:
+            del self._idle[place.key]  # clients name the keys: they must not pile up
+        self._idle_count -= 1
 
     def _forget_connecting(self, link: int) -> PoolKey:
         place = self._places.pop(link)

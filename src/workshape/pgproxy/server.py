@@ -397,9 +397,10 @@ class ProxyServer:
             case Connect(link_id, key):
                 self._own(self._connect(link_id, key))
             case Disconnect(link_id):
-                database = self._databases.pop(link_id)
-                database.send(messages.message(messages.TERMINATE))
-                database.transport.close()
+                database = self._databases.pop(link_id, None)
+                if database is not None:
+                    database.send(messages.message(messages.TERMINATE))
+                    database.transport.close()
             case Refuse(borrower, error):
                 assert isinstance(borrower, ClientConnection)
                 self._waiting_since.pop(borrower, None)

@@ -151,6 +151,7 @@ class Session:
     def refuse(self, error: WireError) -> Want:
         """Answer everything that was held in the database's place; the session survives."""
         data = self._take_held()
+        self._needed = HEAD_BYTES
         position = 0
         while len(data) - position >= HEAD_BYTES:
             kind, length = _checked_head(data, position)
@@ -267,7 +268,6 @@ class Session:
 
     def _query(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         self.queries += 1
-        link.unsynced = False
         first, entry = self._statements.query(link, data[position + HEAD_BYTES : end - 1], is_cut=end > len(data))
         link.expected.append(entry)
         return None if not first else first + data[position:end]
@@ -308,8 +308,8 @@ class Session:
     def _close(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         link.unsynced = True
         what, name = _what_and_name(data, position, end)
-        if what == STATEMENT and self._statements.close(link, name):
-            return b""
+        if what == STATEMENT:
+            return b"" if self._statements.close(link, name) else None
         link.expected.append(CLOSE)
         return None
 
@@ -322,16 +322,16 @@ class Session:
         link.unsynced = True
 
     def _sync(self, link: Link, data: bytes, position: int, end: int) -> None:
+        if link.copying_in:  # the server ignores it, and another must come after the data
+            return
         link.unsynced = False
         link.ignoring = False
-        if link.copying_in:
-            return
         lift = self._statements.take_lift()
         link.expected.append(SYNC if lift is None else Expected(AnswerKind.READY, lift=lift))
 
     def _function_call(self, link: Link, data: bytes, position: int, end: int) -> None:
         self.queries += 1
-        link.unsynced = False
+        self._statements.call_function()
         link.expected.append(QUERY)
 
     def _copy_data(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:

@@ -49,13 +49,13 @@ _TOKEN = re.compile(
     |(?P<name>"(?P<name_text>(?:[^"]++|"")*+)")
     |(?P<open>(?:[eEbBxXnN]|[uU]&)?'|(?:[uU]&)?")
     |(?P<word>[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+)
-    |(?P<number>\d[\w.]*+)
+    |(?P<number>\d[\d.]*+)
     |(?P<parameter>\$\d++)
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(rb"/\*|\*/")
-_CONTINUATION = re.compile(rb"\s*[\r\n]\s*'")
+_CONTINUATION = re.compile(rb"(?:\s++|--[^\r\n]*+)++'")
 _BACKSLASH_STRING = re.compile(rb"[nN]?'((?:[^'\\]++|\\.|'')*+)'", re.DOTALL)
 
 
@@ -120,7 +120,7 @@ def _token(kind: str, found: re.Match[bytes]) -> Token:
             return Token(TokenKind.NAME, found.group("name_text").replace(b'""', b'"'))
         case "string" | "escape":
             return Token(TokenKind.STRING, found.group(f"{kind}_text"))
-        case "unicode" if b"\\" not in found.group("unicode_text"):
+        case "unicode" if b"\\" not in found.group("unicode_text") and b"uescape" not in found.string.lower():
             return Token(TokenKind.NAME, found.group("unicode_text"))
         case "open" | "unicode":
             raise UnreadableSql

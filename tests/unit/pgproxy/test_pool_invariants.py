@@ -1,0 +1,339 @@
+"""The pools under any sequence of events: no connection lent twice, none lost, nobody forgotten."""
+
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from workshape.pgproxy.pool import (
+    IDLE_S_MAX,
+    LIFETIME_S_MAX,
+    RETRY_S_MAX,
+    TAKE_OVER_S,
+    Connect,
+    Disconnect,
+    Lend,
+    PlaceState,
+    PoolAction,
+    PoolKey,
+    Pools,
+    Refuse,
+)
+from workshape.pgproxy.sqlstate import CONNECTION_REFUSED, INVALID_PASSWORD, TOO_MANY_CONNECTIONS, WireError
+from workshape.settings import ProxySettings
+
+BORROW_TIMEOUT_S = 5.0
+KEYS = (PoolKey("creator", "app"), PoolKey("creator", "reports"), PoolKey("billing", "app"))
+SETTINGS = ProxySettings(connection_borrow_timeout_s=BORROW_TIMEOUT_S, max_idle_connections_percent=50)
+NO_ENTRY = WireError(INVALID_PASSWORD, "no", fatal=True)
+DATA = st.data()
+
+
+class PoolsOfOneServer(RuleBasedStateMachine):
+    """Drives the pools as the proxy does, and keeps its own books."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.pools = Pools(SETTINGS)
+        self.limit = 1
+        self.borrowers_made = 0
+        self.waiting: dict[int, tuple[PoolKey, float]] = {}
+        self.connecting: dict[int, PoolKey] = {}
+        self.opened: dict[int, PoolKey] = {}
+        self.lent: dict[int, int] = {}
+
+    def perform(self, actions: Sequence[PoolAction], *, refusals: bool = False) -> None:
+        for action in actions:
+            match action:
+                case Connect(link, key):
+                    assert link not in self.connecting | self.opened, "a number is used once"
+                    self.connecting[link] = key
+                    assert len(self.connecting) + len(self.opened) <= self.limit
+                case Disconnect(link):
+                    assert link not in self.lent, "nobody loses what he borrowed"
+                    del self.opened[link]
+                case Lend(borrower, link):
+                    assert isinstance(borrower, int)
+                    assert link not in self.lent
+                    key, _ = self.waiting.pop(borrower)
+                    assert self.opened[link] == key
+                    assert all(other > borrower for other, (kept, _) in self.waiting.items() if kept == key)
+                    self.lent[link] = borrower
+                case Refuse(borrower, _):
+                    assert isinstance(borrower, int)
+                    assert refusals, "only time and a lasting failure refuse"
+                    del self.waiting[borrower]
+
+    @initialize(limit=st.integers(1, 5))
+    def _first_connection_asks_the_server(self, limit: int) -> None:
+        self.borrow(KEYS[0])
+        [link] = self.connecting
+        self.opened[link] = self.connecting.pop(link)
+        actions = self.pools.connected(link, self.now)
+        self.limit = limit
+        self.perform(actions + self.pools.set_limit(limit, 0, self.now))
+
+    @rule(key=st.sampled_from(KEYS))
+    def borrow(self, key: PoolKey) -> None:
+        self.borrowers_made += 1
+        self.waiting[self.borrowers_made] = (key, self.now)
+        self.perform(self.pools.borrow(self.borrowers_made, key, self.now))
+
+    @precondition(lambda self: self.lent)
+    @rule(data=DATA)
+    def give_back(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(sorted(self.lent)))
+        del self.lent[link]
+        self.perform(self.pools.give_back(link, self.now))
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=DATA)
+    def withdraw(self, data: st.DataObject) -> None:
+        borrower = data.draw(st.sampled_from(sorted(self.waiting)))
+        del self.waiting[borrower]
+        self.pools.withdraw(borrower)
+
+    @precondition(lambda self: self.connecting)
+    @rule(data=DATA)
+    def connected(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(sorted(self.connecting)))
+        self.opened[link] = self.connecting.pop(link)
+        self.perform(self.pools.connected(link, self.now))
+
+    @precondition(lambda self: self.connecting)
+    @rule(data=DATA, lasting=st.booleans())
+    def connect_failed(self, data: st.DataObject, lasting: bool) -> None:
+        link = data.draw(st.sampled_from(sorted(self.connecting)))
+        key = self.connecting.pop(link)
+        if lasting:
+            self.perform(self.pools.failed_for_good(link, NO_ENTRY, self.now), refusals=True)
+            assert all(kept != key for kept, _ in self.waiting.values())
+        else:
+            self.perform(self.pools.failed(link, "nobody listens", self.now))
+
+    @precondition(lambda self: self.opened)
+    @rule(data=DATA)
+    def lost(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(sorted(self.opened)))
+        del self.opened[link]
+        self.lent.pop(link, None)
+        self.perform(self.pools.lost(link, self.now))
+        assert self.pools.state(link) is None
+
+    @rule(limit=st.integers(1, 5))
+    def server_changes_its_limit(self, limit: int) -> None:
+        self.limit = limit
+        self.perform(self.pools.set_limit(limit, 0, self.now))
+
+    @rule(seconds=st.sampled_from([0.01, TAKE_OVER_S, 1.0, RETRY_S_MAX, BORROW_TIMEOUT_S, IDLE_S_MAX, LIFETIME_S_MAX]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.perform(self.pools.tick(self.now), refusals=True)
+        assert all(self.now - since < BORROW_TIMEOUT_S for _, since in self.waiting.values())
+        assert len(self.connecting) + len(self.opened) <= self.limit or not self.pools.idle
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        pools = self.pools
+        assert pools.waiting == len(self.waiting)
+        assert pools.connections == len(self.connecting) + len(self.opened)
+        assert pools.lent() == len(self.lent)
+        assert pools.idle == len(self.opened) - len(self.lent)
+        for link in self.opened:
+            assert pools.state(link) is (PlaceState.LENT if link in self.lent else PlaceState.IDLE)
+        assert all(pools.state(link) is PlaceState.CONNECTING for link in self.connecting)
+
+    @invariant()
+    def nobody_waits_beside_an_idle_connection_of_the_same_pool(self) -> None:
+        idle = {key for link, key in self.opened.items() if link not in self.lent}
+        assert not idle & {key for key, _ in self.waiting.values()}
+
+    def teardown(self) -> None:
+        """Whoever still waits is served once all is given back and the server answers."""
+        for _ in range(self.borrowers_made * 4 + 8):
+            if not self.waiting:
+                return
+            for link in sorted(self.lent):
+                del self.lent[link]
+                self.perform(self.pools.give_back(link, self.now))
+            for link in sorted(self.connecting):
+                self.opened[link] = self.connecting.pop(link)
+                self.perform(self.pools.connected(link, self.now))
+            self.now += TAKE_OVER_S / 100
+            if not (self.connecting or self.lent):
+                self.now += RETRY_S_MAX
+                self.perform(self.pools.tick(self.now), refusals=True)
+        assert not self.waiting
+
+
+TestPoolsOfOneServer = PoolsOfOneServer.TestCase
+TestPoolsOfOneServer.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def opened(pools: Pools, actions: Sequence[PoolAction], now: float) -> list[PoolAction]:
+    """Let every connection that is asked for be opened; return what follows."""
+    follows: list[PoolAction] = []
+    for action in actions:
+        if isinstance(action, Connect):
+            follows += pools.connected(action.link, now)
+    return follows
+
+
+def of_limit(limit: int) -> Pools:
+    pools = Pools(SETTINGS)
+    pools.set_limit(limit, 0, 0.0)
+    return pools
+
+
+def lends(actions: Sequence[PoolAction]) -> dict[object, int]:
+    return {action.borrower: action.link for action in actions if isinstance(action, Lend)}
+
+
+def test_before_the_server_was_asked_for_its_limit_one_connection_is_opened() -> None:
+    pools = Pools(SETTINGS)
+
+    first, second = pools.borrow("a", KEYS[0], 0.0), pools.borrow("b", KEYS[0], 0.0)
+
+    assert first == [Connect(1, KEYS[0])]
+    assert second == []
+
+
+def test_the_limit_is_the_configured_share_of_what_the_server_leaves_us() -> None:
+    pools = Pools(ProxySettings(max_connections_percent=50))
+
+    pools.set_limit(max_connections=103, reserved=3, now=0.0)
+
+    assert pools.limit == 50
+
+
+def test_waiters_of_one_pool_are_served_in_their_order() -> None:
+    pools = of_limit(1)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    for name in "bcd":
+        assert pools.borrow(name, KEYS[0], 0.1) == []
+
+    served = []
+    for _ in "bcd":
+        assert isinstance(lend, Lend)
+        [lend] = pools.give_back(lend.link, 0.2)
+        assert isinstance(lend, Lend)
+        served.append(lend.borrower)
+
+    assert served == ["b", "c", "d"]
+
+
+def test_who_waited_too_long_is_refused_once_with_the_figures_and_gets_nothing_later() -> None:
+    pools = of_limit(1)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    pools.borrow("b", KEYS[0], 1.0)
+
+    early = pools.tick(1.0 + BORROW_TIMEOUT_S - 0.01)
+    [refusal] = pools.tick(1.0 + BORROW_TIMEOUT_S)
+    later = pools.tick(1.0 + BORROW_TIMEOUT_S + 1)
+
+    assert early == later == []
+    assert isinstance(refusal, Refuse)
+    assert (refusal.borrower, refusal.error.code, refusal.error.fatal) == ("b", TOO_MANY_CONNECTIONS, False)
+    assert "Of 1 database connections 1 are borrowed" in refusal.error.detail
+    assert isinstance(lend, Lend)
+    assert pools.give_back(lend.link, 8.0) == []
+
+
+def test_a_server_that_cannot_be_reached_is_tried_again_with_backoff_and_named_in_the_refusal() -> None:
+    pools = of_limit(3)
+    now, attempts = 0.0, len(pools.borrow("a", KEYS[0], 0.0))
+    link = 1
+
+    while now < BORROW_TIMEOUT_S - 0.1:
+        pools.failed(link, "connection refused", now)
+        connects: list[PoolAction] = []
+        while not connects and now < BORROW_TIMEOUT_S - 0.1:
+            now += 0.05
+            connects = pools.tick(now)
+        attempts += len(connects)
+        link += len(connects)
+    refusals = [action for action in pools.tick(BORROW_TIMEOUT_S) if isinstance(action, Refuse)]
+
+    assert 4 <= attempts <= 8
+    assert [refusal.error.code for refusal in refusals] == [CONNECTION_REFUSED]
+    assert "connection refused" in refusals[0].error.detail
+
+
+def test_a_broken_connection_is_forgotten_and_replaced_for_who_waits() -> None:
+    pools = of_limit(1)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    pools.borrow("b", KEYS[0], 0.0)
+    assert isinstance(lend, Lend)
+
+    actions = pools.lost(lend.link, 1.0)
+
+    assert actions == [Connect(lend.link + 1, KEYS[0])]
+    assert pools.state(lend.link) is None
+
+
+def test_idle_connections_beyond_the_idle_share_are_closed_when_unused_for_long() -> None:
+    pools = of_limit(4)
+    links = lends([lend for name in "abcd" for lend in opened(pools, pools.borrow(name, KEYS[0], 0.0), 0.0)])
+    for link in links.values():
+        pools.give_back(link, 10.0)
+
+    before = pools.tick(10.0 + IDLE_S_MAX - 1)
+    closed = pools.tick(10.0 + IDLE_S_MAX)
+
+    assert before == []
+    assert closed == [Disconnect(links["a"]), Disconnect(links["b"])]
+    assert pools.idle == 2
+
+
+def test_a_connection_past_its_lifetime_is_replaced_when_it_comes_back() -> None:
+    pools = of_limit(1)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    pools.borrow("b", KEYS[0], LIFETIME_S_MAX)
+    assert isinstance(lend, Lend)
+
+    actions = pools.give_back(lend.link, LIFETIME_S_MAX + 1)
+
+    assert actions == [Disconnect(lend.link), Connect(lend.link + 1, KEYS[0])]
+
+
+def test_a_pool_whose_oldest_borrower_waited_long_takes_a_busy_pools_connection() -> None:
+    pools = of_limit(1)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    pools.borrow("other", KEYS[1], 0.0)
+    pools.borrow("b", KEYS[0], 0.01)
+    assert isinstance(lend, Lend)
+
+    [soon] = pools.give_back(lend.link, TAKE_OVER_S / 2)
+    assert isinstance(soon, Lend)
+    actions = pools.give_back(soon.link, TAKE_OVER_S)
+
+    assert soon.borrower == "b"
+    assert actions == [Disconnect(lend.link), Connect(lend.link + 1, KEYS[1])]
+
+
+def test_a_lower_limit_is_kept_even_where_an_idle_connection_makes_way_for_another_pools() -> None:
+    pools = of_limit(3)
+    links = lends([lend for name in "abc" for lend in opened(pools, pools.borrow(name, KEYS[0], 0.0), 0.0)])
+    pools.give_back(links["a"], 1.0)
+    pools.set_limit(2, 0, 1.0)
+
+    actions = pools.borrow("other", KEYS[1], 1.0)
+
+    assert actions == [Disconnect(links["a"])]
+    assert pools.connections == 2
+
+
+def test_pools_that_nobody_uses_any_more_leave_nothing_behind() -> None:
+    pools = of_limit(2)
+    for number in range(50):
+        key = PoolKey("creator", "app", (("search_path", str(number)),))
+        [lend] = opened(pools, pools.borrow(number, key, float(number)), float(number))
+        assert isinstance(lend, Lend)
+        pools.give_back(lend.link, float(number))
+
+    pools.tick(60.0)
+
+    assert pools.connections == 2
+    assert len(pools._idle) == 2
