@@ -147,6 +147,7 @@ class Evidence:
     warm_ms: Distribution | None
     """Durations of invocations without an init phase."""
     warm_latency_ms: Distribution | None
+    """What callers waited when an environment was idle; None: there was none."""
     cold_latency_ms: Distribution | None
     """What callers waited when there was an init phase; None: there was none."""
     cold_duration_ms: Distribution | None
@@ -199,7 +200,7 @@ def gather_evidence(
         set_aside=len(own) - len(current),
         triggers=_by_trigger(ran),
         warm_ms=_distribution(one.duration_ms for one in warm),
-        warm_latency_ms=_distribution(one.latency_ms for one in warm),
+        warm_latency_ms=_distribution(one.latency_ms for one in ran if one.found_idle),
         cold_latency_ms=_distribution(one.latency_ms for one in cold),
         cold_duration_ms=_distribution(one.duration_ms for one in cold),
         init_ms=_distribution(one.init_ms for one in cold if one.init_ms is not None),

@@ -7,6 +7,7 @@ TIMEOUT = "timeout"
 CONNECTIONS_FOLDER_NAME = "connections"
 """Where connection samples are kept, inside the folder of the invocation records, one JSON line each."""
 SUCCESS = "success"
+DISPATCH_MS_MAX = 1.0  # between admission and an idle environment lie some 0.1 ms of our own
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     def is_cold(self) -> bool:
         """Whether it waited for a new environment."""
         return self.init_ms is not None
+
+    @property
+    def found_idle(self) -> bool:
+        """Whether an environment was idle when it came. Lambda lets nobody wait for a busy one: who waits, waits for
+        a start, even if another environment is free before that ends.
+        """
+        return not self.is_cold and self.queued_ms <= DISPATCH_MS_MAX
 
     @property
     def latency_ms(self) -> float:

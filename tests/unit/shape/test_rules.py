@@ -281,6 +281,14 @@ def test_rule_13_passes_when_even_a_cold_start_is_within_the_budget() -> None:
     assert [_rule(verdict, rule).outcome for rule in ("13a", "13b", "13c")] == [PASS, PASS, PASS]
 
 
+def test_rule_13_does_not_hold_a_wait_for_a_starting_environment_against_the_work() -> None:
+    waited = [_one(300, request_id=f"w{number}", queued_ms=5_000.0) for number in range(50)]
+
+    verdict = _judge(WORK, _many(100) + waited)
+
+    assert _rule(verdict, "13a").outcome is PASS
+
+
 def test_rule_13_does_not_take_this_machine_for_aws() -> None:
     verdict = _judge(WORK, _with_cold(2_000.0))
 

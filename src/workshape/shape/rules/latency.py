@@ -86,7 +86,7 @@ def _warm(case: Case, budget_ms: float) -> Finding:
     return WARM.at_most(
         p99_ms,
         budget_ms,
-        "p99 without cold starts, on this machine",
+        "p99 where an environment was idle, on this machine",
         inputs=(f"{latency.describe(0.99)} warm latencies in the {RECORDS}",),
         remedy="neither shape helps: the work itself is slower than its budget",
         flips=(Flip("budget", p99_ms, "ms", f"out of reach in either shape under a budget of {p99_ms:,.0f} ms"),),
