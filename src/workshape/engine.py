@@ -43,8 +43,6 @@ from workshape.store.documents import Documents
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.supervisor import MappingSupervisor
 
-FUNCTION_CREDENTIAL = "workshape"  # what functions sign with when the door does not check
-
 _log = logging.getLogger(__name__)
 
 
@@ -173,12 +171,11 @@ class Engine:
     def _variables(self, _function: FunctionVersion) -> dict[str, str]:
         """What the platform gives every execution environment."""
         settings = self._run_file.settings
-        checked = settings.endpoint.verify_signatures
         return {
             "AWS_REGION": settings.region,
             "AWS_DEFAULT_REGION": settings.region,
-            "AWS_ACCESS_KEY_ID": settings.endpoint.access_key if checked else FUNCTION_CREDENTIAL,
-            "AWS_SECRET_ACCESS_KEY": settings.endpoint.secret_key if checked else FUNCTION_CREDENTIAL,
+            "AWS_ACCESS_KEY_ID": settings.endpoint.access_key,
+            "AWS_SECRET_ACCESS_KEY": settings.endpoint.secret_key,
             "AWS_ENDPOINT_URL": self._run_file.endpoint,
         }
 

@@ -31,8 +31,7 @@ def invoke(
 ) -> None:
     """Invoke a function and print what it returned. Exit status 1 when the function failed."""
     running = find_running(folder, endpoint)
-    region = (running.run.settings if running.run is not None else Settings()).region
-    client = _lambda_client(running.endpoint, region)
+    client = _lambda_client(running.endpoint, running.run.settings if running.run is not None else Settings())
     try:
         answer = client.invoke(FunctionName=function, Payload=read_payload(payload), LogType="Tail" if log else "None")
         body = answer["Payload"].read()
@@ -64,14 +63,14 @@ def read_payload(payload: str) -> bytes:
         raise Invalid(reason=f"the payload {payload[1:]} cannot be read: {error.strerror}") from error
 
 
-def _lambda_client(endpoint: str, region: str) -> Any:
+def _lambda_client(endpoint: str, settings: Settings) -> Any:
     session = botocore.session.Session()
     config = Config(read_timeout=INVOKE_S_MAX, retries={"total_max_attempts": 1})
     return session.create_client(
         "lambda",
         endpoint_url=endpoint,
-        region_name=region,
-        aws_access_key_id="workshape",
-        aws_secret_access_key="workshape",  # noqa: S106 - no secret: the front door does not check it by default
+        region_name=settings.region,
+        aws_access_key_id=settings.endpoint.access_key,
+        aws_secret_access_key=settings.endpoint.secret_key,
         config=config,
     )

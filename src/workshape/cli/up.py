@@ -28,7 +28,6 @@ from workshape.run import RunFile
 from workshape.settings import Ports, Settings
 
 RECONNECT_S = 0.5  # the engine restarts: its logs are asked for again
-CREDENTIAL = "workshape"  # anything will do: by default signatures are not checked
 
 
 @reported
@@ -151,11 +150,12 @@ class _Display:
             lines.append(("database", shown_url(run.database.url)))
         if run.proxy is not None:
             lines.append(("proxy", shown_url(run.proxy.url)))
+        keys = run.settings.endpoint
         lines += [
             ("state", str(run.state.root)),
             *(("not kept", note) for note in run.in_memory),
             ("use it", f"export AWS_ENDPOINT_URL={run.endpoint} AWS_DEFAULT_REGION={run.settings.region}"),
-            ("", f"export AWS_ACCESS_KEY_ID={CREDENTIAL} AWS_SECRET_ACCESS_KEY={CREDENTIAL}"),
+            ("", f"export AWS_ACCESS_KEY_ID={keys.access_key} AWS_SECRET_ACCESS_KEY={keys.secret_key}"),
         ]
         for label, text in lines:
             self._console.print(Text.assemble((f"{label:>9}  ", "bold cyan"), text))
