@@ -86,7 +86,6 @@ class DatabaseWatch:
 
     def _note(self, sample: ConnectionSample) -> None:
         last = self._last
-        changed = last is None or last.connections != sample.connections
-        if changed or (last is not None and sample.time - last.time >= HEARTBEAT_S):
+        if last is None or last.connections != sample.connections or sample.time - last.time >= HEARTBEAT_S:
             self._last = sample
             self._lines.write([sample])
