@@ -102,7 +102,7 @@ async def _warm(invoker: Invoker, function: FunctionVersion, callers: int) -> li
     invoke = FunctionInvoker(lambda _name, _qualifier: function, invoker, Clock())
     await _ask_for(WARM_UP_S, callers, lambda: invoke("app", None, BODY, "api"))
     latencies = await _ask_for(WARM_S, callers, lambda: invoke("app", None, BODY, "api"))
-    invoker.retire(function.name, None)
+    invoker.retire(function.name, ())
     return latencies
 
 
@@ -123,7 +123,7 @@ async def _cold(report: Report, invoker: Invoker, function: FunctionVersion, pla
             begun = time.perf_counter()
             await invoke("app", None, BODY, "api")
             latencies.append(time.perf_counter() - begun)
-            invoker.retire(function.name, None)
+            invoker.retire(function.name, ())
             begun = time.perf_counter()
             process = await asyncio.create_subprocess_exec(*plain)
             await process.wait()

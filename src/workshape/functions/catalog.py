@@ -9,17 +9,21 @@ import msgspec
 from workshape.arn import function_arn
 from workshape.clock import Clock
 from workshape.errors import Conflict, Invalid
+from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration, check_configuration
+from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
 from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "function"
+VERSION_KIND = "function-version"
+NUMBERING_KIND = "function-numbering"
 RESOLVED_MAX = 10_000  # answers kept; when names in ever new forms reach this, all are worked out anew
-OnChange = Callable[[FunctionName, str | None], None]
-"""Takes the function and its present revision; None: it is gone."""
+OnChange = Callable[[FunctionName, frozenset[str]], None]
+"""Takes the function and the revisions of it there are now; none: it is gone."""
 
 
 class FunctionExists(Conflict):
@@ -42,18 +46,28 @@ class ReservationTooLarge(Invalid):
     minimum: int
 
 
-class Function(msgspec.Struct, frozen=True):
-    """One function: its newest, unpublished version ($LATEST), and what belongs to all versions."""
+class CodeMismatch(Invalid):
+    """CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({present}). Please try again with the
+    CodeSHA256 in $LATEST.
+    """
 
-    name: FunctionName
-    configuration: FunctionConfiguration
-    code: Code
-    revision: str
-    """RevisionId: new whenever code or configuration changes."""
-    modified_at: float
-    """Unix time."""
-    tags: dict[str, str] = {}
-    reserved_concurrency: int | None = None
+    given: str
+    present: str
+
+
+class UpdateInProgress(Conflict):
+    """The operation cannot be performed at this time. An update is in progress for resource: {arn}"""
+
+    arn: str
+
+
+class _Numbering(msgspec.Struct, frozen=True):
+    """The highest number a function's versions have had. It outlives the function: numbers are never used again.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/versioning-intro.html
+    """
+
+    last: int = 0
 
 
 class Catalog:
@@ -74,7 +88,13 @@ class Catalog:
         self._on_change: list[OnChange] = []
         for name, document in store.all(DOCUMENT_KIND):
             self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
-        code.sweep([function.code for function in self._functions.values() if function.code.archive is not None])
+        self._versions = Belongings(store, VERSION_KIND, PublishedVersion, self._functions)
+        self._numberings = {
+            FunctionName(name): msgspec.json.decode(document, type=_Numbering)
+            for name, document in store.all(NUMBERING_KIND)
+        }
+        runnables: list[Runnable] = [*self._functions.values(), *self._versions.all()]
+        code.sweep([runnable.code for runnable in runnables])
 
     def __repr__(self) -> str:
         return f"<Catalog functions={len(self._functions)}>"
@@ -104,16 +124,18 @@ class Catalog:
         """Read a function's name in any of its forms."""
         return parse_function_name(name, qualifier, region=self.region, account=self.account)
 
-    def find(self, reference: FunctionReference) -> Function:
-        """Return the function meant.
+    def find(self, reference: FunctionReference) -> Runnable:
+        """Return the version meant; without a qualifier, $LATEST.
 
         Raises:
-            FunctionNotFound: there is none, or not that version or alias.
+            FunctionNotFound: there is no such function, version or alias.
         """
-        function = self._functions.get(reference.name)
-        if function is None or reference.qualifier not in (None, LATEST):
+        found: Runnable | None = self._functions.get(reference.name)
+        if reference.qualifier not in (None, LATEST):
+            found = self._versions.get(reference.name, str(reference.qualifier))
+        if found is None:
             raise FunctionNotFound(kind="function", name=reference.arn(self.region, self.account))
-        return function
+        return found
 
     def get(self, name: FunctionName) -> Function:
         """Return a function.
@@ -121,7 +143,18 @@ class Catalog:
         Raises:
             FunctionNotFound: there is none.
         """
-        return self.find(FunctionReference(name, None))
+        if name not in self._functions:
+            raise FunctionNotFound(kind="function", name=self.arn(name))
+        return self._functions[name]
+
+    def versions(self, name: FunctionName) -> "list[Runnable]":
+        """Everything of a function that can be run: $LATEST, then its versions by number.
+
+        Raises:
+            FunctionNotFound: there is none.
+        """
+        published = sorted(self._versions.of(name).values(), key=lambda version: version.number)
+        return [self.get(name), *published]
 
     def list(self) -> list[Function]:
         """Every function, by name."""
@@ -204,8 +237,41 @@ class Catalog:
             function = self.reserve_concurrency(own_name, reserved_concurrency)
         return function
 
+    async def publish(
+        self,
+        name: FunctionName,
+        *,
+        description: str | None = None,
+        expected_code_sha256: str | None = None,
+        expected_revision: str | None = None,
+    ) -> PublishedVersion:
+        """Make a version of what is $LATEST now; when nothing has changed since the last one, return that.
+
+        Raises:
+            FunctionNotFound, RevisionMismatch, CodeMismatch: nothing was published.
+            UpdateInProgress: the function changed meanwhile. ArchiveTooLarge: see `CodeStore.settle`.
+        """
+        function = self._expected(name, expected_revision)
+        if expected_code_sha256 not in (None, function.code.sha256):
+            raise CodeMismatch(given=expected_code_sha256, present=function.code.sha256)
+        code = await self.code.settle(function.code)
+        if self.get(name).revision != function.revision:
+            raise UpdateInProgress(arn=self.arn(name))
+        last = self._numberings.get(name, _Numbering()).last
+        before = self._versions.get(name, str(last))
+        if before is not None and (before.configuration, before.code) == (function.configuration, code):
+            return before
+        self._numberings[name] = _Numbering(last + 1)
+        self._store.put(NUMBERING_KIND, name, msgspec.json.encode(self._numberings[name]))
+        version = PublishedVersion(
+            name, last + 1, function.configuration, code, _new_revision(), self._clock.wall_s(), description
+        )
+        self._versions.put(name, version.version, version)
+        self._tell(name)
+        return version
+
     def delete(self, name: FunctionName) -> None:
-        """Remove a function.
+        """Remove a function and all of its versions.
 
         Raises:
             FunctionNotFound: there is none.
@@ -213,7 +279,13 @@ class Catalog:
         self.get(name)
         self._store.delete(DOCUMENT_KIND, name)
         del self._functions[name]
-        self._tell(name, None)
+        self._versions.drop(name)
+        self._tell(name)
+
+    def delete_version(self, version: PublishedVersion) -> None:
+        """Remove one version."""
+        self._versions.delete(version.name, version.version)
+        self._tell(version.name)
 
     def set_tags(self, name: FunctionName, tags: dict[str, str]) -> None:
         """Replace a function's tags."""
@@ -259,7 +331,7 @@ class Catalog:
 
     def _keep(self, function: Function) -> Function:
         self._write(function)
-        self._tell(function.name, function.revision)
+        self._tell(function.name)
         return function
 
     def _write(self, function: Function) -> Function:
@@ -268,16 +340,18 @@ class Catalog:
         self._resolved.clear()
         return function
 
-    def _tell(self, name: FunctionName, revision: str | None) -> None:
+    def _tell(self, name: FunctionName) -> None:
         self._resolved.clear()
+        there = self.versions(name) if name in self._functions else []
+        revisions = frozenset(runnable.revision for runnable in there)
         for on_change in self._on_change:
-            on_change(name, revision)
+            on_change(name, revisions)
 
-    def _version(self, function: Function) -> FunctionVersion:
+    def _version(self, function: Runnable) -> FunctionVersion:
         configuration = function.configuration
         return FunctionVersion(
             name=function.name,
-            version=LATEST,
+            version=function.version,
             arn=self.arn(function.name),
             runtime=configuration.runtime,
             handler=configuration.handler,

@@ -11,7 +11,7 @@ import stat
 import uuid
 import zipfile
 import zlib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -92,6 +92,14 @@ class CodeStore:
         """
         return await asyncio.to_thread(self._from_path, path)
 
+    async def settle(self, code: Code) -> Code:
+        """Return code that stays as it is: an archive's does, a folder used in place is copied.
+
+        Raises:
+            ArchiveTooLarge: the folder is over Lambda's quota.
+        """
+        return code if code.archive is not None else await asyncio.to_thread(_copy, Path(code.folder), self._folder)
+
     def sweep(self, used: Collection[Code]) -> None:
         """Remove what no function uses. For the start only: later, environments may still run replaced code."""
         kept = {Path(code.folder).name for code in used}
@@ -124,6 +132,30 @@ def _describe(folder: Path) -> Code:
             line = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_mode}\n"
             digest.update(os.fsencode(line))
     return Code(str(folder), b64encode(digest.digest()).decode(), size_bytes)
+
+
+def _copy(folder: Path, store: Path) -> Code:
+    present = _describe(folder)
+    if present.size_bytes > UNPACKED_BYTES_MAX:
+        raise ArchiveTooLarge(what="Unzipped", bytes_max=UNPACKED_BYTES_MAX)
+    copied = store / _hexadecimal(present)
+    if copied.exists():
+        return msgspec.structs.replace(present, folder=str(copied.resolve()))
+    store.mkdir(parents=True, exist_ok=True)
+    writing = store / f"{_UNPACKING}{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(folder, writing, symlinks=True)
+        present = _describe(writing)  # of the copy: the folder may have changed under way
+        copied = store / _hexadecimal(present)
+        if not copied.exists():
+            writing.rename(copied)
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
+    return msgspec.structs.replace(present, folder=str(copied.resolve()))
+
+
+def _hexadecimal(code: Code) -> str:
+    return b64decode(code.sha256).hex()
 
 
 def _keep(archive: bytes, store: Path) -> Code:

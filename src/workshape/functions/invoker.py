@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -138,9 +138,9 @@ class Invoker:
         self._perform(actions, now)
         return await running.future
 
-    def retire(self, name: FunctionName, keep_revision: str | None) -> None:
-        """End the environments of a function that run any other revision; all of them when it is deleted (None)."""
-        self._perform(self._scheduler.retire(name, keep_revision), self._clock.monotonic_s())
+    def retire(self, name: FunctionName, kept_revisions: Collection[str]) -> None:
+        """End the environments of a function that run any other revision than these."""
+        self._perform(self._scheduler.retire(name, kept_revisions), self._clock.monotonic_s())
 
     def environments(self) -> list[EnvironmentView]:
         """Every environment there is, oldest first."""

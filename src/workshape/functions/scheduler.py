@@ -8,7 +8,7 @@ invocation has an environment on its way, there are never fewer starting than wa
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import inf
 
 from workshape.functions.actions import (
@@ -146,14 +146,14 @@ class Scheduler:
         """A `Stop` has been carried out."""
         self._environments.pop(environment_id).move(State.GONE)
 
-    def retire(self, name: FunctionName, keep_revision: str | None) -> list[Action]:
-        """The function's code or configuration changed (or it was deleted: None): end what runs other revisions.
+    def retire(self, name: FunctionName, kept_revisions: Collection[str]) -> list[Action]:
+        """The function changed (or was deleted: it keeps none): end what runs other revisions of it than these.
 
         Idle environments end now, busy ones after their invocation, starting ones once nobody waits for them.
         """
         actions: list[Action] = []
         for pool in [pool for key, pool in self._pools.items() if key[0] == name]:
-            pool.retired = pool.function.revision != keep_revision
+            pool.retired = pool.function.revision not in kept_revisions
             if pool.retired:
                 idle = [*pool.frozen, *pool.warm]
                 actions += [self._stop(environment, StopReason.RETIRED) for environment in idle]

@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,12 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import Asked, echo
 from tests.fakes.live_door import LiveDoor
 from workshape.errors import BackendUnavailable
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
 from workshape.functions.model import InvocationResult
-
-ROLE = "arn:aws:iam::123456789012:role/r"
-ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
-Archive = Callable[..., bytes]
-
-
-def create(client: Any, code: bytes, name: str = "f", **more: Any) -> Any:
-    return client.create_function(
-        FunctionName=name, Runtime="python3.12", Role=ROLE, Handler="app.handler", Code={"ZipFile": code}, **more
-    )
-
-
-def refusal(call: Callable[[], Any]) -> tuple[str, int, str]:
-    with pytest.raises(ClientError) as refused:
-        call()
-    response = refused.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
 
 
 def test_a_created_function_is_shown_as_it_was_made(door: LiveDoor, archive: Archive) -> None:
@@ -181,8 +164,8 @@ def test_an_event_is_accepted_and_runs_in_the_background(door: LiveDoor, archive
 def test_a_changed_function_has_a_new_revision_and_its_users_are_told(door: LiveDoor, archive: Archive) -> None:
     client = door.client("lambda")
     made = create(client, archive(), Description="one")
-    told: list[tuple[str, str | None]] = []
-    door.call(door.catalog.subscribe, lambda name, revision: told.append((name, revision)))
+    told: list[tuple[str, set[str]]] = []
+    door.call(door.catalog.subscribe, lambda name, revisions: told.append((name, {*revisions})))
 
     recoded = client.update_function_code(FunctionName="f", ZipFile=archive(app="x = 1"), RevisionId=made["RevisionId"])
     changed = client.update_function_configuration(FunctionName=ARN, Timeout=30)
@@ -190,7 +173,7 @@ def test_a_changed_function_has_a_new_revision_and_its_users_are_told(door: Live
 
     assert recoded["CodeSha256"] != made["CodeSha256"]
     assert (changed["Timeout"], changed["Description"], changed["CodeSha256"]) == (30, "one", recoded["CodeSha256"])
-    assert told == [("f", recoded["RevisionId"]), ("f", changed["RevisionId"]), ("f", None)]
+    assert told == [("f", {recoded["RevisionId"]}), ("f", {changed["RevisionId"]}), ("f", set())]
 
 
 def test_what_lambda_refuses_is_refused_in_its_words(door: LiveDoor, archive: Archive) -> None:

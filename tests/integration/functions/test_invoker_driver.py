@@ -279,7 +279,7 @@ async def test_a_retired_revision_ends_and_the_new_one_starts_its_own(engine: En
     engine.api.respond(E1, b"1")
     await running
 
-    engine.invoker.retire(NAME, "2")
+    engine.invoker.retire(NAME, {"2"})
     again = engine.begin("r2", replace(FUNCTION, revision="2"))
     await engine.make_ready(E2)
     engine.api.respond(E2, b"2")

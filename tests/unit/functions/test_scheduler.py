@@ -1,5 +1,6 @@
 """The scheduler's decisions, one by one. No clock: `now` is a number."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -266,18 +267,32 @@ def test_a_new_revision_ends_idle_environments_at_once_and_busy_ones_after_their
     warm(2, core)
     invoke(core, A, 2.0)
 
-    retired = core.retire(NAME, "2")
+    retired = core.retire(NAME, {"2"})
     ended = finish(core, E2, A, 2.5)
 
     assert retired == [Stop(E1, StopReason.RETIRED)]
     assert ended == [Answer(A, Outcome.SETTLED, E2), Stop(E2, StopReason.RETIRED)]
 
 
+def test_a_published_version_keeps_its_environments_when_what_is_unpublished_changes() -> None:
+    core = scheduler()
+    published = replace(FUNCTION, version="1", revision="published")
+    warm(1, core)
+    core.invoke(published, A, None, 0, 2.0)
+    core.became_ready(E2, 2.1)
+    finish(core, E2, A, 2.2)
+
+    retired = core.retire(NAME, {"2", "published"})
+
+    assert retired == [Stop(E1, StopReason.RETIRED)]
+    assert core.invoke(published, B, None, 0, 2.3) == [Dispatch(E2, B, 5.3)]
+
+
 def test_an_invocation_that_waits_for_an_old_revision_is_still_served_by_it() -> None:
     core = scheduler()
     invoke(core, A, 1.0)
 
-    core.retire(NAME, None)
+    core.retire(NAME, ())
 
     assert core.became_ready(E1, 1.2) == [Dispatch(E1, A, 4.2)]
     assert finish(core, E1, A, 1.3)[-1] == Stop(E1, StopReason.RETIRED)

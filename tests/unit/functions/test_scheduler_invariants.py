@@ -126,7 +126,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), revision=st.sampled_from(["1", "2"]))
     def code_changes(self, name: FunctionName, revision: str) -> None:
         self.revision[name] = revision
-        self.perform(self.scheduler.retire(name, revision))
+        self.perform(self.scheduler.retire(name, {revision}))
 
     @invariant()
     def no_limit_is_passed(self) -> None:

@@ -65,13 +65,13 @@ def test_a_change_is_resolved_at_once(catalog: Catalog) -> None:
 
 
 def test_a_subscriber_that_resolves_gets_the_new_revision(catalog: Catalog) -> None:
-    seen: list[tuple[str | None, str]] = []
+    seen: list[tuple[frozenset[str], str]] = []
     catalog.create(NAME, CONFIGURATION, CODE)
-    catalog.subscribe(lambda name, revision: seen.append((revision, catalog.resolve(name, None).revision)))
+    catalog.subscribe(lambda name, revisions: seen.append((revisions, catalog.resolve(name, None).revision)))
 
     changed = catalog.update_code(NAME, Code("/other", "hash2", 5))
 
-    assert seen == [(changed.revision, changed.revision)]
+    assert seen == [(frozenset({changed.revision}), changed.revision)]
 
 
 def test_everything_is_found_again(catalog: Catalog, store: Documents, tmp_path: Path) -> None:

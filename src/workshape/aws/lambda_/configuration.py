@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from workshape.aws.lambda_.errors import MissingRuntimeOrHandler, NotBuilt
-from workshape.functions.catalog import Catalog, Function
+from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration
-from workshape.functions.model import LATEST, LogFormat
+from workshape.functions.function import Runnable
+from workshape.functions.model import LogFormat
 
 Members = dict[str, Any]
 
@@ -38,7 +39,6 @@ _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
     "RuntimeConfig": bool,
     "AcceleratorConfig": bool,
     "PublishTo": bool,
-    "Publish": bool,
     "PackageType": lambda value: value != "Zip",
 }
 """Members that would change what a function does, and when they do: refused rather than passed over."""
@@ -100,8 +100,8 @@ def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
     return changes
 
 
-def write_function(catalog: Catalog, function: Function, qualifier: str | None = None) -> Members:
-    """Write a function's configuration; its ARN carries the qualifier it was asked for by."""
+def write_function(catalog: Catalog, function: Runnable, qualifier: str | None = None) -> Members:
+    """Write a version's configuration; its ARN carries the qualifier it was asked for by."""
     configuration, code = function.configuration, function.code
     arn = catalog.arn(function.name)
     members: Members = {
@@ -112,7 +112,8 @@ def write_function(catalog: Catalog, function: Function, qualifier: str | None =
         "CodeSize": code.size_bytes,
         "CodeSha256": code.sha256,
         "LastModified": _last_modified(function.modified_at),
-        "Version": LATEST,
+        "Version": function.version,
+        "Description": function.description,
         "TracingConfig": {"Mode": configuration.tracing_mode},
         "RevisionId": function.revision,
         "State": "Active",

@@ -3,8 +3,6 @@
 Each method's page is https://docs.aws.amazon.com/lambda/latest/api/API_NAME.html
 """
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,24 +13,14 @@ from workshape.aws.lambda_.configuration import (
     refuse_not_built,
     write_function,
 )
+from workshape.aws.lambda_.names import unqualified
+from workshape.aws.lambda_.paging import cut_page
+from workshape.aws.lambda_.versions import version_key
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Invalid
-from workshape.functions.catalog import Catalog, Function
-from workshape.functions.function_name import FunctionReference
+from workshape.functions.catalog import Catalog
+from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.model import LATEST
-
-LIST_RESULTS_MAX = 50
-"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html (MaxItems)"""
-
-
-class InvalidMarker(Invalid):
-    """Invalid Marker: it is not one of an earlier answer"""
-
-
-class QualifiedName(Invalid):
-    """This operation takes a function's unqualified name: {name}"""
-
-    name: str
 
 
 def function_operations(catalog: Catalog, fetch: FetchObject) -> Mapping[str, Operation]:
@@ -43,7 +31,6 @@ def function_operations(catalog: Catalog, fetch: FetchObject) -> Mapping[str, Op
         "GetFunction": operations.get,
         "GetFunctionConfiguration": operations.get_configuration,
         "ListFunctions": operations.list,
-        "ListVersionsByFunction": operations.list_versions,
         "UpdateFunctionCode": operations.update_code,
         "UpdateFunctionConfiguration": operations.update_configuration,
         "DeleteFunction": operations.delete,
@@ -57,18 +44,19 @@ class _FunctionOperations:
         self._fetch = fetch
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        reference = self._unqualified(parameters)
+        name = unqualified(self._catalog, parameters)
         configuration = new_configuration(parameters)
         code = await read_code(parameters["Code"], self._catalog.code, self._fetch)
-        function = self._catalog.create(reference.name, configuration, code, parameters.get("Tags"))
-        return write_function(self._catalog, function)
+        function = self._catalog.create(name, configuration, code, parameters.get("Tags"))
+        return await self._written(function, parameters)
 
     async def get(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        function, qualifier = self._find(parameters)
-        members: dict[str, Any] = {"Configuration": write_function(self._catalog, function, qualifier)}
+        runnable, qualifier = self._find(parameters)
+        function = self._catalog.get(runnable.name)
+        members: dict[str, Any] = {"Configuration": write_function(self._catalog, runnable, qualifier)}
         members["Code"] = {
             "RepositoryType": "S3",
-            "Location": f"file://{function.code.archive or function.code.folder}",
+            "Location": f"file://{runnable.code.archive or runnable.code.folder}",
         }
         if function.tags:
             members["Tags"] = function.tags
@@ -77,46 +65,38 @@ class _FunctionOperations:
         return members
 
     async def get_configuration(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        function, qualifier = self._find(parameters)
-        return write_function(self._catalog, function, qualifier)
+        return write_function(self._catalog, *self._find(parameters))
 
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        functions = self._catalog.list()
-        if parameters.get("Marker"):
-            after = _read_marker(parameters["Marker"])
-            functions = [function for function in functions if function.name > after]
-        page = functions[: min(parameters.get("MaxItems", LIST_RESULTS_MAX), LIST_RESULTS_MAX)]
-        qualifier = LATEST if parameters.get("FunctionVersion") == "ALL" else None
-        members: dict[str, Any] = {"Functions": [write_function(self._catalog, each, qualifier) for each in page]}
-        if len(page) < len(functions):
-            members["NextMarker"] = urlsafe_b64encode(page[-1].name.encode()).decode()
-        return members
-
-    async def list_versions(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        function, _ = self._find(parameters)
-        return {"Versions": [write_function(self._catalog, function, LATEST)]}
+        runnables: list[Runnable] = [*self._catalog.list()]
+        if parameters.get("FunctionVersion") != "ALL":
+            page, more = cut_page(parameters, runnables, lambda runnable: runnable.name)
+            return {"Functions": [write_function(self._catalog, each) for each in page], **more}
+        runnables = [version for each in runnables for version in self._catalog.versions(each.name)]
+        page, more = cut_page(parameters, runnables, lambda version: f"{version.name}\0{version_key(version)}")
+        return {"Functions": [write_function(self._catalog, each, each.version) for each in page], **more}
 
     async def update_code(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        reference = self._unqualified(parameters)
+        name = unqualified(self._catalog, parameters)
         refuse_not_built(parameters)
-        present = self._catalog.find(reference)
+        present = self._catalog.get(name)
         code = await read_code(parameters, self._catalog.code, self._fetch)
         if parameters.get("DryRun"):
             return {**write_function(self._catalog, present), "CodeSha256": code.sha256, "CodeSize": code.size_bytes}
         architectures = parameters.get("Architectures")
         changed = self._catalog.update_code(
-            reference.name,
+            name,
             code,
             architectures=tuple(architectures) if architectures else None,
             expected_revision=parameters.get("RevisionId"),
         )
-        return write_function(self._catalog, changed)
+        return await self._written(changed, parameters)
 
     async def update_configuration(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        reference = self._unqualified(parameters)
-        present = self._catalog.find(reference)
+        name = unqualified(self._catalog, parameters)
+        present = self._catalog.get(name)
         changed = self._catalog.update_configuration(
-            reference.name,
+            name,
             changed_configuration(parameters, present.configuration),
             expected_revision=parameters.get("RevisionId"),
         )
@@ -124,28 +104,28 @@ class _FunctionOperations:
 
     async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))
+        if reference.qualifier is None:
+            self._catalog.delete(reference.name)
+            return {"StatusCode": 204}
         if reference.qualifier == LATEST:
             raise Invalid(reason="$LATEST version cannot be deleted without deleting the function.")
-        self._catalog.find(reference)
-        self._catalog.delete(reference.name)
+        found = self._catalog.find(reference)
+        if not isinstance(found, PublishedVersion) or found.version != reference.qualifier:
+            # AWS: undocumented what it says to an alias here.
+            raise Invalid(reason=f"{reference.qualifier} is an alias: DeleteAlias deletes it.")
+        self._catalog.delete_version(found)
         return {"StatusCode": 204}
 
     async def get_code_signing(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         return {"CodeSigningConfigArn": "", "FunctionName": self._find(parameters)[0].name}
 
-    def _find(self, parameters: dict[str, Any]) -> tuple[Function, str | None]:
+    def _find(self, parameters: dict[str, Any]) -> tuple[Runnable, str | None]:
         reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))
         return self._catalog.find(reference), reference.qualifier
 
-    def _unqualified(self, parameters: dict[str, Any]) -> FunctionReference:
-        reference = self._catalog.reference(parameters["FunctionName"])
-        if reference.qualifier not in (None, LATEST):
-            raise QualifiedName(name=parameters["FunctionName"])
-        return reference
-
-
-def _read_marker(marker: str) -> str:
-    try:
-        return urlsafe_b64decode(marker.encode()).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidMarker() from error
+    async def _written(self, function: Function, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Write a changed function, or the version the request wants published of it."""
+        if not parameters.get("Publish"):
+            return write_function(self._catalog, function)
+        version = await self._catalog.publish(function.name, expected_revision=function.revision)
+        return write_function(self._catalog, version, version.version)

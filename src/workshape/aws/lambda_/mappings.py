@@ -3,8 +3,6 @@
 Each method's page is https://docs.aws.amazon.com/lambda/latest/api/API_NAME.html
 """
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import msgspec
 
 from workshape.arn import Arn, parse_arn
+from workshape.aws.lambda_.paging import cut_page
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Invalid
 from workshape.functions.function_name import FunctionReference, parse_function_name
@@ -70,10 +69,6 @@ class QueueNotReceivable(Invalid):
     queue_arn: str
 
 
-class InvalidMappingMarker(Invalid):
-    """Invalid Marker: it is not one of an earlier answer"""
-
-
 def mapping_operations(supervisor: MappingSupervisor) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
     operations = _MappingOperations(supervisor)
@@ -115,14 +110,8 @@ class _MappingOperations:
         views = self._supervisor.list(parameters.get("EventSourceArn"), reference.name if reference else None)
         if reference is not None and reference.qualifier is not None:
             views = [view for view in views if view.mapping.qualifier == reference.qualifier]
-        if parameters.get("Marker"):
-            after = _read_marker(parameters["Marker"])
-            views = [view for view in views if view.mapping.id > after]
-        page = views[: min(parameters.get("MaxItems", LIST_RESULTS_MAX), LIST_RESULTS_MAX)]
-        members: Members = {"EventSourceMappings": [_write(call, view) for view in page]}
-        if len(page) < len(views):
-            members["NextMarker"] = urlsafe_b64encode(page[-1].mapping.id.encode()).decode()
-        return members
+        page, more = cut_page(parameters, views, lambda view: view.mapping.id, LIST_RESULTS_MAX)
+        return {"EventSourceMappings": [_write(call, view) for view in page], **more}
 
     async def update(self, call: Call, parameters: Members) -> Members:
         _refuse_not_built(parameters)
@@ -195,10 +184,3 @@ def _write(call: Call, view: MappingView) -> Members:
     if mapping.concurrency_max is not None:
         members["ScalingConfig"] = {"MaximumConcurrency": mapping.concurrency_max}
     return members
-
-
-def _read_marker(marker: str) -> str:
-    try:
-        return urlsafe_b64decode(marker.encode()).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidMappingMarker() from error

@@ -11,6 +11,7 @@ from workshape.aws.lambda_.errors import ERRORS
 from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
 from workshape.aws.lambda_.tags import tag_operations
+from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
 from workshape.functions.async_queue import AsyncQueue, Invoke
 from workshape.functions.catalog import Catalog
@@ -29,6 +30,7 @@ def lambda_service(
         "lambda",
         {
             **function_operations(catalog, fetch_object),
+            **version_operations(catalog),
             **invoke_operations(catalog, invoke, events),
             **concurrency_operations(catalog),
             **tag_operations(catalog),

@@ -8,7 +8,8 @@ from typing import Any
 
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Invalid
-from workshape.functions.catalog import Catalog, Function
+from workshape.functions.catalog import Catalog
+from workshape.functions.function import Function
 
 TAGS_MAX = 50
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"""
@@ -48,4 +49,4 @@ class _TagOperations:
         return {}
 
     def _function(self, parameters: dict[str, Any]) -> Function:
-        return self._catalog.find(self._catalog.reference(parameters["Resource"]))
+        return self._catalog.get(self._catalog.reference(parameters["Resource"]).name)

@@ -1,0 +1,39 @@
+"""Lists cut into pages: `MaxItems` at a time, each page's marker being the key of its last item."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from workshape.errors import Invalid
+
+T = TypeVar("T")
+
+LIST_RESULTS_MAX = 50
+"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html (MaxItems)"""
+
+
+class InvalidMarker(Invalid):
+    """Invalid Marker: it is not one of an earlier answer"""
+
+
+def cut_page(
+    parameters: dict[str, Any], items: Iterable[T], key: Callable[[T], str], results_max: int = LIST_RESULTS_MAX
+) -> tuple[list[T], dict[str, str]]:
+    """Return the page a request asks for, and its `NextMarker` if there is more. The items come in their keys' order.
+
+    Raises:
+        InvalidMarker: it is none.
+    """
+    after = _read(parameters["Marker"]) if parameters.get("Marker") else ""
+    left = [item for item in items if key(item) > after]
+    page = left[: min(parameters.get("MaxItems", results_max), results_max)]
+    more = len(page) < len(left)
+    return page, {"NextMarker": urlsafe_b64encode(key(page[-1]).encode()).decode()} if more else {}
+
+
+def _read(marker: str) -> str:
+    try:
+        return urlsafe_b64decode(marker.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise InvalidMarker() from error
