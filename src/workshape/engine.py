@@ -136,7 +136,7 @@ class Engine:
             region=settings.region,
             note_batch=records.note_batch,
             note_items=items.note_items,
-            function_timeout_s=lambda name, qualifier: self._catalog.resolve(name, qualifier).timeout_s,
+            function_timeout_s=self._function_timeout_s,
         )
         routes = self._app.routes if self._app is not None else ()
         gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
@@ -167,6 +167,9 @@ class Engine:
         counts = self._gateway.counts() if self._gateway is not None else []
         answers = {count.status: count.count for count in counts if count.route == route.route}
         return RouteStatus(route.route, route.function, answers)
+
+    def _function_timeout_s(self, name: str, qualifier: str | None) -> int:
+        return self._catalog.find(self._catalog.reference(name, qualifier)).configuration.timeout_s
 
     def _variables(self, _function: FunctionVersion) -> dict[str, str]:
         """What the platform gives every execution environment."""

@@ -1,6 +1,6 @@
 """The functions there are: durable, with their code unpacked. Everything that runs or shows a function asks here."""
 
-import uuid
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import msgspec
 from workshape.arn import function_arn
 from workshape.clock import Clock
 from workshape.errors import Conflict, Invalid
+from workshape.functions.alias import choose_version
+from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration, check_configuration
@@ -16,6 +18,7 @@ from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
 from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
+from workshape.functions.revision import check_revision, new_revision
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "function"
@@ -30,12 +33,6 @@ class FunctionExists(Conflict):
     """Function already exist: {name}"""
 
     name: str
-
-
-class RevisionMismatch(Conflict):
-    """The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve
-    the latest Revision Id
-    """
 
 
 class ReservationTooLarge(Invalid):
@@ -53,6 +50,12 @@ class CodeMismatch(Invalid):
 
     given: str
     present: str
+
+
+class VersionInUse(Conflict):
+    """Unable to delete version because the following aliases reference it: [{aliases}]"""
+
+    aliases: str
 
 
 class UpdateInProgress(Conflict):
@@ -74,21 +77,34 @@ class Catalog:
     """Functions by name. Used on the event loop's thread; a change is on disk when its method returns."""
 
     def __init__(
-        self, store: Documents, code: CodeStore, *, region: str, account: str, account_concurrency: int, clock: Clock
+        self,
+        store: Documents,
+        code: CodeStore,
+        *,
+        region: str,
+        account: str,
+        account_concurrency: int,
+        clock: Clock,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        """Read what there is; code that no function uses is removed."""
+        """Read what there is; code that no function uses is removed.
+
+        `draw` decides which version of a weighted alias runs: anything from 0 up to 1.
+        """
         self.code = code
         self.region = region
         self.account = account
         self.account_concurrency = account_concurrency
         self._store = store
         self._clock = clock
+        self._draw = draw
         self._functions: dict[FunctionName, Function] = {}
         self._resolved: dict[tuple[str, str | None], FunctionVersion] = {}
         self._on_change: list[OnChange] = []
         for name, document in store.all(DOCUMENT_KIND):
             self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
         self._versions = Belongings(store, VERSION_KIND, PublishedVersion, self._functions)
+        self.aliases = Aliases(store, self._functions, find=self.find, arn=self.arn, changed=self._tell)
         self._numberings = {
             FunctionName(name): msgspec.json.decode(document, type=_Numbering)
             for name, document in store.all(NUMBERING_KIND)
@@ -104,7 +120,7 @@ class Catalog:
         self._on_change.append(on_change)
 
     def resolve(self, name: str, qualifier: str | None) -> FunctionVersion:
-        """Find what to run for a name, in any of its forms, and a qualifier.
+        """Find what to run for a name, in any of its forms, and a qualifier; a weighted alias is drawn each time.
 
         Raises:
             FunctionNotFound: there is no such function, version or alias.
@@ -114,6 +130,9 @@ class Catalog:
         if found is not None:
             return found
         reference = self.reference(name, qualifier)
+        alias = self.aliases.find(reference)
+        if alias is not None and alias.additional_weights:
+            return self.resolve(reference.name, choose_version(alias, self._draw()))
         version = self._version(self.find(reference))
         if len(self._resolved) >= RESOLVED_MAX:
             self._resolved.clear()
@@ -125,14 +144,18 @@ class Catalog:
         return parse_function_name(name, qualifier, region=self.region, account=self.account)
 
     def find(self, reference: FunctionReference) -> Runnable:
-        """Return the version meant; without a qualifier, $LATEST.
+        """Return the version meant: without a qualifier $LATEST, for an alias the one that no weight is given to.
 
         Raises:
             FunctionNotFound: there is no such function, version or alias.
         """
-        found: Runnable | None = self._functions.get(reference.name)
-        if reference.qualifier not in (None, LATEST):
-            found = self._versions.get(reference.name, str(reference.qualifier))
+        alias = self.aliases.find(reference)
+        version = reference.qualifier if alias is None else alias.version
+        found: Runnable | None = (
+            self._functions.get(reference.name)
+            if version in (None, LATEST)
+            else self._versions.get(reference.name, str(version))
+        )
         if found is None:
             raise FunctionNotFound(kind="function", name=reference.arn(self.region, self.account))
         return found
@@ -160,9 +183,9 @@ class Catalog:
         """Every function, by name."""
         return [self._functions[name] for name in sorted(self._functions)]
 
-    def arn(self, name: FunctionName) -> str:
-        """A function's ARN, without a qualifier."""
-        return function_arn(self.region, self.account, name)
+    def arn(self, name: FunctionName, qualifier: str | None = None) -> str:
+        """A function's ARN."""
+        return function_arn(self.region, self.account, name, qualifier)
 
     def create(
         self, name: FunctionName, configuration: FunctionConfiguration, code: Code, tags: dict[str, str] | None = None
@@ -176,7 +199,7 @@ class Catalog:
         if name in self._functions:
             raise FunctionExists(name=name)
         check_configuration(configuration)
-        return self._keep(Function(name, configuration, code, _new_revision(), self._clock.wall_s(), tags or {}))
+        return self._keep(Function(name, configuration, code, new_revision(), self._clock.wall_s(), tags or {}))
 
     def update_code(
         self,
@@ -264,7 +287,7 @@ class Catalog:
         self._numberings[name] = _Numbering(last + 1)
         self._store.put(NUMBERING_KIND, name, msgspec.json.encode(self._numberings[name]))
         version = PublishedVersion(
-            name, last + 1, function.configuration, code, _new_revision(), self._clock.wall_s(), description
+            name, last + 1, function.configuration, code, new_revision(), self._clock.wall_s(), description
         )
         self._versions.put(name, version.version, version)
         self._tell(name)
@@ -280,10 +303,18 @@ class Catalog:
         self._store.delete(DOCUMENT_KIND, name)
         del self._functions[name]
         self._versions.drop(name)
+        self.aliases.drop(name)
         self._tell(name)
 
     def delete_version(self, version: PublishedVersion) -> None:
-        """Remove one version."""
+        """Remove one version.
+
+        Raises:
+            VersionInUse: an alias may run it.
+        """
+        users = [alias.name for alias in self.aliases.of(version.name) if version.version in alias.versions]
+        if users:
+            raise VersionInUse(aliases=", ".join(users))
         self._versions.delete(version.name, version.version)
         self._tell(version.name)
 
@@ -315,8 +346,7 @@ class Catalog:
 
     def _expected(self, name: FunctionName, revision: str | None) -> Function:
         function = self.get(name)
-        if revision is not None and revision != function.revision:
-            raise RevisionMismatch()
+        check_revision(function.revision, revision)
         return function
 
     def _revise(self, function: Function, configuration: FunctionConfiguration, code: Code) -> Function:
@@ -324,7 +354,7 @@ class Catalog:
             function,
             configuration=configuration,
             code=code,
-            revision=_new_revision(),
+            revision=new_revision(),
             modified_at=self._clock.wall_s(),
         )
         return self._keep(changed)
@@ -363,7 +393,3 @@ class Catalog:
             ephemeral_storage_mb=configuration.ephemeral_storage_mb,
             log_format=configuration.log_format,
         )
-
-
-def _new_revision() -> str:
-    return str(uuid.uuid4())

@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from workshape.clock import Clock
-from workshape.functions.catalog import Catalog, CodeMismatch, RevisionMismatch
+from workshape.functions.catalog import Catalog, CodeMismatch
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.function import PublishedVersion
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.model import FunctionName
+from workshape.functions.revision import RevisionMismatch
 from workshape.store.documents import Documents
 
 NAME = FunctionName("f")

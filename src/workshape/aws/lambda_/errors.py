@@ -10,9 +10,9 @@ from workshape.aws.operation import WireError
 from workshape.aws.protocol.errors import UnreadableBody
 from workshape.errors import Conflict, Denied, Invalid, NotFound, PlatformError, Throttled, WorkshapeError
 from workshape.functions.async_queue import EventsFull
-from workshape.functions.catalog import RevisionMismatch
 from workshape.functions.configuration import OutOfBounds
 from workshape.functions.function_name import UnreachableFunction
+from workshape.functions.revision import RevisionMismatch
 from workshape.triggers.model import MappingBusy
 
 

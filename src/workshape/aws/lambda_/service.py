@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
 
 from collections.abc import Mapping
 
+from workshape.aws.lambda_.aliases import alias_operations
 from workshape.aws.lambda_.code_source import FetchObject
 from workshape.aws.lambda_.concurrency import concurrency_operations
 from workshape.aws.lambda_.errors import ERRORS
@@ -31,6 +32,7 @@ def lambda_service(
         {
             **function_operations(catalog, fetch_object),
             **version_operations(catalog),
+            **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),
             **concurrency_operations(catalog),
             **tag_operations(catalog),
