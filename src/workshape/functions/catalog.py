@@ -392,4 +392,5 @@ class Catalog:
             environment=configuration.environment,
             ephemeral_storage_mb=configuration.ephemeral_storage_mb,
             log_format=configuration.log_format,
+            snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
         )

@@ -3,6 +3,8 @@
 Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 """
 
+import re
+
 import msgspec
 
 from workshape.errors import Invalid
@@ -41,6 +43,16 @@ RESERVED_VARIABLES = frozenset(
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (reserved environment variables)"""
 
 
+SNAP_START_SINCE = {"java": 11, "python3.": 12, "dotnet": 8}
+"""The first version of each managed runtime that SnapStart is for.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html (supported features and limitations)
+"""
+SNAP_START_STORAGE_MB_MAX = 512
+"""Source: the same."""
+_RUNTIME = re.compile(r"(java|python3\.|dotnet)(\d+)(\.al\d+)?")
+
+
 class OutOfBounds(Invalid):
     """1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must have value
     {rule} than or equal to {bound}
@@ -69,6 +81,12 @@ class VariablesTooLarge(Invalid):
     text: str
 
 
+class SnapStartUnavailable(Invalid):
+    """SnapStart is not supported for {what}."""
+
+    what: str
+
+
 class FunctionConfiguration(msgspec.Struct, frozen=True):
     """Everything about a function but its code and what is not part of a version."""
 
@@ -91,13 +109,15 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     """Kept and shown; there is one network here."""
     security_group_ids: tuple[str, ...] = ()
     kms_key_arn: str = ""
+    snap_start: bool = False
+    """Of versions published from now on."""
 
 
 def check_configuration(configuration: FunctionConfiguration) -> None:
     """Check what a service model does not know.
 
     Raises:
-        OutOfBounds, ReservedVariables, VariablesTooLarge: Lambda would not take it.
+        OutOfBounds, ReservedVariables, VariablesTooLarge, SnapStartUnavailable: Lambda would not take it.
     """
     _check_bounds("memorySize", configuration.memory_mb, MEMORY_MB_MIN, MEMORY_MB_MAX)
     _check_bounds("timeout", configuration.timeout_s, 1, TIMEOUT_S_MAX)
@@ -109,6 +129,18 @@ def check_configuration(configuration: FunctionConfiguration) -> None:
     text = msgspec.json.encode(configuration.environment)
     if len(text) > ENVIRONMENT_VARIABLES_BYTES_MAX:
         raise VariablesTooLarge(text=text.decode())
+    if configuration.snap_start:
+        _check_snap_start(configuration.runtime, configuration.ephemeral_storage_mb)
+
+
+def _check_snap_start(runtime: str, storage_mb: int) -> None:
+    # AWS: the messages are undocumented; the rules are the page's.
+    found = _RUNTIME.fullmatch(runtime)
+    if found is None or int(found[2]) < SNAP_START_SINCE[found[1]]:
+        raise SnapStartUnavailable(what=f"the runtime {runtime}")
+    if storage_mb > SNAP_START_STORAGE_MB_MAX:
+        what = f"more than {SNAP_START_STORAGE_MB_MAX} MB of ephemeral storage ({storage_mb} MB)"
+        raise SnapStartUnavailable(what=what)
 
 
 def _check_bounds(member: str, value: int, least: int, most: int) -> None:

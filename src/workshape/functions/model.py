@@ -51,6 +51,8 @@ class FunctionVersion:
     environment: Mapping[str, str] = field(default_factory=dict)
     ephemeral_storage_mb: int = 512
     log_format: LogFormat = LogFormat.TEXT
+    snap_start: bool = False
+    """Its environments may begin from one that is initialised already. Never so for `$LATEST`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,9 @@
 """Versions over a real boto3 client: published, shown, listed, invoked, removed."""
 
+from typing import Any
+
+import pytest
+
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.live_door import LiveDoor
 
@@ -94,4 +98,43 @@ def test_what_lambda_refuses_of_versions_is_refused_in_its_words(door: LiveDoor,
     )
     assert refusal(lambda: client.update_function_code(FunctionName="f:1", ZipFile=archive()))[2].startswith(
         "This operation takes a function's unqualified name"
+    )
+
+
+def test_snap_start_is_for_versions_published_from_then_on(door: LiveDoor, archive: Archive) -> None:
+    client = door.client("lambda")
+    create(client, archive(), Publish=True)
+
+    changed = client.update_function_configuration(FunctionName="f", SnapStart={"ApplyOn": "PublishedVersions"})
+    version = client.publish_version(FunctionName="f")
+
+    before = client.get_function_configuration(FunctionName="f", Qualifier="1")
+    assert before["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}
+    assert changed["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
+    assert [door.call(door.catalog.resolve, "f", name).snap_start for name in ("$LATEST", "1", "2")] == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"Runtime": "nodejs22.x"}, "the runtime nodejs22.x"),
+        ({"Runtime": "python3.11"}, "the runtime python3.11"),
+        ({"EphemeralStorage": {"Size": 513}}, "more than 512 MB of ephemeral storage (513 MB)"),
+    ],
+)
+def test_snap_start_is_refused_where_lambda_has_none(
+    door: LiveDoor, archive: Archive, change: dict[str, Any], what: str
+) -> None:
+    client = door.client("lambda")
+    create(client, archive(), SnapStart={"ApplyOn": "PublishedVersions"})
+
+    assert refusal(lambda: client.update_function_configuration(FunctionName="f", **change)) == (
+        "InvalidParameterValueException",
+        400,
+        f"SnapStart is not supported for {what}.",
     )

@@ -12,10 +12,13 @@ import msgspec
 from workshape.aws.lambda_.errors import MissingRuntimeOrHandler, NotBuilt
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration
-from workshape.functions.function import Runnable
+from workshape.functions.function import PublishedVersion, Runnable
 from workshape.functions.model import LogFormat
 
 Members = dict[str, Any]
+
+SNAP_START = "PublishedVersions"
+"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_SnapStart.html"""
 
 _SCALARS = {
     "Runtime": "runtime",
@@ -31,7 +34,6 @@ _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
     "FileSystemConfigs": bool,
     "ImageConfig": bool,
     "DeadLetterConfig": lambda value: bool(value.get("TargetArn")),
-    "SnapStart": lambda value: value.get("ApplyOn", "None") != "None",
     "CodeSigningConfigArn": bool,
     "CapacityProviderConfig": bool,
     "DurableConfig": bool,
@@ -86,6 +88,8 @@ def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
         changes["ephemeral_storage_mb"] = parameters["EphemeralStorage"]["Size"]
     if "Architectures" in parameters:
         changes["architectures"] = tuple(parameters["Architectures"])
+    if "SnapStart" in parameters:
+        changes["snap_start"] = parameters["SnapStart"].get("ApplyOn") == SNAP_START
     if "TracingConfig" in parameters:
         changes["tracing_mode"] = parameters["TracingConfig"].get("Mode", present.tracing_mode)
     if "VpcConfig" in parameters:
@@ -121,7 +125,12 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
         "PackageType": "Zip",
         "Architectures": list(configuration.architectures),
         "EphemeralStorage": {"Size": configuration.ephemeral_storage_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": SNAP_START if configuration.snap_start else "None",
+            "OptimizationStatus": "On"
+            if configuration.snap_start and isinstance(function, PublishedVersion)
+            else "Off",
+        },
         "LoggingConfig": {
             "LogFormat": configuration.log_format.value,
             "LogGroup": configuration.log_group or f"/aws/lambda/{function.name}",
