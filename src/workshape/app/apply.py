@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from workshape.app.model import App, Function, Mapping, Queue, Redrive
+from workshape.app.model import App, Function, Layer, Mapping, Queue, Redrive
 from workshape.app.plan import (
     Change,
     CreateBucket,
@@ -20,7 +20,9 @@ from workshape.app.plan import (
     Present,
     PresentMapping,
     PutFunction,
+    PutLayer,
     RemoveFunction,
+    RemoveLayer,
     UpdateMapping,
     UpdateQueue,
     plan,
@@ -42,6 +44,10 @@ class FunctionCatalogue:
     put: Callable[[Function], Awaitable[None]]
     """Create or update; unchanged code and configuration keep their revision."""
     remove: Callable[[str], Awaitable[None]]
+    """Delete; nothing to do when it is gone already."""
+    put_layer: Callable[[Layer], Awaitable[None]]
+    """Create, or make a new version; functions put after it have that."""
+    remove_layer: Callable[[str], Awaitable[None]]
     """Delete; nothing to do when it is gone already."""
 
 
@@ -88,17 +94,21 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change]:
     )
     changes = plan(app, present)
     names = {function.name for function in app.functions}
-    _keep(catalogues.store, Made(tuple(sorted(names | {*made.functions})), made.mappings))  # before any is there
+    layers = {layer.name for layer in app.layers}
+    before_any_is_there = Made(
+        tuple(sorted(names | {*made.functions})), made.mappings, tuple(sorted(layers | {*made.layers}))
+    )
+    _keep(catalogues.store, before_any_is_there)
     for change in changes:
         await _carry_out(change, catalogues)
     pairs = {(mapping.queue, mapping.function) for mapping in app.mappings}
     ids = [there.id for there in catalogues.mappings.present() if _pair(there) in pairs]
-    _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids))))
+    _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids)), tuple(sorted(layers))))
     return changes
 
 
 async def _carry_out(change: Change, catalogues: Catalogues) -> None:
-    functions, mappings = catalogues.functions, catalogues.mappings
+    mappings = catalogues.mappings
     match change:
         case CreateQueue(queue):
             attributes = _attributes(queue, QueueAttributes(), catalogues)
@@ -111,16 +121,28 @@ async def _carry_out(change: Change, catalogues: Catalogues) -> None:
             await catalogues.storage.create_table(table)
         case CreateBucket(bucket):
             await catalogues.storage.create_bucket(bucket)
-        case PutFunction(function):
-            await functions.put(function)
-        case RemoveFunction(function_name):
-            await functions.remove(function_name)
         case CreateMapping(mapping):
             await mappings.create(mapping)
         case UpdateMapping(mapping_id, mapping):
             await mappings.update(mapping_id, mapping)
         case DeleteMapping(mapping_id, _):
             await mappings.delete(mapping_id)
+        case _:
+            await _carry_out_on_functions(change, catalogues.functions)
+
+
+async def _carry_out_on_functions(
+    change: PutLayer | RemoveLayer | PutFunction | RemoveFunction, functions: FunctionCatalogue
+) -> None:
+    match change:
+        case PutLayer(layer):
+            await functions.put_layer(layer)
+        case RemoveLayer(name):
+            await functions.remove_layer(name)
+        case PutFunction(function):
+            await functions.put(function)
+        case RemoveFunction(name):
+            await functions.remove(name)
 
 
 def _pair(there: PresentMapping) -> tuple[str, str]:

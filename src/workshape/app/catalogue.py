@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workshape.app.apply import FunctionCatalogue
-from workshape.app.model import Function
+from workshape.app.model import Function, Layer
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.function_name import FunctionNotFound
@@ -24,12 +24,14 @@ def function_catalogue(
     """
 
     async def put(function: Function) -> None:
+        newest = [catalog.layers.versions(name)[0] for name in function.layers]
         configuration = FunctionConfiguration(
             runtime=function.runtime,
             handler=function.handler,
             role=f"arn:aws:iam::{catalog.account}:role/{ROLE_NAME}",
             memory_mb=function.memory_mb,
             timeout_s=function.timeout_s,
+            layers=await catalog.layers.in_use([catalog.layers.arn(one.layer, one.number) for one in newest]),
             environment={**variables(function), **function.environment},
         )
         code = Path(builds.get(function.name, function.code))
@@ -41,4 +43,11 @@ def function_catalogue(
         with contextlib.suppress(FunctionNotFound):  # somebody deleted it over the API: that is what was wanted
             catalog.delete(FunctionName(name))
 
-    return FunctionCatalogue(put, remove)
+    async def put_layer(layer: Layer) -> None:
+        await catalog.layers.put_from_app(layer.name, Path(layer.code))
+
+    async def remove_layer(name: str) -> None:
+        for version in catalog.layers.versions(name):
+            catalog.layers.delete(name, version.number)
+
+    return FunctionCatalogue(put, remove, put_layer, remove_layer)

@@ -13,6 +13,10 @@ from workshape.settings import Settings
 RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
 FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+LAYER_NAME = re.compile(r"[a-zA-Z0-9_-]{1,140}")
+"""https://docs.aws.amazon.com/lambda/latest/api/API_PublishLayerVersion.html"""
+LAYERS_MAX = 5
+"""https://docs.aws.amazon.com/lambda/latest/dg/chapter-layers.html"""
 QUEUE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,80}")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""
 TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -84,6 +88,7 @@ def _settings_problems(settings: Settings) -> Iterator[Problem]:
 def _name_problems(app: App) -> Iterator[Problem]:
     kinds = (
         ("functions", [function.name for function in app.functions], FUNCTION_NAME, "a function"),
+        ("layers", [layer.name for layer in app.layers], LAYER_NAME, "a layer"),
         ("queues", [queue.name for queue in app.queues if not queue.name.endswith(".fifo")], QUEUE_NAME, "a queue"),
         ("tables", [table.name for table in app.tables], TABLE_NAME, "a table"),
         ("buckets", [bucket.name for bucket in app.buckets], BUCKET_NAME, "a bucket"),
@@ -103,11 +108,24 @@ def _function_problems(app: App, function: Function) -> Iterator[Problem]:
         yield Problem((*place, "entry"), f"only a nodejs runtime is bundled, and this is {function.runtime}")
     if function.requirements is not None and not function.runtime.startswith("python"):
         yield Problem((*place, "requirements"), f"only a python runtime has them, and this is {function.runtime}")
+    yield from _layer_problems(app, function)
     if function.database is not None and app.database is None:
         what = 'there is no [database] table; add one, such as [database] name = "app"'
         yield Problem((*place, "database"), what)
     elif function.database == "proxy" and app.database is not None and not app.database.proxy:
         yield Problem((*place, "database"), '[database] proxy is false; write "direct" here, or take that out')
+
+
+def _layer_problems(app: App, function: Function) -> Iterator[Problem]:
+    place = ("functions", function.name, "layers")
+    names = [layer.name for layer in app.layers]
+    if len(function.layers) > LAYERS_MAX:
+        yield Problem(place, f"a function has at most {LAYERS_MAX} layers, and these are {len(function.layers)}")
+    for index, name in enumerate(function.layers):
+        if name not in names:
+            yield Problem(place, f"there is no [layers.{name}]; {did_you_mean(name, names)}")
+        elif name in function.layers[:index]:
+            yield Problem(place, f'"{name}" is there twice')
 
 
 def _queue_problems(app: App) -> Iterator[Problem]:

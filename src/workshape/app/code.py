@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from workshape.app.check import Problem, did_you_mean
+from workshape.app.check import Place, Problem, did_you_mean
 from workshape.app.model import App, Function
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs")
@@ -15,6 +15,8 @@ def file_problems(app: App) -> Iterator[Problem]:
     """Everything an app names that is not there."""
     for function in app.functions:
         yield from _function_problems(function)
+    for layer in app.layers:
+        yield from _code_problems(("layers", layer.name, "code"), Path(layer.code))
     if app.database is not None and app.database.init_sql is not None and not Path(app.database.init_sql).is_file():
         yield Problem(("database", "init_sql"), f"there is no file {app.database.init_sql}")
 
@@ -38,17 +40,12 @@ def handler_files(runtime: str, handler: str) -> list[str]:
 def _function_problems(function: Function) -> Iterator[Problem]:
     place = ("functions", function.name)
     code = Path(function.code)
-    if not code.exists():
-        near = (
-            did_you_mean(code.name, _names(code.parent)) if code.parent.is_dir() else "its parent is not there either"
-        )
-        yield Problem((*place, "code"), f"there is no folder or zip archive {code}; {near}")
+    missing = next(_code_problems((*place, "code"), code), None)
+    if missing is not None:
+        yield missing
         return
     if "." not in function.handler and not function.runtime.startswith("provided"):
         yield Problem((*place, "handler"), f'"{function.handler}" has no dot: it reads FILE.FUNCTION')
-        return
-    if code.is_file() and not zipfile.is_zipfile(code):
-        yield Problem((*place, "code"), f"{code} is neither a folder nor a zip archive")
         return
     for key, named in (("entry", function.entry), ("requirements", function.requirements)):
         if named is not None and code.is_file():
@@ -57,6 +54,16 @@ def _function_problems(function: Function) -> Iterator[Problem]:
             yield Problem((*place, key), f"there is no file {code / named}")
     if function.entry is None:
         yield from _handler_problems(function, code)
+
+
+def _code_problems(place: Place, code: Path) -> Iterator[Problem]:
+    if not code.exists():
+        near = (
+            did_you_mean(code.name, _names(code.parent)) if code.parent.is_dir() else "its parent is not there either"
+        )
+        yield Problem(place, f"there is no folder or zip archive {code}; {near}")
+    elif code.is_file() and not zipfile.is_zipfile(code):
+        yield Problem(place, f"{code} is neither a folder nor a zip archive")
 
 
 def _handler_problems(function: Function, code: Path) -> Iterator[Problem]:

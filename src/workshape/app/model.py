@@ -31,9 +31,19 @@ class Function(msgspec.Struct, frozen=True):
     timeout_s: Annotated[int, Meta(ge=1, le=900)] = 3
     reserved_concurrency: Annotated[int, Meta(ge=0)] | None = None
     database: DatabaseUse | None = None
+    layers: tuple[str, ...] = ()
+    """Their names; of two files by one name the later layer's is seen."""
     environment: dict[str, str] = {}
     latency_p99_ms: Annotated[float, Meta(gt=0)] | None = None
     """The owner's budget. Only the verdict reads it."""
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """What functions find in /opt."""
+
+    name: str
+    code: str
+    """Folder or zip archive."""
 
 
 class Redrive(msgspec.Struct, frozen=True):
@@ -116,6 +126,7 @@ class App(msgspec.Struct, frozen=True):
 
     name: str
     functions: tuple[Function, ...] = ()
+    layers: tuple[Layer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[Mapping, ...] = ()
     routes: tuple[Route, ...] = ()

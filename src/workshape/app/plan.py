@@ -1,7 +1,7 @@
 """What has to change so that what there is becomes what the app wants. A core.
 
-What the app file no longer names: functions and mappings that it had made are removed; queues, tables and buckets stay,
-because they hold data. What others made (over the AWS API) is left alone, unless the app names it too.
+What the app file no longer names: functions, layers and mappings that it had made are removed; queues, tables and
+buckets stay, because they hold data. What others made (over the AWS API) is left alone, unless the app names it too.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from workshape.app.model import App, Bucket, Function, Mapping, Queue, Table
+from workshape.app.model import App, Bucket, Function, Layer, Mapping, Queue, Table
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -18,6 +18,7 @@ class Made(msgspec.Struct, frozen=True):
     functions: tuple[str, ...] = ()
     mappings: tuple[str, ...] = ()
     """Their ids."""
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,15 @@ class CreateBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class PutLayer:
+    """Make a version of it, unless the newest is the same."""
+
+    layer: Layer
+
+
+@dataclass(frozen=True, slots=True)
 class PutFunction:
-    """Create or update: the catalogue knows whether the code or the configuration changed."""
+    """Create or update: the catalogue knows whether code or configuration changed. Its layers are there by then."""
 
     function: Function
 
@@ -104,16 +112,25 @@ class RemoveFunction:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveLayer:
+    """The app had made it and names it no more."""
+
+    name: str
+
+
 Change = (
     CreateQueue
     | UpdateQueue
     | CreateTable
     | CreateBucket
+    | PutLayer
     | PutFunction
     | CreateMapping
     | UpdateMapping
     | DeleteMapping
     | RemoveFunction
+    | RemoveLayer
 )
 
 
@@ -127,9 +144,12 @@ def plan(app: App, present: Present) -> list[Change]:
     ]
     names = {function.name for function in app.functions}
     changes += [RemoveFunction(name) for name in present.made.functions if name not in names]  # frees reservations
+    layers = {layer.name for layer in app.layers}
+    changes += [RemoveLayer(name) for name in present.made.layers if name not in layers]
     changes += _queue_changes(app.queues, {queue.name: queue for queue in present.queues})
     changes += [CreateTable(table) for table in app.tables if table.name not in present.tables]
     changes += [CreateBucket(bucket) for bucket in app.buckets if bucket.name not in present.buckets]
+    changes += [PutLayer(layer) for layer in app.layers]
     changes += [PutFunction(function) for function in app.functions]
     there_already = {(there.mapping.queue, there.mapping.function): there for there in present.mappings}
     for pair, mapping in wanted.items():

@@ -14,12 +14,12 @@ import msgspec
 
 from workshape.app.check import Place, did_you_mean, problems
 from workshape.app.code import file_problems
-from workshape.app.model import App, Bucket, Database, Function, Key, Mapping, Queue, Route, Table
+from workshape.app.model import App, Bucket, Database, Function, Key, Layer, Mapping, Queue, Route, Table
 from workshape.errors import Invalid
 from workshape.settings import Settings
 
 APP_FILE_NAME = "workshape.toml"
-TABLES = ("app", "platform", "functions", "queues", "mappings", "routes", "tables", "buckets", "database")
+TABLES = ("app", "platform", "functions", "layers", "queues", "mappings", "routes", "tables", "buckets", "database")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -98,6 +98,7 @@ class _Reader:
         return App(
             name=table.name or self._folder.name,
             functions=tuple(self._function(name, place) for name, place in self._named("functions")),
+            layers=tuple(self._layer(name, place) for name, place in self._named("layers")),
             queues=tuple(self._named_struct(Queue, name, place) for name, place in self._named("queues")),
             mappings=tuple(self._struct(entry, Mapping, place) for entry, place in self._listed("mappings")),
             routes=tuple(self._struct(entry, Route, place) for entry, place in self._listed("routes")),
@@ -115,6 +116,10 @@ class _Reader:
     def _function(self, name: str, place: Place) -> Function:
         function = self._named_struct(Function, name, place)
         return msgspec.structs.replace(function, code=str(self._folder / function.code))
+
+    def _layer(self, name: str, place: Place) -> Layer:
+        layer = self._named_struct(Layer, name, place)
+        return msgspec.structs.replace(layer, code=str(self._folder / layer.code))
 
     def _table(self, name: str, place: Place) -> Table:
         table = self._struct(self._document["tables"][name], _TableTable, place)

@@ -1,6 +1,6 @@
-"""What belongs to functions: durable documents by function, and by a key of their own (a version, an alias).
+"""What belongs to a function or a layer: durable documents by its name, and by a key of their own, such as a version.
 
-Keys are text without a colon, as functions' names are.
+Names and keys are text without a colon.
 """
 
 from collections.abc import Container
@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from workshape.functions.model import FunctionName
 from workshape.store.documents import Documents
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -17,45 +16,45 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Belongings(Generic[T]):
     """Documents of one kind. Used on the event loop's thread; a change is on disk when its method returns."""
 
-    def __init__(self, store: Documents, kind: str, shape: type[T], owners: Container[FunctionName]) -> None:
-        """Read what there is; what a function that is gone has left behind is removed."""
+    def __init__(self, store: Documents, kind: str, shape: type[T], owners: Container[str]) -> None:
+        """Read what there is; what an owner that is gone has left behind is removed."""
         self._store = store
         self._kind = kind
-        self._items: dict[FunctionName, dict[str, T]] = {}
+        self._items: dict[str, dict[str, T]] = {}
         for document, text in store.all(kind):
             name, _, key = document.partition(":")
             if name in owners:
-                self._items.setdefault(FunctionName(name), {})[key] = msgspec.json.decode(text, type=shape)
+                self._items.setdefault(name, {})[key] = msgspec.json.decode(text, type=shape)
             else:
                 store.delete(kind, document)
 
     def __repr__(self) -> str:
-        return f"<Belongings {self._kind} functions={len(self._items)}>"
+        return f"<Belongings {self._kind} owners={len(self._items)}>"
 
-    def put(self, name: FunctionName, key: str, item: T) -> T:
+    def put(self, name: str, key: str, item: T) -> T:
         """Write one, replacing what was there."""
         self._store.put(self._kind, f"{name}:{key}", msgspec.json.encode(item))
         self._items.setdefault(name, {})[key] = item
         return item
 
-    def get(self, name: FunctionName, key: str) -> T | None:
+    def get(self, name: str, key: str) -> T | None:
         """Find one."""
         return self._items.get(name, {}).get(key)
 
-    def of(self, name: FunctionName) -> dict[str, T]:
-        """A function's, by key."""
+    def of(self, name: str) -> dict[str, T]:
+        """An owner's, by key."""
         return dict(self._items.get(name, {}))
 
     def all(self) -> list[T]:
-        """Every function's."""
+        """Every owner's."""
         return [item for items in self._items.values() for item in items.values()]
 
-    def delete(self, name: FunctionName, key: str) -> bool:
+    def delete(self, name: str, key: str) -> bool:
         """Remove one; tell whether it was there."""
         self._items.get(name, {}).pop(key, None)
         return self._store.delete(self._kind, f"{name}:{key}")
 
-    def drop(self, name: FunctionName) -> None:
-        """Remove all of a function's."""
+    def drop(self, name: str) -> None:
+        """Remove all of an owner's."""
         for key in self._items.pop(name, {}):
             self._store.delete(self._kind, f"{name}:{key}")

@@ -16,8 +16,10 @@ from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration, check_configuration
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
-from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
+from workshape.functions.layers import Layers
+from workshape.functions.limits import UNPACKED_BYTES_MAX, UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
+from workshape.functions.numbering import Numbering
 from workshape.functions.revision import check_revision, new_revision
 from workshape.store.documents import Documents
 
@@ -58,19 +60,19 @@ class VersionInUse(Conflict):
     aliases: str
 
 
+class LayersTooLarge(Invalid):
+    """Function code combined with layers exceeds the maximum allowed size of {bytes_max} bytes. The actual size is
+    {size} bytes.
+    """
+
+    bytes_max: int
+    size: int
+
+
 class UpdateInProgress(Conflict):
     """The operation cannot be performed at this time. An update is in progress for resource: {arn}"""
 
     arn: str
-
-
-class _Numbering(msgspec.Struct, frozen=True):
-    """The highest number a function's versions have had. It outlives the function: numbers are never used again.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/versioning-intro.html
-    """
-
-    last: int = 0
 
 
 class Catalog:
@@ -105,12 +107,16 @@ class Catalog:
             self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
         self._versions = Belongings(store, VERSION_KIND, PublishedVersion, self._functions)
         self.aliases = Aliases(store, self._functions, find=self.find, arn=self.arn, changed=self._tell)
-        self._numberings = {
-            FunctionName(name): msgspec.json.decode(document, type=_Numbering)
-            for name, document in store.all(NUMBERING_KIND)
-        }
+        self._numbers = Numbering(store, NUMBERING_KIND)
+        self.layers = Layers(store, code, region=region, account=account, clock=clock)
         runnables: list[Runnable] = [*self._functions.values(), *self._versions.all()]
-        code.sweep([runnable.code for runnable in runnables])
+        code.sweep(
+            [
+                *(runnable.code.folder for runnable in runnables),
+                *(runnable.configuration.layers.folder for runnable in runnables),
+                *(version.code.folder for version in self.layers.all()),
+            ]
+        )
 
     def __repr__(self) -> str:
         return f"<Catalog functions={len(self._functions)}>"
@@ -198,7 +204,7 @@ class Catalog:
         """
         if name in self._functions:
             raise FunctionExists(name=name)
-        check_configuration(configuration)
+        _check(configuration, code)
         return self._keep(Function(name, configuration, code, new_revision(), self._clock.wall_s(), tags or {}))
 
     def update_code(
@@ -213,11 +219,13 @@ class Catalog:
 
         Raises:
             FunctionNotFound, RevisionMismatch: nothing was changed.
+            LayersTooLarge: it is, with the function's layers.
         """
         function = self._expected(name, expected_revision)
         configuration = function.configuration
         if architectures is not None:
             configuration = msgspec.structs.replace(configuration, architectures=architectures)
+        _check(configuration, code)
         return self._revise(function, configuration, code)
 
     def update_configuration(
@@ -230,7 +238,7 @@ class Catalog:
             Invalid: Lambda would not take the configuration.
         """
         function = self._expected(name, expected_revision)
-        check_configuration(configuration)
+        _check(configuration, function.code)
         return self._revise(function, configuration, function.code)
 
     async def put_from_app(
@@ -249,8 +257,8 @@ class Catalog:
             Invalid: Lambda would not take the configuration, or there is no code of use at the path.
         """
         own_name = self.reference(name).name
-        check_configuration(configuration)
         ready = await self.code.from_path(code)
+        _check(configuration, ready)
         function = self._functions.get(own_name)
         if function is None:
             function = self.create(own_name, configuration, ready)
@@ -280,14 +288,12 @@ class Catalog:
         code = await self.code.settle(function.code)
         if self.get(name).revision != function.revision:
             raise UpdateInProgress(arn=self.arn(name))
-        last = self._numberings.get(name, _Numbering()).last
-        before = self._versions.get(name, str(last))
+        before = self._versions.get(name, str(self._numbers.last(name)))
         if before is not None and (before.configuration, before.code) == (function.configuration, code):
             return before
-        self._numberings[name] = _Numbering(last + 1)
-        self._store.put(NUMBERING_KIND, name, msgspec.json.encode(self._numberings[name]))
+        number = self._numbers.advance(name)
         version = PublishedVersion(
-            name, last + 1, function.configuration, code, new_revision(), self._clock.wall_s(), description
+            name, number, function.configuration, code, new_revision(), self._clock.wall_s(), description
         )
         self._versions.put(name, version.version, version)
         self._tell(name)
@@ -392,5 +398,13 @@ class Catalog:
             environment=configuration.environment,
             ephemeral_storage_mb=configuration.ephemeral_storage_mb,
             log_format=configuration.log_format,
+            opt_folder=configuration.layers.folder,
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
         )
+
+
+def _check(configuration: FunctionConfiguration, code: Code) -> None:
+    check_configuration(configuration)
+    size = code.unpacked_bytes + configuration.layers.unpacked_bytes
+    if configuration.layers.uses and size > UNPACKED_BYTES_MAX:
+        raise LayersTooLarge(bytes_max=UNPACKED_BYTES_MAX, size=size)

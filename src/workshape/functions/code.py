@@ -12,7 +12,7 @@ import uuid
 import zipfile
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ import msgspec
 
 from workshape.errors import Invalid
 from workshape.functions.limits import UNPACKED_BYTES_MAX, ZIP_BYTES_MAX
+from workshape.functions.overlay import lay_over
 
 ENTRIES_MAX = 100_000  # of an archive: more than any package within the size limit has
 PIECE_BYTES = 1024 * 1024
@@ -61,6 +62,7 @@ class Code(msgspec.Struct, frozen=True):
     size_bytes: int
     archive: str | None = None
     """The zip file it came in; None: a folder used in place."""
+    unpacked_bytes: int = 0
 
 
 class CodeStore:
@@ -100,9 +102,13 @@ class CodeStore:
         """
         return code if code.archive is not None else await asyncio.to_thread(_copy, Path(code.folder), self._folder)
 
-    def sweep(self, used: Collection[Code]) -> None:
-        """Remove what no function uses. For the start only: later, environments may still run replaced code."""
-        kept = {Path(code.folder).name for code in used}
+    async def merge(self, layers: Sequence[Code]) -> Code:
+        """Lay unpacked archives, at least one, over each other in their order: one folder for the same archives."""
+        return layers[0] if len(layers) == 1 else await asyncio.to_thread(_merge, layers, self._folder)
+
+    def sweep(self, used: Collection[str]) -> None:
+        """Remove what is in none of these folders. For the start only: later, environments may run replaced code."""
+        kept = {Path(folder).name for folder in used}
         for path in self._folder.glob("*"):
             if path.name.removesuffix(".zip") in kept:
                 continue
@@ -131,7 +137,7 @@ def _describe(folder: Path) -> Code:
             size_bytes += found.st_size
             line = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_mode}\n"
             digest.update(os.fsencode(line))
-    return Code(str(folder), b64encode(digest.digest()).decode(), size_bytes)
+    return Code(str(folder), b64encode(digest.digest()).decode(), size_bytes, unpacked_bytes=size_bytes)
 
 
 def _copy(folder: Path, store: Path) -> Code:
@@ -154,6 +160,20 @@ def _copy(folder: Path, store: Path) -> Code:
     return msgspec.structs.replace(present, folder=str(copied.resolve()))
 
 
+def _merge(layers: Sequence[Code], store: Path) -> Code:
+    digest = hashlib.sha256("\n".join(layer.sha256 for layer in layers).encode())
+    merged = store / digest.hexdigest()
+    if not merged.exists():
+        writing = store / f"{_UNPACKING}{uuid.uuid4().hex}"
+        try:
+            lay_over([Path(layer.folder) for layer in layers], writing)
+            if not merged.exists():
+                writing.rename(merged)
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+    return msgspec.structs.replace(_describe(merged), folder=str(merged.resolve()))
+
+
 def _hexadecimal(code: Code) -> str:
     return b64decode(code.sha256).hex()
 
@@ -171,7 +191,13 @@ def _keep(archive: bytes, store: Path) -> Code:
                 writing.rename(folder)
         finally:
             shutil.rmtree(writing, ignore_errors=True)
-    return Code(str(folder.resolve()), b64encode(digest.digest()).decode(), len(archive), str(kept.resolve()))
+    return Code(
+        str(folder.resolve()),
+        b64encode(digest.digest()).decode(),
+        len(archive),
+        str(kept.resolve()),
+        _describe(folder).size_bytes,
+    )
 
 
 def _unpack(archive: bytes, folder: Path) -> None:

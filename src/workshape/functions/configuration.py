@@ -87,6 +87,22 @@ class SnapStartUnavailable(Invalid):
     what: str
 
 
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version a function was configured with."""
+
+    arn: str
+    size_bytes: int
+
+
+class LayersInUse(msgspec.Struct, frozen=True):
+    """A function's layers, merged."""
+
+    uses: tuple[LayerUse, ...] = ()
+    folder: str = ""
+    """What environments see as /opt; empty without layers."""
+    unpacked_bytes: int = 0
+
+
 class FunctionConfiguration(msgspec.Struct, frozen=True):
     """Everything about a function but its code and what is not part of a version."""
 
@@ -111,6 +127,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     kms_key_arn: str = ""
     snap_start: bool = False
     """Of versions published from now on."""
+    layers: LayersInUse = LayersInUse()
 
 
 def check_configuration(configuration: FunctionConfiguration) -> None:

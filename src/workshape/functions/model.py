@@ -51,6 +51,8 @@ class FunctionVersion:
     environment: Mapping[str, str] = field(default_factory=dict)
     ephemeral_storage_mb: int = 512
     log_format: LogFormat = LogFormat.TEXT
+    opt_folder: str = ""
+    """Absolute path of what its environments see as /opt: its layers, merged; empty without any."""
     snap_start: bool = False
     """Its environments may begin from one that is initialised already. Never so for `$LATEST`."""
 

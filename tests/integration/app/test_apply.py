@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from workshape.app.apply import Catalogues, FunctionCatalogue, MappingCatalogue, apply
 from workshape.app.catalogue import function_catalogue
-from workshape.app.model import App, Bucket, Function, Key, Mapping, Queue, Redrive, Table
+from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queue, Redrive, Table
 from workshape.app.plan import PresentMapping, PutFunction
 from workshape.app.storage import NobodyAnswers, Storage
 from workshape.clock import Clock
@@ -41,6 +41,7 @@ class Recorded:
     """Functions and mappings, kept in memory the way their catalogues would."""
 
     functions: dict[str, Function] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     mappings: dict[str, Mapping] = field(default_factory=dict)
     refuse: bool = False
 
@@ -51,6 +52,12 @@ class Recorded:
 
     async def remove(self, name: str) -> None:
         self.functions.pop(name, None)
+
+    async def put_layer(self, layer: Layer) -> None:
+        self.layers[layer.name] = layer
+
+    async def remove_layer(self, name: str) -> None:
+        self.layers.pop(name, None)
 
     def present(self) -> list[PresentMapping]:
         return [PresentMapping(one, mapping) for one, mapping in self.mappings.items()]
@@ -85,7 +92,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 
 def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dict[str, str]) -> Catalogues:
     return Catalogues(
-        functions=FunctionCatalogue(recorded.put, recorded.remove),
+        functions=FunctionCatalogue(recorded.put, recorded.remove, recorded.put_layer, recorded.remove_layer),
         mappings=MappingCatalogue(recorded.present, recorded.create, recorded.update, recorded.delete),
         broker=broker,
         storage=Storage(upstream, "eu-west-1"),
@@ -150,6 +157,45 @@ async def test_functions_reach_their_catalogue_and_unchanged_ones_keep_their_rev
     assert again.revision == first.revision != changed.revision
     with pytest.raises(FunctionNotFound):
         catalog.resolve("events", None)
+
+
+async def test_a_changed_layer_is_a_new_version_that_its_functions_get(tmp_path: Path, broker: Broker) -> None:
+    for name, text in (("code/a.py", "def b(event, context): ..."), ("layer/shared.txt", "one")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    store = Documents(tmp_path / "functions.sqlite")
+    catalog = Catalog(
+        store,
+        CodeStore(tmp_path / "unpacked"),
+        region="eu-west-1",
+        account="1" * 12,
+        account_concurrency=1_000,
+        clock=Clock(),
+    )
+    where = dataclasses.replace(
+        catalogues(broker, Recorded(), tmp_path, {}), functions=function_catalogue(catalog, {}, lambda function: {})
+    )
+    function = replace(APP.functions[0], code=str(tmp_path / "code"), layers=("shared",))
+    app = App("app", functions=(function,), layers=(Layer("shared", str(tmp_path / "layer")),))
+
+    await apply(app, where)
+    first = catalog.resolve("events", None)
+    await apply(app, where)
+    same = catalog.resolve("events", None)
+    (tmp_path / "layer" / "shared.txt").write_text("two!")
+    before = (Path(first.opt_folder) / "shared.txt").read_text()
+    await apply(app, where)
+    changed = catalog.resolve("events", None)
+    numbers = [version.number for version in catalog.layers.versions("shared")]
+    await apply(App("app", functions=(replace(function, layers=()),)), where)
+
+    assert before == "one", "what runs is not what is being edited"
+    assert same == first
+    assert (Path(changed.opt_folder) / "shared.txt").read_text() == "two!"
+    assert numbers == [2]
+    assert catalog.layers.names() == []
+    assert catalog.resolve("events", None).opt_folder == ""
+    store.close()
 
 
 async def test_what_a_failed_attempt_made_is_still_known_to_be_the_apps(tmp_path: Path, broker: Broker) -> None:

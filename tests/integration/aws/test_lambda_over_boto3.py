@@ -208,15 +208,15 @@ def test_what_lambda_refuses_is_refused_in_its_words(door: LiveDoor, archive: Ar
     assert refusal(lambda: create(client, archive(), "g", Environment={"Variables": {"AWS_REGION": "x"}}))[2].endswith(
         "Reserved keys used in this request: AWS_REGION"
     )
-    assert refusal(lambda: create(client, archive(), "g", Layers=["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]))[
-        2
-    ] == ("workshape does not do Layers of functions yet.")
+    assert refusal(lambda: create(client, archive(), "g", PackageType="Image"))[2] == (
+        "workshape does not do PackageType of functions yet."
+    )
     assert refusal(lambda: client.invoke(FunctionName="f", Payload=b"{no"))[:2] == (
         "InvalidRequestContentException",
         400,
     )
     assert refusal(lambda: client.invoke(FunctionName="f:1", Qualifier="2"))[0] == "InvalidParameterValueException"
-    assert refusal(lambda: client.list_layers())[:2] == ("NotImplemented", 501)
+    assert refusal(lambda: client.list_capacity_providers())[:2] == ("NotImplemented", 501)
     assert client.get_function_configuration(FunctionName="f")["RevisionId"] == made["RevisionId"]
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from workshape.app.code import handler_files
-from workshape.app.model import App, Bucket, Database, Function, Mapping, Queue, Redrive, Route, Table
+from workshape.app.model import App, Bucket, Database, Function, Layer, Mapping, Queue, Redrive, Route, Table
 from workshape.app.toml import APP_FILE_NAME, TABLES, load_app
 from workshape.settings import Settings
 
@@ -17,6 +17,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "app-file.md").read_text()
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 SECTIONS: dict[type[msgspec.Struct], str] = {
     Function: "[functions.NAME]",
+    Layer: "[layers.NAME]",
     Queue: "[queues.NAME]",
     Mapping: "[[mappings]]",
     Route: "[[routes]]",
@@ -25,7 +26,7 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Database: "[database]",
     Settings: "[platform]",
 }
-NAMED_BY_THE_TABLE = {Function, Queue, Table, Bucket}
+NAMED_BY_THE_TABLE = {Function, Layer, Queue, Table, Bucket}
 
 
 def test_every_table_has_a_section() -> None:
@@ -101,7 +102,7 @@ def keys(kind: type[msgspec.Struct]) -> Iterator[str]:
 
 
 def write_files(example: str, folder: Path) -> None:
-    """Make the files that an example's functions and database name."""
+    """Make the files that an example's functions, layers and database name."""
     for table in re.split(r"^\[", example, flags=re.MULTILINE):
         named = dict(re.findall(r'^(\w+) = "([^"]*)"', table, re.MULTILINE))
         if "init_sql" in named:
@@ -110,8 +111,9 @@ def write_files(example: str, folder: Path) -> None:
             continue
         code = folder / named["code"]
         wanted = [named[key] for key in ("entry", "requirements") if key in named]
-        if "entry" not in named:
+        if "handler" in named and "entry" not in named:
             wanted.append(handler_files(named["runtime"], named["handler"])[0])
         for name in wanted:
             (code / name).parent.mkdir(parents=True, exist_ok=True)
             (code / name).touch()
+        code.mkdir(parents=True, exist_ok=True)

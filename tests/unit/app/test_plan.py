@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.app.model import App, Bucket, Function, Key, Mapping, Queue, Redrive, Table
+from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queue, Redrive, Table
 from workshape.app.plan import (
     Change,
     CreateBucket,
@@ -15,7 +15,9 @@ from workshape.app.plan import (
     Present,
     PresentMapping,
     PutFunction,
+    PutLayer,
     RemoveFunction,
+    RemoveLayer,
     UpdateMapping,
     UpdateQueue,
     plan,
@@ -87,6 +89,17 @@ def test_what_the_app_made_and_names_no_more_goes_and_data_stays() -> None:
     changes = plan(App("app"), present)
 
     assert changes == [DeleteMapping("m1", APP.mappings[0]), RemoveFunction("events")]
+
+
+def test_layers_come_before_their_functions_and_go_after_them() -> None:
+    layer = Layer("shared", "/shared")
+    app = App("app", functions=(function("events"),), layers=(layer,))
+
+    assert plan(app, Present()) == [PutLayer(layer), PutFunction(function("events"))]
+    assert plan(App("app"), Present(made=Made(("events",), (), ("shared",)))) == [
+        RemoveFunction("events"),
+        RemoveLayer("shared"),
+    ]
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.app.model import Bucket, Database, Function, Key, Mapping, Queue, Redrive, Route, Table
+from workshape.app.model import Bucket, Database, Function, Key, Layer, Mapping, Queue, Redrive, Route, Table
 from workshape.app.toml import AppFileInvalid, load_app, parse_app
 from workshape.settings import Ports, Settings
 
@@ -36,6 +36,10 @@ latency_p99_ms = 500
 runtime = "python3.12"
 handler = "events.handle"
 code = "python"
+layers = ["shared"]
+
+[layers.shared]
+code = "layers/shared"
 
 [queues.events]
 visibility_timeout_s = 60
@@ -72,6 +76,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "typescript" / "src" / "search.ts").write_text("export const handler = 1")
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "events.py").write_text("def handle(event, context): ...")
+    (tmp_path / "layers" / "shared").mkdir(parents=True)
     (tmp_path / "schema.sql").write_text("")
     return tmp_path
 
@@ -105,8 +110,15 @@ def test_a_whole_app_file_becomes_the_model(folder: Path) -> None:
             environment={"TABLE": "events"},
             latency_p99_ms=500,
         ),
-        Function(name="events", runtime="python3.12", handler="events.handle", code=str(folder / "python")),
+        Function(
+            name="events",
+            runtime="python3.12",
+            handler="events.handle",
+            code=str(folder / "python"),
+            layers=("shared",),
+        ),
     )
+    assert app.layers == (Layer("shared", str(folder / "layers" / "shared")),)
     assert app.queues[0] == Queue("events", visibility_timeout_s=60, redrive=Redrive("events-dlq", 3))
     assert app.mappings == (Mapping("events", "events", report_batch_item_failures=True),)
     assert app.routes == (Route("GET /posts/{id}", "search"),)
@@ -158,7 +170,7 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
         (
             'queue = "event"',
             'queue = "events"',
-            ', line 33: [[mappings]] number 1 queue: there is no [queues.event]; did you mean "events"?',
+            ', line 37: [[mappings]] number 1 queue: there is no [queues.event]; did you mean "events"?',
         ),
         (
             'function = "serch"',
@@ -175,6 +187,14 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
             "dead_letter_queue",
             "[queues.events] redrive.dead_letter: there is no such key",
         ),
+        (
+            'layers = ["shard"]',
+            'layers = ["shared"]',
+            ', line 25: [functions.events] layers: there is no [layers.shard]; did you mean "shared"?',
+        ),
+        ('layers = ["shared", "shared"]', 'layers = ["shared"]', 'layers: "shared" is there twice'),
+        ('layers = ["a", "b", "c", "d", "e", "f"]', 'layers = ["shared"]', "at most 5 layers, and these are 6"),
+        ('code = "layers/shard"', 'code = "layers/shared"', "[layers.shared] code: there is no folder or zip archive"),
         ('code = "pyton"', 'code = "python"', 'did you mean "python"?'),
         (
             'handler = "event.handle"',

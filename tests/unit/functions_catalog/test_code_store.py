@@ -118,7 +118,7 @@ async def test_what_no_function_uses_is_swept(tmp_path: Path) -> None:
     await store.unpack(archive(("a.py", "unused", FILE)))
     (tmp_path / ".unpacking-left-behind").mkdir()
 
-    store.sweep([used])
+    store.sweep([used.folder])
 
     assert used.archive is not None
     assert sorted(map(str, tmp_path.iterdir())) == sorted([used.folder, used.archive])

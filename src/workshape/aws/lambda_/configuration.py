@@ -11,7 +11,7 @@ import msgspec
 
 from workshape.aws.lambda_.errors import MissingRuntimeOrHandler, NotBuilt
 from workshape.functions.catalog import Catalog
-from workshape.functions.configuration import FunctionConfiguration
+from workshape.functions.configuration import FunctionConfiguration, LayersInUse
 from workshape.functions.function import PublishedVersion, Runnable
 from workshape.functions.model import LogFormat
 
@@ -30,7 +30,6 @@ _SCALARS = {
     "KMSKeyArn": "kms_key_arn",
 }
 _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
-    "Layers": bool,
     "FileSystemConfigs": bool,
     "ImageConfig": bool,
     "DeadLetterConfig": lambda value: bool(value.get("TargetArn")),
@@ -57,8 +56,8 @@ def refuse_not_built(parameters: Members) -> None:
             raise NotBuilt(feature=f"{name} of functions")
 
 
-def new_configuration(parameters: Members) -> FunctionConfiguration:
-    """Read what CreateFunction was given; what was not has Lambda's defaults.
+def new_configuration(parameters: Members, layers: LayersInUse | None) -> FunctionConfiguration:
+    """Read what CreateFunction was given; what was not has Lambda's defaults. `layers` are those it names, if any.
 
     Raises:
         MissingRuntimeOrHandler, NotBuilt: the function cannot be made.
@@ -67,17 +66,19 @@ def new_configuration(parameters: Members) -> FunctionConfiguration:
     if not parameters.get("Runtime") or not parameters.get("Handler"):
         raise MissingRuntimeOrHandler()
     start = FunctionConfiguration(parameters["Runtime"], parameters["Handler"], parameters["Role"])
-    return msgspec.structs.replace(start, **_changes(parameters, start))
+    return msgspec.structs.replace(start, **_changes(parameters, start), layers=layers or start.layers)
 
 
-def changed_configuration(parameters: Members, present: FunctionConfiguration) -> FunctionConfiguration:
-    """Read what UpdateFunctionConfiguration was given; what was not stays.
+def changed_configuration(
+    parameters: Members, present: FunctionConfiguration, layers: LayersInUse | None
+) -> FunctionConfiguration:
+    """Read what UpdateFunctionConfiguration was given; what was not stays. `layers` are those it names, if any.
 
     Raises:
         NotBuilt: the change would silently not happen.
     """
     refuse_not_built(parameters)
-    return msgspec.structs.replace(present, **_changes(parameters, present))
+    return msgspec.structs.replace(present, **_changes(parameters, present), layers=layers or present.layers)
 
 
 def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
@@ -115,7 +116,7 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
         "KMSKeyArn": configuration.kms_key_arn or None,
         "CodeSize": code.size_bytes,
         "CodeSha256": code.sha256,
-        "LastModified": _last_modified(function.modified_at),
+        "LastModified": write_time(function.modified_at),
         "Version": function.version,
         "Description": function.description,
         "TracingConfig": {"Mode": configuration.tracing_mode},
@@ -138,6 +139,8 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
             "SystemLogLevel": configuration.system_log_level or None,
         },
     }
+    if configuration.layers.uses:
+        members["Layers"] = [{"Arn": use.arn, "CodeSize": use.size_bytes} for use in configuration.layers.uses]
     if configuration.environment:
         members["Environment"] = {"Variables": configuration.environment}
     if configuration.subnet_ids:
@@ -149,6 +152,7 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
     return members
 
 
-def _last_modified(at: float) -> str:
+def write_time(at: float) -> str:
+    """Write Unix time as `2026-10-08T06:53:49.256+0000`."""
     moment = datetime.fromtimestamp(at, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}+0000"

@@ -12,6 +12,7 @@ from workshape.errors import Conflict, Denied, Invalid, NotFound, PlatformError,
 from workshape.functions.async_queue import EventsFull
 from workshape.functions.configuration import OutOfBounds
 from workshape.functions.function_name import UnreachableFunction
+from workshape.functions.policy import PolicyTooLong
 from workshape.functions.revision import RevisionMismatch
 from workshape.triggers.model import MappingBusy
 
@@ -77,6 +78,7 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     RevisionMismatch: WireError("PreconditionFailedException", 412, _user),
     Invalid: WireError("InvalidParameterValueException", 400, _user),
     NotBuilt: WireError("InvalidParameterValueException", 400, _user),
+    PolicyTooLong: WireError("PolicyLengthExceededException", 400, _user),
     OutOfBounds: WireError("ValidationException", 400),
     NotJson: WireError("InvalidRequestContentException", 400, _user),
     UnreadableBody: WireError("InvalidRequestContentException", 400, _user),

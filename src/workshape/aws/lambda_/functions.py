@@ -19,6 +19,7 @@ from workshape.aws.lambda_.versions import version_key
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Invalid
 from workshape.functions.catalog import Catalog
+from workshape.functions.configuration import LayersInUse
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.model import LATEST
 
@@ -45,7 +46,7 @@ class _FunctionOperations:
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
-        configuration = new_configuration(parameters)
+        configuration = new_configuration(parameters, await self._layers(parameters))
         code = await read_code(parameters["Code"], self._catalog.code, self._fetch)
         function = self._catalog.create(name, configuration, code, parameters.get("Tags"))
         return await self._written(function, parameters)
@@ -94,10 +95,11 @@ class _FunctionOperations:
 
     async def update_configuration(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
+        layers = await self._layers(parameters)
         present = self._catalog.get(name)
         changed = self._catalog.update_configuration(
             name,
-            changed_configuration(parameters, present.configuration),
+            changed_configuration(parameters, present.configuration, layers),
             expected_revision=parameters.get("RevisionId"),
         )
         return write_function(self._catalog, changed)
@@ -118,6 +120,9 @@ class _FunctionOperations:
 
     async def get_code_signing(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         return {"CodeSigningConfigArn": "", "FunctionName": self._find(parameters)[0].name}
+
+    async def _layers(self, parameters: dict[str, Any]) -> LayersInUse | None:
+        return await self._catalog.layers.in_use(parameters["Layers"]) if "Layers" in parameters else None
 
     def _find(self, parameters: dict[str, Any]) -> tuple[Runnable, str | None]:
         reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))

@@ -11,6 +11,7 @@ from workshape.aws.lambda_.concurrency import concurrency_operations
 from workshape.aws.lambda_.errors import ERRORS
 from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
+from workshape.aws.lambda_.layers import layer_operations
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
@@ -34,6 +35,7 @@ def lambda_service(
             **version_operations(catalog),
             **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),
+            **layer_operations(catalog, fetch_object),
             **concurrency_operations(catalog),
             **tag_operations(catalog),
             **mappings,

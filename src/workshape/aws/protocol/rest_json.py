@@ -31,14 +31,16 @@ class RestJsonCodec:
     def __init__(self, model: ServiceModel) -> None:
         self._service = model.service_name
         self._paths = PathTable()
+        self._by_query: dict[str, dict[str, str]] = {}
+        """By operation: those that share its method and path, by the constant in their query (`List=ALL`)."""
         self._readers: dict[str, _InputReader] = {}
         self._writers: dict[str, _OutputWriter] = {}
         json_readers, json_writers, constraints = JsonReaders(), JsonWriters(), Constraints()
         for name in model.operation_names:
             operation = model.operation_model(name)
-            self._paths.add(operation.http["method"], operation.http["requestUri"], name)
             self._readers[name] = _InputReader(operation.input_shape, json_readers, constraints)
             self._writers[name] = _OutputWriter(operation, json_writers)
+        self._add_paths({name: model.operation_model(name).http for name in model.operation_names})
         self._faults = FaultMembers(model, json_writers)
 
     def __repr__(self) -> str:
@@ -53,7 +55,26 @@ class RestJsonCodec:
         found = self._paths.find(request.method, request.raw_path)
         if found is None:
             raise UnknownOperation(service=self._service, operation=f"{request.method} {request.path}")
-        return found
+        name, labels = found
+        if name in self._by_query:
+            others = self._by_query[name]
+            name = next((others[item] for item in request.query.split("&") if item in others), name)
+        return name, labels
+
+    def _add_paths(self, bindings: Mapping[str, Mapping[str, str]]) -> None:
+        with_query = {}
+        for name, http in bindings.items():
+            path, _, query = http["requestUri"].partition("?")
+            if query:
+                with_query[name] = (http["method"], path, query)
+            else:
+                self._paths.add(http["method"], path, name)
+        for name, (method, path, query) in with_query.items():
+            shared = self._paths.find(method, path)
+            if shared is None:
+                self._paths.add(method, path, name)
+            else:
+                self._by_query.setdefault(shared[0], {})[query] = name
 
     def read(self, operation: str, labels: Labels, request: Request) -> dict[str, Any]:
         """Read the input from wherever its members are bound."""
