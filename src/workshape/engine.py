@@ -127,7 +127,7 @@ class Engine:
         self._watch = DatabaseWatch(run.database, state.records, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
         invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock)
-        self._events = AsyncQueue(self._documents, invoke.invoke, clock)
+        self._events = AsyncQueue(self._documents, invoke.invoke, clock, limits=self._catalog.event_limits)
         self._mappings = MappingSupervisor(
             self._documents,
             self._broker,

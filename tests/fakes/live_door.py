@@ -101,7 +101,7 @@ class LiveDoor:
             account_concurrency=settings.functions.account_concurrency,
             clock=clock,
         )
-        self.events = AsyncQueue(store, self.invoke, clock)
+        self.events = AsyncQueue(store, self.invoke, clock, limits=self.catalog.event_limits)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)

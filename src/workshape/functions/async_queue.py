@@ -6,20 +6,19 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-hand
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
 from workshape.clock import Clock
 from workshape.errors import CallerError, PlatformError, Throttled
+from workshape.functions.event_invoke import EventLimits
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"
-RETRIES_MAX = 2
 RETRY_STEP_S = 60.0  # one minute before the first retry, two before the second
-AGE_S_MAX = 6 * 3_600.0
 BACKOFF_S_MIN = 1.0
 BACKOFF_S_MAX = 300.0
 RUNNING_MAX = 1_000  # at a time: the account's default concurrency; what is beyond waits its turn
@@ -74,17 +73,17 @@ class Event(msgspec.Struct, frozen=True):
     """Times it could not be run: throttled, or workshape failed."""
 
 
-def after_failure(event: Event, now: float) -> Event | None:
+def after_failure(event: Event, now: float, limits: EventLimits) -> Event | None:
     """Tell when to try again after the function failed; None: never."""
     due_at = now + RETRY_STEP_S * (event.failures + 1)
-    if event.failures >= RETRIES_MAX or due_at - event.accepted_at > AGE_S_MAX:
+    if event.failures >= limits.retries_max or due_at - event.accepted_at > limits.age_s_max:
         return None
     return msgspec.structs.replace(event, failures=event.failures + 1, due_at=due_at)
 
 
-def after_backoff(event: Event, now: float) -> Event | None:
+def after_backoff(event: Event, now: float, limits: EventLimits) -> Event | None:
     """Tell when to try again after the function could not be run; None: never, the event is too old."""
-    if now - event.accepted_at > AGE_S_MAX:
+    if now - event.accepted_at > limits.age_s_max:
         return None
     # The exponent is bounded: powers beyond it would only be cut to the maximum.
     wait_s = min(BACKOFF_S_MIN * 2 ** min(event.backoffs, 16), BACKOFF_S_MAX)
@@ -94,7 +93,16 @@ def after_backoff(event: Event, now: float) -> Event | None:
 class AsyncQueue:
     """The events of one engine. `run` it; what it had not finished is run again at the next start."""
 
-    def __init__(self, store: Documents, invoke: Invoke, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Documents,
+        invoke: Invoke,
+        clock: Clock,
+        *,
+        limits: Callable[[str, str | None], EventLimits] = lambda _name, _qualifier: EventLimits(),
+    ) -> None:
+        """`limits` are those of a function's qualifier."""
+        self._limits = limits
         self._store = store
         self._invoke = invoke
         self._clock = clock
@@ -169,6 +177,10 @@ class AsyncQueue:
     async def _outcome(self, event: Event) -> Event | None:
         """Run the function once; return the event as it is to be tried again, None when it is done with."""
         fields = {"function": event.function, "request_id": event.request_id}
+        limits = self._limits(event.function, event.qualifier)
+        if self._clock.wall_s() - event.accepted_at > limits.age_s_max:
+            _log.warning("event_dropped", extra={**fields, "reason": "it waited longer than it may"})
+            return None
         try:
             result = await self._invoke(
                 event.function,
@@ -180,7 +192,7 @@ class AsyncQueue:
                 trace_id=event.trace_id,
             )
         except (Throttled, PlatformError) as error:
-            following = after_backoff(event, self._clock.wall_s())
+            following = after_backoff(event, self._clock.wall_s(), limits)
             _log.info("event_backed_off", extra={**fields, "reason": str(error), "gives_up": following is None})
             return following
         except CallerError as error:
@@ -188,10 +200,10 @@ class AsyncQueue:
             return None
         except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one event must not stop the others
             _log.exception("event_attempt_failed", extra=fields)
-            return after_backoff(event, self._clock.wall_s())
+            return after_backoff(event, self._clock.wall_s(), limits)
         if result.function_error is None:
             return None
-        following = after_failure(event, self._clock.wall_s())
+        following = after_failure(event, self._clock.wall_s(), limits)
         if following is None:
             _log.warning("event_dropped", extra={**fields, "reason": "the function failed on every attempt"})
         return following

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,19 +15,23 @@ from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration, check_configuration
+from workshape.functions.event_invoke import EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
 from workshape.functions.layers import Layers
 from workshape.functions.limits import UNPACKED_BYTES_MAX, UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.functions.numbering import Numbering
+from workshape.functions.policy import Policy
 from workshape.functions.revision import check_revision, new_revision
+from workshape.functions.runtime_management import RuntimeManagement
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "function"
 VERSION_KIND = "function-version"
 NUMBERING_KIND = "function-numbering"
 RESOLVED_MAX = 10_000  # answers kept; when names in ever new forms reach this, all are worked out anew
+T = TypeVar("T", bound=msgspec.Struct)
 OnChange = Callable[[FunctionName, frozenset[str]], None]
 """Takes the function and the revisions of it there are now; none: it is gone."""
 
@@ -109,6 +114,10 @@ class Catalog:
         self.aliases = Aliases(store, self._functions, find=self.find, arn=self.arn, changed=self._tell)
         self._numbers = Numbering(store, NUMBERING_KIND)
         self.layers = Layers(store, code, region=region, account=account, clock=clock)
+        self._attached: list[Belongings[Any]] = []
+        self.policies = self._attach(store, "function-policy", Policy)
+        self.event_invoke_configs = self._attach(store, "event-invoke-config", EventInvokeConfig)
+        self.runtime_management = self._attach(store, "runtime-management", RuntimeManagement)
         runnables: list[Runnable] = [*self._functions.values(), *self._versions.all()]
         code.sweep(
             [
@@ -350,6 +359,27 @@ class Catalog:
         """Sum up all reservations."""
         return sum(function.reserved_concurrency or 0 for function in self._functions.values())
 
+    def code_bytes(self) -> int:
+        """Sum up the packages of all functions, versions and layers."""
+        codes = [function.code for function in self._functions.values()]
+        codes += [version.code for version in self._versions.all()]
+        codes += [version.code for version in self.layers.all()]
+        return sum(code.size_bytes for code in codes)
+
+    def event_limits(self, name: str, qualifier: str | None) -> EventLimits:
+        """How an asynchronous invocation is tried, for the queue: by Lambda's own limits when the function is gone."""
+        return limits_of(self.event_invoke_configs.get(name, qualifier or LATEST))
+
+    def now(self) -> float:
+        """Return Unix time, for what is kept beside a function."""
+        return self._clock.wall_s()
+
+    def _attach(self, store: Documents, kind: str, shape: type[T]) -> Belongings[T]:
+        """Open what is kept of functions by qualifier (`$LATEST` for none): it goes when its qualifier does."""
+        attached = Belongings(store, kind, shape, self._functions)
+        self._attached.append(attached)
+        return attached
+
     def _expected(self, name: FunctionName, revision: str | None) -> Function:
         function = self.get(name)
         check_revision(function.revision, revision)
@@ -380,6 +410,10 @@ class Catalog:
         self._resolved.clear()
         there = self.versions(name) if name in self._functions else []
         revisions = frozenset(runnable.revision for runnable in there)
+        qualifiers = {*(runnable.version for runnable in there), *(alias.name for alias in self.aliases.of(name))}
+        for attached in self._attached:
+            for qualifier in attached.of(name).keys() - qualifiers:
+                attached.delete(name, qualifier)
         for on_change in self._on_change:
             on_change(name, revisions)
 

@@ -15,7 +15,6 @@ from tests.fakes.invocations import Asked, FakeInvoke, echo
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
 from workshape.functions.async_queue import (
-    AGE_S_MAX,
     BACKOFF_S_MAX,
     AsyncQueue,
     Event,
@@ -24,11 +23,13 @@ from workshape.functions.async_queue import (
     after_failure,
 )
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
+from workshape.functions.event_invoke import AGE_S_MAX, EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
 KIND = "async-invocation"
+LIMITS = EventLimits()
 
 
 class HandClock(Clock):
@@ -72,23 +73,23 @@ def failing(asked: Asked) -> InvocationResult:
 
 
 def test_a_function_that_fails_is_tried_after_one_minute_and_after_two_more() -> None:
-    first = after_failure(event(), 10.0)
+    first = after_failure(event(), 10.0, LIMITS)
     assert first is not None
-    second = after_failure(first, 80.0)
+    second = after_failure(first, 80.0, LIMITS)
     assert second is not None
 
     assert (first.due_at, second.due_at) == (70.0, 200.0)
-    assert after_failure(second, 210.0) is None
+    assert after_failure(second, 210.0, LIMITS) is None
 
 
 def test_an_event_that_would_be_too_old_is_given_up() -> None:
-    assert after_failure(event(), AGE_S_MAX - 30.0) is None
-    assert after_backoff(event(), AGE_S_MAX + 1.0) is None
+    assert after_failure(event(), AGE_S_MAX - 30.0, LIMITS) is None
+    assert after_backoff(event(), AGE_S_MAX + 1.0, LIMITS) is None
 
 
 @given(st.integers(0, 10_000), st.floats(0, AGE_S_MAX))
 def test_waits_after_throttles_grow_and_are_bounded(backoffs: int, now: float) -> None:
-    following = after_backoff(event(backoffs=backoffs), now)
+    following = after_backoff(event(backoffs=backoffs), now, LIMITS)
 
     assert following is not None
     assert 1.0 <= round(following.due_at - now, 6) <= BACKOFF_S_MAX
@@ -168,6 +169,47 @@ async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
     invoke.answer = echo
     async with running(queue):
         await settled()
+    assert store.all(KIND) == []
+
+
+@given(st.integers(0, 2), st.integers(60, 21_600), st.lists(st.booleans(), max_size=10))
+def test_no_event_is_tried_more_often_or_longer_than_it_may_be(
+    retries_max: int, age_s_max: int, failures: list[bool]
+) -> None:
+    limits = limits_of(EventInvokeConfig(0.0, retries_max, age_s_max))
+    trying: Event | None = event()
+    attempts_failed = 0
+
+    for failed in failures:
+        if trying is None:
+            break
+        assert trying.due_at <= age_s_max + BACKOFF_S_MAX
+        attempts_failed += failed
+        trying = (after_failure if failed else after_backoff)(trying, trying.due_at, limits)
+
+    assert attempts_failed <= retries_max + 1
+    assert trying is None or attempts_failed <= retries_max
+
+
+async def test_the_limits_of_its_qualifier_are_an_events_own(store: Documents) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def limits(name: str, qualifier: str | None) -> EventLimits:
+        asked.append((name, qualifier))
+        return EventLimits(retries_max=0) if qualifier == "live" else EventLimits(age_s_max=60)
+
+    invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
+    queue = AsyncQueue(store, invoke, clock, limits=limits)
+    queue.put("r1", "f", "live", b"1")
+    async with running(queue):
+        await settled()
+    queue.put("r2", "f", None, b"1")
+    clock.now += 61.0
+    async with running(queue):
+        await settled()
+
+    assert [request.request_id for request in invoke.asked] == ["r1"], "the second had waited too long"
+    assert asked == [("f", "live"), ("f", None)]
     assert store.all(KIND) == []
 
 

@@ -54,7 +54,7 @@ class _ConcurrencyOperations:
                 "UnreservedConcurrentExecutions": concurrency - self._catalog.reserved_total(),
             },
             "AccountUsage": {
-                "TotalCodeSize": sum(function.code.size_bytes for function in functions),
+                "TotalCodeSize": self._catalog.code_bytes(),
                 "FunctionCount": len(functions),
             },
         }

@@ -15,6 +15,7 @@ from workshape.aws.lambda_.configuration import (
 )
 from workshape.aws.lambda_.names import unqualified
 from workshape.aws.lambda_.paging import cut_page
+from workshape.aws.lambda_.tags import check_tags
 from workshape.aws.lambda_.versions import version_key
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Invalid
@@ -46,6 +47,7 @@ class _FunctionOperations:
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
+        check_tags(parameters.get("Tags", {}))
         configuration = new_configuration(parameters, await self._layers(parameters))
         code = await read_code(parameters["Code"], self._catalog.code, self._fetch)
         function = self._catalog.create(name, configuration, code, parameters.get("Tags"))

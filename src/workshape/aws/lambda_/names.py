@@ -4,6 +4,7 @@ from typing import Any
 
 from workshape.errors import Invalid
 from workshape.functions.catalog import Catalog
+from workshape.functions.function_name import FunctionReference
 from workshape.functions.model import LATEST, FunctionName
 
 
@@ -24,3 +25,15 @@ def unqualified(catalog: Catalog, parameters: dict[str, Any]) -> FunctionName:
     if reference.qualifier not in (None, LATEST):
         raise QualifiedName(name=parameters["FunctionName"])
     return reference.name
+
+
+def find_qualified(catalog: Catalog, parameters: dict[str, Any]) -> FunctionReference:
+    """Read the name of a function, a version or an alias that is there.
+
+    Raises:
+        FunctionNotFound: it is not.
+        Invalid: see `Catalog.reference`.
+    """
+    reference = catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))
+    catalog.find(reference)
+    return reference

@@ -9,9 +9,12 @@ from workshape.aws.lambda_.aliases import alias_operations
 from workshape.aws.lambda_.code_source import FetchObject
 from workshape.aws.lambda_.concurrency import concurrency_operations
 from workshape.aws.lambda_.errors import ERRORS
+from workshape.aws.lambda_.event_invoke import event_invoke_operations
 from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
 from workshape.aws.lambda_.layers import layer_operations
+from workshape.aws.lambda_.permissions import permission_operations
+from workshape.aws.lambda_.runtime_management import runtime_management_operations
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
@@ -37,6 +40,9 @@ def lambda_service(
             **invoke_operations(catalog, invoke, events),
             **layer_operations(catalog, fetch_object),
             **concurrency_operations(catalog),
+            **permission_operations(catalog),
+            **event_invoke_operations(catalog),
+            **runtime_management_operations(catalog),
             **tag_operations(catalog),
             **mappings,
         },

@@ -21,6 +21,12 @@ class TooManyTags(Invalid):
     count_max: int
 
 
+class TagsOfVersions(Invalid):
+    """Tags on function aliases and versions are not supported. Please specify either a function ARN or an unqualified
+    function ARN.
+    """
+
+
 def tag_operations(catalog: Catalog) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
     operations = _TagOperations(catalog)
@@ -37,8 +43,7 @@ class _TagOperations:
     async def tag(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         function = self._function(parameters)
         tags = {**function.tags, **parameters["Tags"]}
-        if len(tags) > TAGS_MAX:
-            raise TooManyTags(count_max=TAGS_MAX)
+        check_tags(tags)
         self._catalog.set_tags(function.name, tags)
         return {}
 
@@ -49,4 +54,17 @@ class _TagOperations:
         return {}
 
     def _function(self, parameters: dict[str, Any]) -> Function:
-        return self._catalog.get(self._catalog.reference(parameters["Resource"]).name)
+        reference = self._catalog.reference(parameters["Resource"])
+        if reference.qualifier is not None:
+            raise TagsOfVersions()
+        return self._catalog.get(reference.name)
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Check what a function is to be tagged with.
+
+    Raises:
+        TooManyTags: it is too much.
+    """
+    if len(tags) > TAGS_MAX:
+        raise TooManyTags(count_max=TAGS_MAX)

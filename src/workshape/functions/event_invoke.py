@@ -1,0 +1,39 @@
+"""How long, and how often, an asynchronous invocation is tried. A core.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+RETRIES_MAX = 2
+AGE_S_MAX = 6 * 3_600
+
+
+class EventInvokeConfig(msgspec.Struct, frozen=True):
+    """What was set for one qualifier of a function; None: nothing was, and Lambda's own limit is taken."""
+
+    modified_at: float
+    """Unix time."""
+    retries_max: int | None = None
+    age_s_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """What is taken."""
+
+    retries_max: int = RETRIES_MAX
+    """Of invocations that the function itself failed."""
+    age_s_max: float = AGE_S_MAX
+
+
+def limits_of(config: EventInvokeConfig | None) -> EventLimits:
+    """Fill up what was not set."""
+    if config is None:
+        return EventLimits()
+    return EventLimits(
+        RETRIES_MAX if config.retries_max is None else config.retries_max,
+        AGE_S_MAX if config.age_s_max is None else config.age_s_max,
+    )
