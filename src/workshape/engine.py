@@ -21,6 +21,7 @@ from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
@@ -34,6 +35,7 @@ from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion
 from workshape.functions.records import RecordWriter
+from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.routes import Route
 from workshape.gateway.server import Gateway
 from workshape.queues.broker import Broker
@@ -150,7 +152,15 @@ class Engine:
             fetch_object=fetch_from(self._upstream, settings),
         )
         services = [functions, sqs_service(self._broker)]
-        self._door = Door(services, self._upstream, settings=settings, admin=self._admin.answer, clock=clock)
+        urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
+        self._door = Door(
+            services,
+            self._upstream,
+            settings=settings,
+            admin=self._admin.answer,
+            clock=clock,
+            function_urls=urls.answer,
+        )
 
     def _make_admin(self, routes: Sequence[app_model.Route]) -> Admin:
         return Admin(

@@ -14,12 +14,14 @@ from tests.fakes.invocations import FakeInvoke
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
+from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
 from workshape.queues.broker import Broker
 from workshape.settings import EndpointSettings, Settings
@@ -109,7 +111,8 @@ class LiveDoor:
             lambda_service(self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch),
             sqs_service(broker),
         ]
-        door = Door(services, upstream, settings=settings, admin=_admin, clock=clock)
+        urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for_lambda(settings, clock))
+        door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)
         server = await door.start("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.port}"
         running = asyncio.create_task(self.events.run())

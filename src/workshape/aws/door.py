@@ -33,6 +33,7 @@ from workshape.aws.sigv4 import (
 from workshape.aws.upstream import NoUpstream, Upstream
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable, Denied, WorkshapeError
+from workshape.functions.function_url import MARK as URL_MARK
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
 from workshape.settings import Settings
@@ -41,7 +42,7 @@ MIB = 1024 * 1024
 BODY_BYTES_MAX = 256 * MIB  # bodies are held whole; the largest of ours is a zip of 50 MiB, S3's parts are below this
 ADMIN_PATH = "/_workshape/"
 
-Admin = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +91,17 @@ class Door:
     """Answers AWS clients."""
 
     def __init__(
-        self, services: Sequence[Service], upstream: Upstream, *, settings: Settings, admin: Admin, clock: Clock
+        self,
+        services: Sequence[Service],
+        upstream: Upstream,
+        *,
+        settings: Settings,
+        admin: Handler,
+        clock: Clock,
+        function_urls: Handler | None = None,
     ) -> None:
-        """`admin` answers everything below `/_workshape/`."""
+        """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs."""
+        self._function_urls = function_urls
         self._upstream = upstream
         self._admin = admin
         self._settings = settings
@@ -120,6 +129,8 @@ class Door:
         """Answer one request."""
         if request.target.startswith(ADMIN_PATH):
             return self._admin(request)
+        if self._function_urls is not None and URL_MARK in request.header("host"):
+            return self._function_urls(request)
         name = recognise(request, find_credential(request), self._prefixes, self._codecs)
         answerer = self._ours.get(name)
         return self._forward(request, name) if answerer is None else self._answer(answerer, request)

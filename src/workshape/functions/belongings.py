@@ -3,7 +3,7 @@
 Names and keys are text without a colon.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -45,9 +45,15 @@ class Belongings(Generic[T]):
         """An owner's, by key."""
         return dict(self._items.get(name, {}))
 
+    def items(self) -> Iterator[tuple[str, str, T]]:
+        """Every owner's, each with its owner and its key."""
+        for name, items in self._items.items():
+            for key, item in items.items():
+                yield name, key, item
+
     def all(self) -> list[T]:
         """Every owner's."""
-        return [item for items in self._items.values() for item in items.values()]
+        return [item for _, _, item in self.items()]
 
     def delete(self, name: str, key: str) -> bool:
         """Remove one; tell whether it was there."""

@@ -18,6 +18,7 @@ from workshape.functions.configuration import FunctionConfiguration, check_confi
 from workshape.functions.event_invoke import EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
+from workshape.functions.function_url import FunctionUrl
 from workshape.functions.layers import Layers
 from workshape.functions.limits import UNPACKED_BYTES_MAX, UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
@@ -118,6 +119,7 @@ class Catalog:
         self.policies = self._attach(store, "function-policy", Policy)
         self.event_invoke_configs = self._attach(store, "event-invoke-config", EventInvokeConfig)
         self.runtime_management = self._attach(store, "runtime-management", RuntimeManagement)
+        self.urls = self._attach(store, "function-url", FunctionUrl)
         runnables: list[Runnable] = [*self._functions.values(), *self._versions.all()]
         code.sweep(
             [
@@ -369,6 +371,13 @@ class Catalog:
     def event_limits(self, name: str, qualifier: str | None) -> EventLimits:
         """How an asynchronous invocation is tried, for the queue: by Lambda's own limits when the function is gone."""
         return limits_of(self.event_invoke_configs.get(name, qualifier or LATEST))
+
+    def find_url(self, url_id: str) -> tuple[FunctionName, str, FunctionUrl] | None:
+        """Return the function URL of that id, and the function and qualifier it is of."""
+        for name, qualifier, url in self.urls.items():
+            if url.id == url_id:
+                return FunctionName(name), qualifier, url
+        return None
 
     def now(self) -> float:
         """Return Unix time, for what is kept beside a function."""

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -42,8 +43,17 @@ class _Structured(msgspec.Struct, rename="camel"):
     is_base64_encoded: bool = False
 
 
-def event_of(request: Request, match: Match, *, request_id: str, account: str, now: float) -> bytes:
-    """Describe a request to the function; `now` is Unix time."""
+def event_of(
+    request: Request,
+    match: Match,
+    *,
+    request_id: str,
+    account: str,
+    now: float,
+    api_id: str = API_ID,
+    caller: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Describe a request to the function; `now` is Unix time, `caller` whoever IAM knows the client as."""
     cookies = [cookie for name, value in request.headers if name == "cookie" for cookie in _split_cookies(value)]
     headers = _joined((name, value) for name, value in request.headers if name != "cookie")
     host = request.header("host", "localhost")
@@ -56,7 +66,7 @@ def event_of(request: Request, match: Match, *, request_id: str, account: str, n
         "headers": headers,
         "requestContext": {
             "accountId": account,
-            "apiId": API_ID,
+            "apiId": api_id,
             "domainName": host,
             "domainPrefix": host.partition(".")[0],
             "http": {
@@ -74,6 +84,8 @@ def event_of(request: Request, match: Match, *, request_id: str, account: str, n
         },
         "isBase64Encoded": False,
     }
+    if caller is not None:
+        event["requestContext"]["authorizer"] = {"iam": caller}
     if cookies:
         event["cookies"] = cookies
     if request.query:

@@ -10,6 +10,7 @@ from workshape.aws.lambda_.code_source import FetchObject
 from workshape.aws.lambda_.concurrency import concurrency_operations
 from workshape.aws.lambda_.errors import ERRORS
 from workshape.aws.lambda_.event_invoke import event_invoke_operations
+from workshape.aws.lambda_.function_urls import function_url_operations
 from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
 from workshape.aws.lambda_.layers import layer_operations
@@ -42,6 +43,7 @@ def lambda_service(
             **concurrency_operations(catalog),
             **permission_operations(catalog),
             **event_invoke_operations(catalog),
+            **function_url_operations(catalog),
             **runtime_management_operations(catalog),
             **tag_operations(catalog),
             **mappings,

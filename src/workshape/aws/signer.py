@@ -1,0 +1,25 @@
+"""Who signed a request that no operation of a service's API is for."""
+
+from collections.abc import Callable
+
+from workshape.aws.sigv4 import MissingAuthentication, find_credential, verify
+from workshape.clock import Clock
+from workshape.http1.message import Request
+from workshape.settings import Settings
+
+
+def signer_for_lambda(settings: Settings, clock: Clock) -> Callable[[Request], str]:
+    """Make what tells the access key that a request is signed with for Lambda, by the door's own keys.
+
+    The function made raises Denied when the signature does not hold, or is another service's.
+    """
+    secrets = {settings.endpoint.access_key: settings.endpoint.secret_key}
+
+    def authenticate(request: Request) -> str:
+        credential = find_credential(request)
+        if credential is None or credential.service != "lambda":
+            raise MissingAuthentication()
+        verify(request, secrets, clock.wall_s())
+        return credential.access_key
+
+    return authenticate

@@ -1,0 +1,105 @@
+"""Function URLs, served: the host names the function, any path and method is its.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from workshape.clock import Clock
+from workshape.errors import Denied, Throttled, WorkshapeError
+from workshape.functions.catalog import Catalog
+from workshape.functions.function_url import AuthType, FunctionUrl, url_id_of
+from workshape.functions.invoker import InvokeFunction, PayloadTooLarge
+from workshape.functions.model import LATEST, FunctionName
+from workshape.gateway.cors import preflight, with_cors
+from workshape.gateway.payload import MalformedResponse, event_of, response_of
+from workshape.gateway.routes import DEFAULT, Match, Route
+from workshape.http1.message import Request, Response
+
+TRIGGER = "http"
+ANONYMOUS = "anonymous"
+
+_log = logging.getLogger(__name__)
+
+
+class FunctionUrls:
+    """Answers requests to function URLs. Their timeout is the function's own."""
+
+    def __init__(
+        self, catalog: Catalog, invoke: InvokeFunction, clock: Clock, *, authenticate: Callable[[Request], str]
+    ) -> None:
+        """`authenticate` returns the access key a request is rightly signed with for Lambda, or raises Denied."""
+        self._catalog = catalog
+        self._invoke = invoke
+        self._clock = clock
+        self._authenticate = authenticate
+
+    def __repr__(self) -> str:
+        return f"<FunctionUrls of {self._catalog!r}>"
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        found = self._catalog.find_url(url_id_of(request.header("host")))
+        if found is None:
+            return _refusal(404, "There is no such function URL")
+        name, qualifier, url = found
+        if url.cors is None:
+            return await self._run(request, name, qualifier, url)
+        asked = preflight(url.cors, request)
+        if asked is not None:
+            return asked
+        return with_cors(url.cors, request, await self._run(request, name, qualifier, url))
+
+    async def _run(self, request: Request, name: FunctionName, qualifier: str, url: FunctionUrl) -> Response:
+        # AWS: the answers to what goes wrong are undocumented; observed: these statuses.
+        caller: dict[str, Any] | None = None
+        if url.auth_type is AuthType.AWS_IAM:
+            try:
+                caller = self._caller(self._authenticate(request))
+            except Denied as error:
+                return _refusal(403, str(error))
+        event = event_of(
+            request,
+            Match(Route(DEFAULT, name), {}),
+            request_id=str(uuid.uuid4()),
+            account=self._catalog.account if caller is not None else ANONYMOUS,
+            now=self._clock.wall_s(),
+            api_id=url.id,
+            caller=caller,
+        )
+        try:
+            result = await self._invoke(name, None if qualifier == LATEST else qualifier, event, TRIGGER)
+            if result.function_error is None:
+                return response_of(result.payload)
+        except PayloadTooLarge as error:
+            return _refusal(413, str(error))
+        except Throttled as error:
+            return _refusal(429, str(error))
+        except MalformedResponse as error:
+            _log.warning("url_response_malformed", extra={"function": name, "reason": error.reason})
+        except WorkshapeError as error:
+            _log.warning("url_invoke_failed", extra={"function": name, "reason": str(error)})
+            return _refusal(503, "Service Unavailable")
+        return _refusal(502, "Internal Server Error")
+
+    def _caller(self, access_key: str) -> dict[str, Any]:
+        """Describe who signed: there is one account, and its keys are nobody's in particular."""
+        account = self._catalog.account
+        return {
+            "accessKey": access_key,
+            "accountId": account,
+            "callerId": access_key,
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": f"arn:aws:iam::{account}:user/{access_key}",
+            "userId": access_key,
+        }
+
+
+def _refusal(status: int, message: str) -> Response:
+    return Response(status, (("content-type", "application/json"),), msgspec.json.encode({"Message": message}))
