@@ -127,10 +127,10 @@ class Door:
 
     def handle(self, request: Request) -> Awaitable[Response]:
         """Answer one request."""
+        if self._function_urls is not None and URL_MARK in request.header("host"):
+            return self._function_urls(request)  # before all else: every path there is the function's
         if request.target.startswith(ADMIN_PATH):
             return self._admin(request)
-        if self._function_urls is not None and URL_MARK in request.header("host"):
-            return self._function_urls(request)
         name = recognise(request, find_credential(request), self._prefixes, self._codecs)
         answerer = self._ours.get(name)
         return self._forward(request, name) if answerer is None else self._answer(answerer, request)

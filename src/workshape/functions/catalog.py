@@ -120,6 +120,8 @@ class Catalog:
         self.event_invoke_configs = self._attach(store, "event-invoke-config", EventInvokeConfig)
         self.runtime_management = self._attach(store, "runtime-management", RuntimeManagement)
         self.urls = self._attach(store, "function-url", FunctionUrl)
+        for owner in self._functions:  # a crash can come between the end of an alias and that of what was its
+            self._detach_ended(owner)
         runnables: list[Runnable] = [*self._functions.values(), *self._versions.all()]
         code.sweep(
             [
@@ -419,12 +421,17 @@ class Catalog:
         self._resolved.clear()
         there = self.versions(name) if name in self._functions else []
         revisions = frozenset(runnable.revision for runnable in there)
+        self._detach_ended(name)
+        for on_change in self._on_change:
+            on_change(name, revisions)
+
+    def _detach_ended(self, name: FunctionName) -> None:
+        """Remove what is kept of qualifiers that are no more."""
+        there = self.versions(name) if name in self._functions else []
         qualifiers = {*(runnable.version for runnable in there), *(alias.name for alias in self.aliases.of(name))}
         for attached in self._attached:
             for qualifier in attached.of(name).keys() - qualifiers:
                 attached.delete(name, qualifier)
-        for on_change in self._on_change:
-            on_change(name, revisions)
 
     def _version(self, function: Runnable) -> FunctionVersion:
         configuration = function.configuration

@@ -90,6 +90,14 @@ def test_curl_reaches_a_function_url_as_it_is(client: Any, door: LiveDoor) -> No
     assert (event["rawPath"], event["rawQueryString"], event["version"]) == ("/a/b c", "x=1&x=2", "2.0")
 
 
+def test_every_path_is_the_functions(client: Any, door: LiveDoor) -> None:
+    url = client.create_function_url_config(**OPEN)["FunctionUrl"]
+
+    for path in ("_workshape/status", "2015-03-31/functions/f"):
+        assert call(door, f"{url}{path}").text == "hello"
+        assert event_of(door)["rawPath"] == f"/{path}"
+
+
 def test_the_event_is_what_aws_sends(client: Any, door: LiveDoor) -> None:
     url = client.create_function_url_config(FunctionName="f", Qualifier="live", AuthType="NONE")["FunctionUrl"]
 

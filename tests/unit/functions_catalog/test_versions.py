@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from workshape.clock import Clock
+from workshape.functions.alias import Alias
 from workshape.functions.catalog import Catalog, CodeMismatch
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration
+from workshape.functions.event_invoke import EventInvokeConfig, EventLimits
 from workshape.functions.function import PublishedVersion
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.model import FunctionName
@@ -124,6 +126,18 @@ async def test_versions_are_found_again_and_leave_nothing_behind(
     assert found == version
     assert isinstance(found, PublishedVersion)
     assert store.all("function-version") == []
+
+
+async def test_what_an_alias_had_is_not_the_next_ones(catalog: Catalog, store: Documents, tmp_path: Path) -> None:
+    catalog.aliases.create(NAME, Alias("live", "$LATEST", ""))
+    catalog.event_invoke_configs.put(NAME, "live", EventInvokeConfig(0.0, 0))
+
+    store.delete("function-alias", f"{NAME}:live")  # as if the engine had died in the middle of deleting it
+    again = open_catalog(store, tmp_path)
+    again.aliases.create(NAME, Alias("live", "$LATEST", ""))
+
+    assert again.event_limits("f", "live") == EventLimits()
+    assert catalog.event_limits("f", "live") == EventLimits(retries_max=0)
 
 
 async def test_a_version_of_a_folder_used_in_place_has_a_copy_of_it(
