@@ -21,6 +21,7 @@ import msgspec
 from workshape.errors import Invalid
 from workshape.functions.limits import UNPACKED_BYTES_MAX, ZIP_BYTES_MAX
 from workshape.functions.overlay import lay_over
+from workshape.run import STATE_FOLDER_NAME
 
 ENTRIES_MAX = 100_000  # of an archive: more than any package within the size limit has
 PIECE_BYTES = 1024 * 1024
@@ -98,7 +99,7 @@ class CodeStore:
         """Return code that stays as it is: an archive's does, a folder used in place is copied.
 
         Raises:
-            ArchiveTooLarge: the folder is over Lambda's quota.
+            ArchiveTooLarge: the folder is over Lambda's quota. Invalid: something in it cannot be copied.
         """
         return code if code.archive is not None else await asyncio.to_thread(_copy, Path(code.folder), self._folder)
 
@@ -130,7 +131,7 @@ class CodeStore:
 def _describe(folder: Path) -> Code:
     digest, size_bytes = hashlib.sha256(), 0
     for parent, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name != STATE_FOLDER_NAME)
         for name in sorted(files):
             path = os.path.join(parent, name)
             found = os.lstat(path)
@@ -150,11 +151,14 @@ def _copy(folder: Path, store: Path) -> Code:
     store.mkdir(parents=True, exist_ok=True)
     writing = store / f"{_UNPACKING}{uuid.uuid4().hex}"
     try:
-        shutil.copytree(folder, writing, symlinks=True)
+        shutil.copytree(folder, writing, symlinks=True, ignore=shutil.ignore_patterns(STATE_FOLDER_NAME))
         present = _describe(writing)  # of the copy: the folder may have changed under way
         copied = store / _hexadecimal(present)
         if not copied.exists():
             writing.rename(copied)
+    except shutil.Error as error:
+        source, _, why = error.args[0][0]
+        raise Invalid(reason=f"{source} cannot be copied: {why}") from error
     finally:
         shutil.rmtree(writing, ignore_errors=True)
     return msgspec.structs.replace(present, folder=str(copied.resolve()))

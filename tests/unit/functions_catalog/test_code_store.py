@@ -124,6 +124,30 @@ async def test_what_no_function_uses_is_swept(tmp_path: Path) -> None:
     assert sorted(map(str, tmp_path.iterdir())) == sorted([used.folder, used.archive])
 
 
+async def test_what_workshape_keeps_beside_code_is_no_part_of_it(tmp_path: Path) -> None:
+    store = CodeStore(tmp_path / ".workshape" / "code")
+    (tmp_path / "a.py").write_text("one")
+
+    before = await store.from_path(tmp_path)
+    settled = await store.settle(before)
+    after = await store.from_path(tmp_path)
+
+    assert [path.name for path in Path(settled.folder).iterdir()] == ["a.py"]
+    assert before == after
+    assert settled.sha256 == before.sha256
+
+
+async def test_code_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    source, store = tmp_path / "source", CodeStore(tmp_path / "code")
+    source.mkdir()
+    os.mkfifo(source / "pipe")
+
+    with pytest.raises(Invalid, match=r"source/pipe.* cannot be copied"):
+        await store.settle(await store.from_path(source))
+
+    assert list((tmp_path / "code").iterdir()) == []
+
+
 async def test_a_folder_is_used_in_place_and_known_by_its_files(tmp_path: Path) -> None:
     source, store = tmp_path / "source", CodeStore(tmp_path / "code")
     source.mkdir()
