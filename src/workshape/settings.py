@@ -3,6 +3,8 @@
 What there is to run (functions, queues, ...) is not configuration: that is `app/model.py`.
 """
 
+from typing import Literal
+
 import msgspec
 
 Struct = msgspec.Struct
@@ -31,6 +33,10 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """An environment ends after this, once idle. Seen on AWS: at most about two hours."""
     allow_substitute: bool = False
     """Run e.g. python3.12 on another Python 3 when that interpreter is missing, and say so."""
+    start: Literal["stem", "exec"] = "stem"
+    """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
+    stems: int = 2
+    """How many of them wait, of each kind in use."""
 
 
 class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Environments without processes: a Runtime API and a launcher whose other side is the test itself."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,11 @@ class FakeRuntimeApi(RuntimeApi):
         self.opened.add(environment)
         return f"127.0.0.1:{10_000 + environment}"
 
+    async def admit(
+        self, environment: EnvironmentId, *, user: int = -1, connection: socket.socket | None = None
+    ) -> None:
+        assert environment in self.opened
+
     async def close(self, environment: EnvironmentId) -> None:
         self.opened.discard(environment)
 
@@ -43,7 +49,11 @@ class FakeProcess(EnvironmentProcess):
     """Notes what is done to it."""
 
     def __init__(self, environment: EnvironmentId) -> None:
-        self.pid = environment  # and nothing of the real one's state: every method that reads it is replaced
+        self.pid, self.user, self.connection = (
+            environment,
+            -1,
+            None,
+        )  # and nothing of the real one's state: every method that reads it is replaced
         self.history: list[str] = []
 
     def freeze(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder, ProcessLauncher
+from workshape.functions.launch.sandbox import TASK
 from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
@@ -49,17 +50,16 @@ class RuntimeOwner:
         self._invocations = 0
 
     async def open(self) -> EnvironmentId:
-        """Open a listener that nothing speaks to yet."""
-        environment = EnvironmentId(len(self.heard) + 1)
-        self.heard[environment] = Heard()
-        self.addresses[environment] = await self.api.open(environment)
+        """Open a listener that anyone may speak to."""
+        environment = await self._reserve()
+        await self.api.admit(environment)
         return environment
 
     async def start(
         self, code: Path, *, runtime: str, handler: str = "index.handler", memory_mb: int = 512, **variables: str
     ) -> tuple[EnvironmentId, EnvironmentProcess]:
         """Open a listener and start an environment for it."""
-        environment = await self.open()
+        environment = await self._reserve()
         function = FunctionVersion(
             FunctionName("f"), "$LATEST", ARN, runtime, handler, str(code), memory_mb, 3, "r1", variables
         )
@@ -73,6 +73,7 @@ class RuntimeOwner:
             {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"},
         )
         process = await self.launcher.start(order, on_output=self._output, on_exit=self._exit)
+        await self.api.admit(environment, user=process.user, connection=process.connection)
         return environment, process
 
     async def started(self, code: Path, **options: Any) -> tuple[EnvironmentId, EnvironmentProcess]:
@@ -81,6 +82,10 @@ class RuntimeOwner:
         await self.until(environment, lambda heard: heard.ready > 0 or heard.exit is not None)
         assert self.heard[environment].ready, self.heard[environment]
         return environment, process
+
+    async def task_root(self, code: Path) -> str:
+        """Tell where functions see a folder of code."""
+        return str(code) if await self.launcher.why_no_sandbox() else TASK
 
     def dispatch(self, environment: EnvironmentId, event: Any = None, **fields: Any) -> RequestId:
         """Give an idle environment an event."""
@@ -112,6 +117,12 @@ class RuntimeOwner:
         for environment in self.heard:
             await self.api.close(environment)
         await asyncio.gather(*self._tasks)
+
+    async def _reserve(self) -> EnvironmentId:
+        environment = EnvironmentId(len(self.heard) + 1)
+        self.heard[environment] = Heard()
+        self.addresses[environment] = await self.api.open(environment)
+        return environment
 
     def _ready(self, environment: EnvironmentId) -> None:
         self.heard[environment].ready += 1

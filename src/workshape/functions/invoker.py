@@ -302,7 +302,10 @@ class Invoker:
                 log_stream=environment.stream,
                 variables=self._variables(function),
             )
-            environment.process = await self._launcher.start(order, on_output=self._output, on_exit=self._exited)
+            environment.process = process = await self._launcher.start(
+                order, on_output=self._output, on_exit=self._exited
+            )
+            await self._api.admit(environment.id, user=process.user, connection=process.connection)
         except (PlatformError, OSError) as error:
             failure = error if isinstance(error, PlatformError) else _start_failed(function, error)
             environment.failure = failure

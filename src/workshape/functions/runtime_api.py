@@ -5,14 +5,17 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and the O
 """
 
 import json
+import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from workshape.functions.launch.peer import peer_user
 from workshape.functions.limits import MIB, SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.model import EnvironmentId, Invocation, RequestId
 from workshape.http1.message import HeaderPairs, LateResponse, Request, Response
-from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.http1.server import HttpServer, Limits, serve_socket
 
 RESPONSE_BYTES_MAX = SYNC_PAYLOAD_BYTES_MAX + 100
 """AWS: undocumented; its own refusal says "Exceeded maximum allowed payload size (6291556 bytes)"."""
@@ -23,6 +26,8 @@ _INIT_ERROR = _RUNTIME + "init/error"
 _INVOCATION = _RUNTIME + "invocation/"
 # Judging an over-size response is this module's, so the server lets through what is plainly one and no more.
 _LIMITS = Limits(body_bytes_max=64 * MIB, header_bytes_max=2 * MIB)  # awslambdaric sends causes of up to 1 MiB
+_CONNECTIONS_WAITING_MAX = 128  # a runtime has two at most, its extensions one each
+_log = logging.getLogger(__name__)
 _JSON = (("content-type", "application/json"),)
 _ACCEPTED = Response(202, _JSON, b'{"status":"OK"}\n')
 
@@ -44,33 +49,69 @@ class RuntimeApi:
 
     def __init__(self, callbacks: RuntimeCallbacks) -> None:
         self._callbacks = callbacks
-        self._listeners: dict[EnvironmentId, tuple[_Environment, HttpServer]] = {}
+        self._listeners: dict[EnvironmentId, _Listener] = {}
 
     def __repr__(self) -> str:
         return f"<RuntimeApi environments={len(self._listeners)}>"
 
     async def open(self, environment: EnvironmentId) -> str:
-        """Listen for an environment; return its AWS_LAMBDA_RUNTIME_API (`127.0.0.1:PORT`)."""
+        """Reserve an address for an environment; return its AWS_LAMBDA_RUNTIME_API (`127.0.0.1:PORT`).
+
+        Whoever connects waits until `admit` has said who may.
+        """
         assert environment not in self._listeners, "opened twice"
-        state = _Environment(environment, self._callbacks)
-        server = await serve_tcp(state.handle, "127.0.0.1", 0, _LIMITS)
-        self._listeners[environment] = (state, server)
-        return server.address
+        listening = socket.create_server(("127.0.0.1", 0), backlog=_CONNECTIONS_WAITING_MAX)
+        host, port = listening.getsockname()
+        self._listeners[environment] = _Listener(_Environment(environment, self._callbacks), listening)
+        return f"{host}:{port}"
+
+    async def admit(
+        self, environment: EnvironmentId, *, user: int = -1, connection: socket.socket | None = None
+    ) -> None:
+        """Serve an environment, to processes of `user` only (-1: to anyone), and over the connection it has, if any."""
+        listener = self._listeners.get(environment)
+        if listener is None:
+            if connection is not None:
+                connection.close()
+            return
+        admits = _only(user) if user >= 0 else None
+        server = await serve_socket(listener.state.handle, listener.listening, _LIMITS, admits=admits)
+        listener.server = server
+        if connection is not None:
+            await server.adopt(connection)
 
     async def close(self, environment: EnvironmentId) -> None:
         """Stop listening; a pending GET next is dropped. Closing what is not open does nothing."""
         listener = self._listeners.pop(environment, None)
         if listener is not None:
-            state, server = listener
-            state.closed()
-            await server.close()
+            listener.state.closed()
+            if listener.server is not None:
+                await listener.server.close()
+            listener.listening.close()
 
     def dispatch(self, environment: EnvironmentId, invocation: Invocation, deadline_ms: int) -> None:
         """Give an idle environment its next invocation; `deadline_ms` is Unix time in milliseconds.
 
         Should its runtime have gone away while it waited, the invocation is kept for its next GET next.
         """
-        self._listeners[environment][0].dispatch(invocation, deadline_ms)
+        self._listeners[environment].state.dispatch(invocation, deadline_ms)
+
+
+@dataclass(slots=True)
+class _Listener:
+    state: "_Environment"
+    listening: socket.socket
+    server: HttpServer | None = None
+
+
+def _only(user: int) -> Callable[[socket.socket], bool]:
+    def admits(connection: socket.socket) -> bool:
+        found = peer_user(connection)
+        if found != user:
+            _log.warning("runtime_api_stranger", extra={"user": found, "expected": user})
+        return found == user
+
+    return admits
 
 
 class _State(Enum):

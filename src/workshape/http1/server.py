@@ -40,9 +40,10 @@ class Limits:
 class HttpServer:
     """A listening socket and its connections. Made by `serve_tcp` or `serve_unix`."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, admits: Callable[[socket.socket], bool] | None = None) -> None:
         self.handler = handler
         self.limits = limits
+        self.admits = admits
         self.connections: set[_Connection] = set()
         self._listener: asyncio.Server | None = None
 
@@ -68,12 +69,34 @@ class HttpServer:
         """Take ownership of the listening sockets."""
         self._listener = listener
 
+    async def adopt(self, connected: socket.socket) -> None:
+        """Serve a connection that came about elsewhere; it is ours from now on."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: _Connection(self), connected)
+
     async def close(self) -> None:
         """Stop listening, cancel what is being answered, close every connection."""
         if self._listener is not None:
             self._listener.close()
         tasks = [task for connection in self.connections if (task := connection.abort()) is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def serve_socket(
+    handler: Handler,
+    listening: socket.socket,
+    limits: Limits | None = None,
+    *,
+    admits: Callable[[socket.socket], bool] | None = None,
+) -> HttpServer:
+    """Serve a TCP socket that listens already; it is ours from now on.
+
+    `admits` is shown each new connection; one that it does not admit is closed unread.
+    """
+    server = HttpServer(handler, limits or Limits(), admits)
+    loop = asyncio.get_running_loop()
+    server.started(await loop.create_server(lambda: _Connection(server), sock=listening, backlog=1024))
+    return server
 
 
 async def serve_tcp(handler: Handler, host: str, port: int, limits: Limits | None = None) -> HttpServer:
@@ -141,11 +164,16 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._server.connections.add(self)
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
+            connected = transport.get_extra_info("socket")
+            if self._server.admits is not None and not self._server.admits(connected):
+                self._refused = True
+                self._transport.abort()
+                return
             self._peer = str(peername[0])
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)

@@ -1,9 +1,10 @@
 """The invoker with real Python environments."""
 
 import asyncio
+import contextlib
 import json
-import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from workshape.functions.records import RecordWriter
 from workshape.settings import FunctionSettings
 
 CODE = """
-import os, subprocess, time
+import os, subprocess, time, uuid
+
+ME = str(uuid.uuid4())
 
 def handler(event, context):
     print("saw", event.get("say"))
@@ -27,12 +30,10 @@ def handler(event, context):
         raise ValueError(event["boom"])
     if "exit" in event:
         os._exit(event["exit"])
-    child = subprocess.Popen(["sleep", "60"]).pid if "child" in event else None
-    if child is not None:
-        with open(event["child"], "w") as file:
-            file.write(str(child))
+    if "child" in event:
+        subprocess.Popen(["sleep", event["child"]])
     time.sleep(event.get("sleep", 0))
-    return {"pid": os.getpid(), "deadline_ms": context.get_remaining_time_in_millis()}
+    return {"me": ME, "deadline_ms": context.get_remaining_time_in_millis()}
 """
 
 
@@ -82,8 +83,8 @@ async def test_an_environment_is_reused_and_more_run_side_by_side(engine: Engine
     first, second = await engine(), await engine()
     burst = await asyncio.gather(*(engine(sleep=0.3) for _ in range(4)))
 
-    assert json.loads(first.payload)["pid"] == json.loads(second.payload)["pid"]
-    assert len({json.loads(result.payload)["pid"] for result in burst}) > 1
+    assert json.loads(first.payload)["me"] == json.loads(second.payload)["me"]
+    assert len({json.loads(result.payload)["me"] for result in burst}) > 1
     assert 2_500 < json.loads(first.payload)["deadline_ms"] <= 3_000
 
 
@@ -128,35 +129,35 @@ async def test_an_import_error_reads_as_the_runtime_reports_it(engine: Engine) -
     assert "Unable to import module 'broken'" in error["errorMessage"]
 
 
-async def test_at_the_timeout_every_process_of_the_environment_is_gone(engine: Engine, tmp_path: Path) -> None:
+async def test_at_the_timeout_every_process_of_the_environment_is_gone(engine: Engine) -> None:
     engine.function = replace(engine.function, timeout_s=1)
+    marker = f"{600 + time.monotonic()}"
 
-    result = await engine(child=str(tmp_path / "child"), sleep=5)
+    running = asyncio.create_task(engine(child=marker, sleep=5))
+    async with asyncio.timeout(10):
+        while not _runs(marker):
+            await asyncio.sleep(0.005)
+    result = await running
 
     assert json.loads(result.payload)["errorType"] == "Sandbox.Timedout"
-    child = int((tmp_path / "child").read_text())
-    assert not _runs(child)
+    assert not _runs(marker)
     assert engine.invoker.environments() == []
 
 
-async def test_nothing_runs_between_invocations(engine: Engine) -> None:
-    pid = json.loads((await engine()).payload)["pid"]
+async def test_an_environment_is_frozen_between_invocations_and_the_same_after(engine: Engine) -> None:
+    before = json.loads((await engine()).payload)["me"]
 
     async with asyncio.timeout(5):
-        while _state(pid) != "T":
+        while [view.state for view in engine.invoker.environments()] != ["frozen"]:
             await asyncio.sleep(0.005)
     result = await engine()
 
-    assert json.loads(result.payload)["pid"] == pid
+    assert json.loads(result.payload)["me"] == before
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return _state(pid) != "Z"
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def _runs(marker: str) -> bool:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"sleep\0" + marker.encode() + b"\0":
+                return True
+    return False

@@ -88,9 +88,14 @@ async def client() -> tuple[str, Path]:
 
 
 def as_custom_runtime(code: Path, client: tuple[str, Path], text: str) -> None:
+    """Lay out what a deployment package of a custom runtime has: the program, the client and the function."""
     program, script = client
+    shutil.copy(os.path.realpath(program), code / "node")
+    shutil.copytree(script.parent, code / "client", symlinks=True, ignore=shutil.ignore_patterns("deps", "*.o"))
     (code / "index.mjs").write_text(text)
-    (code / "bootstrap").write_text(f'#!/bin/sh\nexec "{program}" "{script}"\n')
+    (code / "bootstrap").write_text(
+        f'#!/bin/sh\nexec "$LAMBDA_TASK_ROOT/node" "$LAMBDA_TASK_ROOT/client/{script.name}"\n'
+    )
     (code / "bootstrap").chmod(0o755)
 
 

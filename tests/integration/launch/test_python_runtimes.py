@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from tests.fakes.runtime_owner import RuntimeOwner
 from workshape.functions.launch import runtimes
+from workshape.settings import FunctionSettings
 
 HERE = f"python3.{sys.version_info.minor}"
 INDEX = """
@@ -62,14 +63,19 @@ def packages(event, context):
 """
 
 
-@pytest.fixture(params=["aws", "ours"])
-async def either(request: pytest.FixtureRequest, owner: RuntimeOwner, monkeypatch: pytest.MonkeyPatch) -> RuntimeOwner:
-    """An owner whose Python environments run on AWS's client, then one where they run on ours."""
+@pytest.fixture(params=["stem", "aws", "ours"])
+async def either(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RuntimeOwner]:
+    """An owner whose Python environments are stems; then executed, on AWS's client; then executed, on ours."""
     if request.param == "ours":
         monkeypatch.setattr(runtimes, "RUNTIME_CLIENT", "absent-on-this-machine")
     elif importlib.util.find_spec("awslambdaric") is None:
         pytest.skip("awslambdaric is not installed")
-    return owner
+    settings = FunctionSettings(start="stem" if request.param == "stem" else "exec")
+    owner = RuntimeOwner(tmp_path / "environments", settings)
+    yield owner
+    await owner.close()
 
 
 @pytest.fixture
@@ -122,7 +128,7 @@ async def test_the_context_says_what_lambda_says(either: RuntimeOwner, index: Pa
         "client": [{"k": "é"}, {"e": "1"}, "app"],
         "identity": None,
         "trace": "Root=1-5;Sampled=0",
-        "path": str(index),
+        "path": await either.task_root(index),
     }
 
 
@@ -131,11 +137,12 @@ async def test_an_exception_is_an_error_with_the_functions_own_frames(either: Ru
 
     _, value = await either.invoke(environment)
     request_id = either.heard[environment].answers[0][0]
+    root = await either.task_root(index)
 
     assert (value["errorType"], value["errorMessage"], value["requestId"]) == ("ValueError", "no\nway", request_id)
     assert [re.sub(r"line \d+", "line N", frame) for frame in value["stackTrace"]] == [
-        f'  File "{index}/index.py", line N, in fail\n    inner()\n',
-        f'  File "{index}/index.py", line N, in inner\n    raise ValueError("no\\nway")\n',
+        f'  File "{root}/index.py", line N, in fail\n    inner()\n',
+        f'  File "{root}/index.py", line N, in inner\n    raise ValueError("no\\nway")\n',
     ]
     assert (await either.invoke(environment))[1]["errorType"] == "ValueError"
     [line] = [line for line in either.heard[environment].output if line.startswith("[ERROR]")][:1]
@@ -207,7 +214,7 @@ async def test_what_cannot_be_loaded_is_an_init_error(either: RuntimeOwner, inde
     assert heard.exit == "exit status 1"
     assert heard.ready == 0
     if handler == "raising.handler":
-        assert value["stackTrace"][-1].split(", ")[0] == f'  File "{index}/raising.py"'
+        assert value["stackTrace"][-1].split(", ")[0] == f'  File "{await either.task_root(index)}/raising.py"'
 
 
 async def test_a_handler_may_live_in_a_folder(either: RuntimeOwner, index: Path) -> None:
@@ -229,7 +236,7 @@ def _other_versions() -> list[str]:
 
 
 @pytest.mark.parametrize("runtime", _other_versions())
-async def test_other_interpreters_of_this_machine_serve_on_our_client(
+async def test_other_interpreters_of_this_machine_serve_on_awss_bootstrap(
     owner: RuntimeOwner, index: Path, runtime: str
 ) -> None:
     (index / "version.py").write_text(

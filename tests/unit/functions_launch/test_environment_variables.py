@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.functions.launch.runtimes import RuntimeCommand
+from workshape.functions.launch.layout import Layout
+from workshape.functions.launch.runtimes import RuntimePlan
 from workshape.functions.launch.variables import environment_variables
 from workshape.functions.model import FunctionName, FunctionVersion, InitializationType, LogFormat
 
@@ -24,20 +25,24 @@ RESERVED = [
 
 
 def compose(
-    own: dict[str, str], platform: dict[str, str], log_format: LogFormat = LogFormat.TEXT, runtime: str = "python3.12"
+    own: dict[str, str],
+    platform: dict[str, str],
+    log_format: LogFormat = LogFormat.TEXT,
+    runtime: str = "python3.12",
+    temporary: str = "/scratch",
 ) -> dict[str, str]:
     function = FunctionVersion(
         FunctionName("f"), "7", "arn", runtime, "a.b", "/code", 256, 3, "r", own, log_format=log_format
     )
     return environment_variables(
         function,
-        RuntimeCommand(["/opt/x/bin/python", "-m", "client"], "/runtime", {"RUNTIMES": "1"}),
+        RuntimePlan(("{home}/bin/python", "-m", "client"), variables={"RUNTIMES": "1"}, library="python3.12"),
+        Layout("/code", "/runtime", "", "/lang", "/clients", temporary),
         runtime_api_address="127.0.0.1:9",
         initialization_type=InitializationType.PROVISIONED,
         log_group="/aws/lambda/f",
         log_stream="stream",
         platform=platform,
-        temporary_folder="/scratch",
     )
 
 
@@ -56,9 +61,18 @@ def test_the_function_wins_over_the_platform_and_the_platform_over_the_rest() ->
 
     assert variables["AWS_ENDPOINT_URL"] == "mine"
     assert (variables["LANG"], variables["RUNTIMES"]) == ("C", "2")
-    assert variables["PATH"].startswith("/opt/x/bin:")
+    assert variables["PATH"].startswith("/lang/bin:")
 
 
 def test_json_logging_is_told_to_the_runtime() -> None:
     assert compose({}, {}, LogFormat.JSON)["AWS_LAMBDA_LOG_FORMAT"] == "JSON"
     assert "AWS_LAMBDA_LOG_FORMAT" not in compose({}, {})
+
+
+def test_what_is_set_only_without_a_sandbox() -> None:
+    outside, inside = compose({}, {}), compose({}, {}, temporary="")
+
+    assert outside["TMPDIR"] == outside["HOME"] == "/scratch"
+    assert outside["RUNTIMES"] == "1"
+    assert not {"TMPDIR", "HOME", "RUNTIMES"} & inside.keys()
+    assert inside["PYTHONPATH"] == "/runtime"

@@ -2,9 +2,10 @@
 
 What holds: all of an environment's processes end with it, daemons included (see `spawner.py` for what that needs); no
 environment outlives the engine; a frozen environment runs nothing; its variables are Lambda's, the platform's and the
-function's, none of the host's; a memory limit where a memory cgroup may be made (root, as a rule).
+function's, none of the host's. On Linux, as root: the sandbox (`sandbox.py`), and the limits of control groups
+(`cgroups.py`). `workshape doctor` tells which parts hold on a machine, and why others do not.
 
-What does not: /tmp is the machine's (TMPDIR and HOME name a folder of the environment's own, without a quota), the
+Without a sandbox /tmp is the machine's (TMPDIR and HOME name a folder of the environment's own, without a quota), the
 task root can be written, and the host's files and other processes can be seen.
 """
 
@@ -13,14 +14,19 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workshape.errors import PlatformError
+from workshape.functions.launch import cgroups
+from workshape.functions.launch.cgroups import CgroupFolders
 from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters, RuntimeUnknown
-from workshape.functions.launch.memory_cgroup import MemoryCgroups
+from workshape.functions.launch.layout import Layout, sandboxed, unconfined
 from workshape.functions.launch.output import OutputLines
 from workshape.functions.launch.process_tree import (
     descendants,
@@ -29,8 +35,8 @@ from workshape.functions.launch.process_tree import (
     send_signal,
     stop_tree,
 )
-from workshape.functions.launch.runtimes import RuntimeCommand, Runtimes
-from workshape.functions.launch.spawn_channel import SpawnChannel, SpawnOrder
+from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
+from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned, SpawnOrder, StemKind
 from workshape.functions.launch.variables import environment_variables
 from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
 from workshape.settings import FunctionSettings
@@ -71,30 +77,52 @@ class EnvironmentProcess:
 
     def __init__(self, kill: Callable[[int], None]) -> None:
         self.pid = 0
-        """Of the runtime, which leads the environment's process group."""
+        """Of the environment's first process, which is its runtime's parent and leads its process group."""
+        self.user = -1
+        """The user id its processes have, and no others; -1: ours."""
+        self.connection: socket.socket | None = None
+        """To its runtime, if that speaks to the Runtime API over it; else it will come over TCP."""
         self._kill = kill
         self._gone = asyncio.Event()
         self._frozen: set[int] | None = None
         self._memory_kib = 0
         self._memory_read_at = float("-inf")
+        self._cgroups: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         state = "gone" if self._gone.is_set() else "running" if self._frozen is None else "frozen"
         return f"<EnvironmentProcess {self.pid} {state}>"
 
+    def began(self, spawned: Spawned) -> None:
+        """Its processes are there: for the launcher."""
+        self.pid, self.user, self._cgroups = spawned.pid, spawned.user, spawned.cgroups
+
+    def limit_cpu(self, memory_mb: int) -> None:
+        """Give it the share of the processors that its memory is worth: from the end of its init phase on."""
+        folder = self._cgroups.get("cpu")
+        if folder and not self._gone.is_set():
+            try:
+                cgroups.limit_cpu(folder, memory_mb)
+            except OSError as error:  # it has just ended
+                _log.debug("cpu_not_limited", extra={"pid": self.pid, "reason": str(error)})
+
     def freeze(self) -> None:
         """Stop every process until `thaw`; does nothing when they are gone or stopped."""
-        if self._frozen is None and not self._gone.is_set():
+        if self._frozen is not None or self._gone.is_set():
+            return
+        self._frozen = set()
+        if not self._freeze_cgroup(frozen=True):
             send_group_signal(self.pid, signal.SIGSTOP)
             self._frozen = stop_tree(self.pid)
 
     def thaw(self) -> None:
         """Let them run on."""
         frozen, self._frozen = self._frozen, None
-        if frozen is not None and not self._gone.is_set():
-            for pid in frozen:
-                send_signal(pid, signal.SIGCONT)
-            send_group_signal(self.pid, signal.SIGCONT)
+        if frozen is None or self._gone.is_set() or self._freeze_cgroup(frozen=False):
+            return
+        for pid in frozen:
+            send_signal(pid, signal.SIGCONT)
+        send_group_signal(self.pid, signal.SIGCONT)
 
     async def kill(self) -> None:
         """End every process of the environment and wait until they are gone; `on_exit` is still called once."""
@@ -112,7 +140,7 @@ class EnvironmentProcess:
         now = time.monotonic()
         if now - self._memory_read_at >= MEMORY_READ_S_MIN and not self._gone.is_set():
             self._memory_read_at = now
-            total = sum(peak_memory_kib(pid) for pid in (self.pid, *descendants(self.pid)))
+            total = sum(peak_memory_kib(pid) for pid in descendants(self.pid))
             self._memory_kib = max(self._memory_kib, total)
         return -(-self._memory_kib // _KIB_PER_MIB)
 
@@ -120,22 +148,55 @@ class EnvironmentProcess:
         """Every process is gone: for the launcher."""
         self._gone.set()
 
+    def _freeze_cgroup(self, *, frozen: bool) -> bool:
+        folder = self._cgroups.get("freezer")
+        if not folder:
+            return False
+        try:
+            cgroups.freeze(folder, frozen=frozen)
+        except OSError as error:  # it has just ended
+            _log.debug("cgroup_not_frozen", extra={"pid": self.pid, "reason": str(error)})
+        return True
+
 
 class ProcessLauncher:
     """Starts environments. One for each engine; made inside its event loop."""
 
     def __init__(
-        self, folder: Path, settings: FunctionSettings, *, notify: Callable[[str], None] = lambda _note: None
+        self,
+        folder: Path,
+        settings: FunctionSettings,
+        *,
+        notify: Callable[[str], None] = lambda _note: None,
+        show: Sequence[str] = (),
     ) -> None:
-        """`folder` holds scratch space; `notify` hears what the user should know, each thing once."""
+        """`folder` holds scratch space; `notify` hears what the user should know, each thing once.
+
+        `show` lists files that functions may read although they are outside of what a sandbox shows.
+        """
         self._folder = folder.absolute()
-        self._notify = notify
+        self._settings = settings
+        self._show = [os.path.realpath(path) for path in show]
         interpreters = Interpreters(allow_substitute=settings.allow_substitute)
-        self._runtimes = Runtimes(self._folder / "runtimes", interpreters, notify)
-        self._channel = SpawnChannel()
-        self._cgroups: MemoryCgroups | None = None
+        self._runtimes = Runtimes(self._folder / "runtimes", interpreters, notify, stems=settings.start == "stem")
+        self._channels: dict[str, SpawnChannel] = {}
+        self._cgroups: CgroupFolders | None = None
         self._started = 0
         self._cleaning: set[asyncio.Future[None]] = set()
+
+    async def prepare(self, function: FunctionVersion) -> None:
+        """Have stems ready for a function's runtime, before its first environment is wanted.
+
+        Raises:
+            EnvironmentStartFailed: none of its environments will start.
+        """
+        try:
+            plan = await self._runtimes.plan(function)
+            channel = self._channel(plan)
+            if not await channel.sandbox:
+                channel.stock(_stem_kind(plan, sandboxed(plan), self._show))
+        except (InterpreterMissing, RuntimeUnknown, OSError) as error:
+            raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
 
     async def start(
         self,
@@ -144,7 +205,7 @@ class ProcessLauncher:
         on_output: Callable[[EnvironmentId, bytes], None],
         on_exit: Callable[[EnvironmentId, str], None],
     ) -> EnvironmentProcess:
-        """Start an environment; its runtime will speak to `runtime_api_address`.
+        """Start an environment; its runtime will speak to `runtime_api_address`, or over the process's `connection`.
 
         `on_output` gets one line at a time, without its newline. `on_exit` is called once, in Lambda's words:
         `exit status 1`, `signal: killed`.
@@ -155,56 +216,82 @@ class ProcessLauncher:
         function = order.function
         try:
             _check_code(function)
-            command = await self._runtimes.command(function)
-            self._ensure_spawner()
-            return await self._start(order, command, on_output, on_exit)
+            plan = await self._runtimes.plan(function)
+            channel = self._channel(plan)
+            return await self._start(order, plan, channel, on_output, on_exit)
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:
             raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
 
+    async def why_no_sandbox(self) -> str:
+        """Say why environments have no sandbox on this machine; empty: they have one.
+
+        Raises:
+            OSError: the process that starts environments cannot be started.
+        """
+        return await self._channel(RuntimePlan(())).sandbox
+
+    def cgroups(self) -> CgroupFolders:
+        """The control groups that environments get their limits from."""
+        if self._cgroups is None:
+            mounts = memberships = ""
+            if Path("/proc/self/cgroup").exists():
+                mounts, memberships = Path("/proc/self/mounts").read_text(), Path("/proc/self/cgroup").read_text()
+            self._cgroups = CgroupFolders.open(mounts, memberships, f"workshape-{os.getpid()}")
+            for controller, reason in self._cgroups.missing.items():
+                _log.info("limit_not_kept", extra={"controller": controller, "reason": reason})
+        return self._cgroups
+
     async def close(self) -> None:
         """Kill every environment still there and remove the scratch space."""
-        await self._channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         await asyncio.gather(*self._cleaning)
         if self._cgroups is not None:
             self._cgroups.close()
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
+        shutil.rmtree(self._folder / "roots", ignore_errors=True)
 
-    def _ensure_spawner(self) -> None:
-        if self._channel.alive:
-            return
-        # Whatever an engine that was killed has left behind is nobody's now.
-        shutil.rmtree(self._folder / "tmp", ignore_errors=True)
-        self._channel.start()
-        if self._cgroups is None and Path("/proc/self/cgroup").exists():
-            mounts, memberships = Path("/proc/self/mounts").read_text(), Path("/proc/self/cgroup").read_text()
-            self._cgroups = MemoryCgroups.open(mounts, memberships)
-            if self._cgroups is None:
-                _log.info("memory_limits_not_kept", extra={"reason": "no memory cgroup can be made"})
+    def _channel(self, plan: RuntimePlan) -> SpawnChannel:
+        """Return a runtime's spawner: one for each interpreter that loads something first, one for the rest."""
+        key = plan.interpreter
+        channel = self._channels.get(key)
+        if channel is not None and channel.alive:
+            return channel
+        if not any(each.alive for each in self._channels.values()):
+            # Whatever an engine that was killed has left behind is nobody's now.
+            shutil.rmtree(self._folder / "tmp", ignore_errors=True)
+            shutil.rmtree(self._folder / "roots", ignore_errors=True)
+        reason = plan.why_no_sandbox or _why_no_root()
+        root = self._folder / "roots" / str(len(self._channels))
+        root.mkdir(parents=True, exist_ok=True)
+        configuration = Configuration(
+            interpreter=plan.interpreter or sys.executable,
+            python_folder=plan.folder if plan.interpreter else "",
+            root="" if reason else os.path.realpath(root),
+            why_no_root=reason,
+            show=[(each.path, each.at) for each in plan.show] if plan.interpreter else [],
+            cgroups=self.cgroups().folders,
+            spare=self._settings.stems if self._settings.start == "stem" else 0,
+        )
+        channel = self._channels[key] = SpawnChannel(configuration)
+        channel.start()
+        return channel
 
     async def _start(
         self,
         order: LaunchOrder,
-        command: RuntimeCommand,
+        plan: RuntimePlan,
+        channel: SpawnChannel,
         on_output: Callable[[EnvironmentId, bytes], None],
         on_exit: Callable[[EnvironmentId, str], None],
     ) -> EnvironmentProcess:
         environment = order.environment
-        self._started += 1
-        scratch = self._folder / "tmp" / f"{self._started}-{environment}"
-        scratch.mkdir(parents=True)
+        scratch: Path | None = None
+        layout = sandboxed(plan)
+        if await channel.sandbox:
+            scratch = self._scratch(environment)
+            layout = unconfined(plan, order.function, scratch)
         ending = _Ending(lambda status: on_exit(environment, _words(status)))
-        readable, writable = os.pipe()
-        lines = OutputLines(lambda line: on_output(environment, line), ending.output_ended)
-        loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: lines, os.fdopen(readable, "rb", buffering=0))
-        spawn_order = SpawnOrder(
-            command.arguments,
-            self._variables(order, command, scratch),
-            order.function.code_folder,
-            str(self._cgroups.folder) if self._cgroups else "",
-            order.function.memory_mb * _KIB_PER_MIB * 1024,
-        )
-        process = EnvironmentProcess(self._channel.kill)
+        process = EnvironmentProcess(channel.kill)
 
         def gone(status: int) -> None:
             process.ended()
@@ -212,29 +299,79 @@ class ProcessLauncher:
             ending.processes_ended(status)
 
         try:
-            process.pid = await self._channel.spawn(spawn_order, writable, gone)
+            spawned = await channel.spawn(_spawn_order(order, plan, layout, self._show), gone)
         except OSError:
             self._clean(scratch)
             raise
+        process.began(spawned)
+        if plan.in_stem:
+            process.connection = spawned.connection
+        else:
+            spawned.connection.close()
+        lines = OutputLines(lambda line: on_output(environment, line), ending.output_ended)
+        output = os.fdopen(spawned.output, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: lines, output)
         ending.started()
         return process
 
-    def _variables(self, order: LaunchOrder, command: RuntimeCommand, scratch: Path) -> dict[str, str]:
-        return environment_variables(
-            order.function,
-            command,
-            runtime_api_address=order.runtime_api_address,
-            initialization_type=order.initialization_type,
-            log_group=order.log_group,
-            log_stream=order.log_stream,
-            platform=order.variables,
-            temporary_folder=str(scratch),
-        )
+    def _scratch(self, environment: EnvironmentId) -> Path:
+        self._started += 1
+        scratch = self._folder / "tmp" / f"{self._started}-{environment}"
+        scratch.mkdir(parents=True)
+        return scratch
 
-    def _clean(self, scratch: Path) -> None:
-        future = asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
-        self._cleaning.add(future)
-        future.add_done_callback(self._cleaning.discard)
+    def _clean(self, scratch: Path | None) -> None:
+        if scratch is not None:
+            loop = asyncio.get_running_loop()
+            future = loop.run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
+            self._cleaning.add(future)
+            future.add_done_callback(self._cleaning.discard)
+
+
+def _why_no_root() -> str:
+    if sys.platform != "linux":
+        return f"there are no namespaces on {sys.platform}"
+    return "" if os.geteuid() == 0 else "only root may make one"
+
+
+def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Sequence[str]) -> SpawnOrder:
+    function = order.function
+    variables = environment_variables(
+        function,
+        plan,
+        layout,
+        runtime_api_address=order.runtime_api_address,
+        initialization_type=order.initialization_type,
+        log_group=order.log_group,
+        log_stream=order.log_stream,
+        platform=order.variables,
+    )
+    message: dict[str, Any] = {"variables": variables, "folder": layout.task}
+    if plan.interpreter:
+        path = layout.import_path(plan.library)
+        message |= {"handler": function.handler, "import_path": path, "runtime_folder": layout.runtime}
+    elif plan.boot:
+        message |= {"handler": function.handler}
+    else:
+        message |= {"arguments": layout.place(plan.arguments)}
+    return SpawnOrder(
+        _stem_kind(plan, layout, show),
+        message,
+        code=os.path.realpath(function.code_folder),
+        layers=os.path.realpath(function.opt_folder) if function.opt_folder else "",
+        tmp_mb=function.ephemeral_storage_mb,
+        memory_bytes=function.memory_mb * _KIB_PER_MIB * 1024,
+    )
+
+
+def _stem_kind(plan: RuntimePlan, layout: Layout, show: Sequence[str]) -> StemKind:
+    # A spawner that has loaded its runtime shows what that needs from the start.
+    needed = () if plan.interpreter else (plan.home, *plan.show)
+    return StemKind(
+        layout.place(plan.boot),
+        layout.runtime_variables(plan) if plan.boot else {},
+        [*((each.path, each.at) for each in needed if each.path), *((path, "") for path in show)],
+    )
 
 
 class _Ending:

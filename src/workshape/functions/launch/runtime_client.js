@@ -1,6 +1,9 @@
 "use strict";
 /*
- * workshape's Runtime API client for Node.js >= 20, without dependencies: node runtime_client.js HANDLER
+ * workshape's Runtime API client for Node.js >= 20, without dependencies: node runtime_client.js [HANDLER]
+ *
+ * Without a handler it is started ahead, and waits on descriptor 3 for what it is to run (a length in four bytes, then
+ * JSON); then it speaks to the platform over descriptor 4.
  *
  * Handlers: .js, .cjs and .mjs; async, plain, and (up to nodejs22.x) with a callback, as
  * https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html describes them. The protocol:
@@ -16,6 +19,8 @@ const { createRequire } = require("node:module");
 
 const API = "/2018-06-01/runtime/";
 const RESPONSE_BYTES_MAX = 6 * 1024 * 1024; // a larger one is refused: the next invocation is not asked for with it
+const ORDER_DESCRIPTOR = 3;
+const API_DESCRIPTOR = 4;
 const HEADER_BYTES_MAX = 65536; // what we get from the platform is far shorter; more is not from it
 const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
 const EXIT_UNHANDLED_REJECTION = 128;
@@ -27,14 +32,13 @@ const exit = process.exit.bind(process);
 
 /** One keep-alive connection to the platform. Requests may be pipelined; answers come in their order. */
 class Connection {
-  constructor(address) {
-    const colon = address.lastIndexOf(":");
-    this.host = address;
+  constructor(socket, host) {
+    this.host = host;
     this.expecting = [];
     this.chunks = [];
     this.size = 0;
     this.needed = 0;
-    this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
+    this.socket = socket;
     this.socket.on("data", (chunk) => this.receive(chunk));
     this.socket.on("error", (error) => this.lost(error.message));
     this.socket.on("close", () => this.lost("closed by the platform"));
@@ -387,8 +391,61 @@ function headerText(text) {
   return String(text).replace(/[^\x20-\x7e]/g, "?");
 }
 
-const log = new Log();
-log.patchConsole();
-const version = /nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV || "");
-const callbacks = Number(version ? version[1] : process.versions.node.split(".")[0]) < 24;
-new Runtime(new Connection(process.env.AWS_LAMBDA_RUNTIME_API), log, callbacks).start(process.argv[2] || process.env._HANDLER);
+function connect(address) {
+  const colon = address.lastIndexOf(":");
+  return net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
+}
+
+/** Wait, without an event loop's overhead, for the order; the process ends when nobody will ever want it. */
+function readOrder() {
+  const head = readExactly(4);
+  return JSON.parse(readExactly(head.readUInt32BE(0)).toString("utf8"));
+}
+
+function readExactly(count) {
+  const received = Buffer.alloc(count);
+  for (let have = 0; have < count; ) {
+    const got = fs.readSync(ORDER_DESCRIPTOR, received, have, count - have, null);
+    if (got === 0) exit(0);
+    have += got;
+  }
+  return received;
+}
+
+function become(order) {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, order.variables);
+  process.chdir(order.folder);
+  fs.closeSync(ORDER_DESCRIPTOR);
+  return new net.Socket({ fd: API_DESCRIPTOR, readable: true, writable: true });
+}
+
+/** Go once through what every invocation goes through, so that it is compiled before the first. */
+function warmUp() {
+  parseHead("HTTP/1.1 200 OK\r\ncontent-length: 0");
+  JSON.parse(JSON.stringify({ event: [1, "a", null] }));
+  format("%s %d %j", "a", 1, {});
+  new Date().toISOString();
+  net.createServer().unref();
+}
+
+function main() {
+  const handler = process.argv[2];
+  let socket;
+  let order;
+  if (handler === undefined) {
+    warmUp();
+    order = readOrder();
+    socket = become(order);
+  } else {
+    socket = connect(process.env.AWS_LAMBDA_RUNTIME_API);
+  }
+  const log = new Log();
+  log.patchConsole();
+  const version = /nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV || "");
+  const callbacks = Number(version ? version[1] : process.versions.node.split(".")[0]) < 24;
+  const connection = new Connection(socket, process.env.AWS_LAMBDA_RUNTIME_API);
+  new Runtime(connection, log, callbacks).start(order ? order.handler : handler);
+}
+
+main();

@@ -9,76 +9,156 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html (experimental fe
 
 import hashlib
 import importlib.metadata
+import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workshape.functions.launch.interpreters import Interpreter, Interpreters
+from workshape.functions.launch.sandbox import CLIENTS as CLIENTS_SHOWN
+from workshape.functions.launch.sandbox import LANGUAGES, LAYERS, RUNTIME, TASK
 from workshape.functions.model import FunctionVersion
 
 RUNTIME_CLIENT = "awslambdaric"
 SDK = "boto3"
-_CLIENTS = Path(__file__).parent
+CLIENTS = Path(__file__).parent
+"""Where our own runtime clients are."""
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimeCommand:
-    """How a function's runtime is executed."""
+class Visible:
+    """What must be visible to a runtime in a sandbox: a host's path without symbolic links, and where it is shown."""
 
-    arguments: list[str]
-    runtime_folder: str
-    """LAMBDA_RUNTIME_DIR."""
+    path: str
+    at: str = ""
+    """Empty: where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimePlan:
+    """How a function's runtime is started.
+
+    In `arguments` and `boot`, `{task}` stands for the function's code, `{runtime}` for the runtime's folder, `{home}`
+    for the interpreter's and `{client}` for that of our own clients: where they are depends on the sandbox.
+    """
+
+    arguments: tuple[str, ...]
+    """The program to execute, where no stem takes its place."""
+    boot: tuple[str, ...] = ()
+    """For a runtime that starts ahead by itself (Node.js): its program."""
+    interpreter: str = ""
+    """For a runtime that is loaded before forking (Python): the program whose spawner does that."""
+    folder: str = str(CLIENTS)
+    """The runtime's folder, on the host."""
+    home: Visible = Visible("")
+    show: tuple[Visible, ...] = ()
+    """What a sandbox shows beside the system's own folders."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """What this runtime sets beside the variables every runtime has."""
+    """What this runtime sets beside the variables every runtime has, where there is no sandbox."""
+    library: str = ""
+    """`python3.12`, for Python."""
+    node_major: int = 0
+    """22, for Node.js 22."""
+    why_no_sandbox: str = ""
+
+    @property
+    def in_stem(self) -> bool:
+        """Its process is there before the function is known."""
+        return bool(self.interpreter or self.boot)
 
 
 class Runtimes:
-    """Knows how to execute each runtime on this machine. `folder` keeps what is made once."""
+    """Knows how to start each runtime on this machine. `folder` keeps what is made once."""
 
-    def __init__(self, folder: Path, interpreters: Interpreters, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, interpreters: Interpreters, notify: Callable[[str], None], *, stems: bool = True
+    ) -> None:
+        """Without `stems` every runtime is executed, as on a machine that has nothing ready."""
         self._folder = folder
         self._interpreters = interpreters
         self._notify = notify
+        self._stems = stems
         self._noted: set[str] = set()
         self._python_folders: dict[str, Path] = {}
+        self._python_packages = tuple(_python_packages())
 
-    async def command(self, function: FunctionVersion) -> RuntimeCommand:
-        """Say what to execute for a function.
+    async def plan(self, function: FunctionVersion) -> RuntimePlan:
+        """Say how to start a function's runtime.
 
         Raises:
             InterpreterMissing, RuntimeUnknown: nothing here can run it.
             OSError: the runtime's folder cannot be made.
         """
         if function.runtime.startswith("provided"):
-            return RuntimeCommand([str(Path(function.code_folder, "bootstrap"))], str(_CLIENTS))
+            return RuntimePlan(("{task}/bootstrap",))
         interpreter = await self._interpreters.find(function.runtime)
         if interpreter.note and interpreter.note not in self._noted:
             self._noted.add(interpreter.note)
             self._notify(interpreter.note)
+        stems = self._stems and not any(_is_read_at_start(name) for name in function.environment)
         if interpreter.language == "nodejs":
-            return _node_command(interpreter, function)
-        return self._python_command(interpreter, function)
+            plan = _node_plan(interpreter, function, stems=stems)
+        else:
+            plan = self._python_plan(interpreter, function, stems=stems)
+        wrapper = function.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
+        return replace(plan, arguments=(wrapper, *plan.arguments)) if wrapper else plan
 
-    def _python_command(self, interpreter: Interpreter, function: FunctionVersion) -> RuntimeCommand:
+    def _python_plan(self, interpreter: Interpreter, function: FunctionVersion, *, stems: bool) -> RuntimePlan:
         if interpreter.path not in self._python_folders:
             self._python_folders[interpreter.path] = make_python_folder(self._folder, interpreter)
         folder = self._python_folders[interpreter.path]
-        program = str(folder / "bin" / "python")
-        variables = {"PYTHONPYCACHEPREFIX": str(self._folder / "bytecode")}
-        if _aws_client_serves(interpreter):
-            return RuntimeCommand([program, "-m", RUNTIME_CLIENT, function.handler], str(folder), variables)
-        return RuntimeCommand([program, str(_CLIENTS / "runtime_client.py"), function.handler], str(folder), variables)
+        program = os.path.realpath(interpreter.path)
+        prefix = os.path.dirname(os.path.dirname(program))
+        client = ("-m", RUNTIME_CLIENT) if _aws_client_serves(interpreter) else ("{client}/runtime_client.py",)
+        library = f"python{interpreter.version[0]}.{interpreter.version[1]}"
+        return RuntimePlan(
+            ("{home}/bin/python", *client, function.handler),
+            interpreter=program if stems and _aws_client_is_here() else "",
+            folder=str(folder / "lib" / library / "site-packages"),
+            home=Visible(os.path.realpath(folder), f"{LANGUAGES}/{folder.name}"),
+            show=(Visible(prefix), *self._python_packages, *_OWN_CLIENTS),
+            variables={"PYTHONPYCACHEPREFIX": str(self._folder / "bytecode")},
+            library=library,
+            why_no_sandbox=_why_hidden(prefix),
+        )
+
+
+_OWN_CLIENTS = tuple(
+    Visible(os.path.realpath(CLIENTS / name), f"{CLIENTS_SHOWN}/{name}")
+    for name in ("runtime_client.py", "runtime_client.js")
+)
+_TAKEN = (LAYERS, TASK, RUNTIME, "/tmp", "/proc", "/dev")  # noqa: S108 - a place in a sandbox, not one we write to
+_READ_AT_START = ("PYTHON", "NODE_", "LD_", "LC_", "MALLOC_")
+
+
+def _is_read_at_start(name: str) -> bool:
+    """Tell whether an interpreter looks at a variable as it starts: what has started already would miss it."""
+    return name.startswith(_READ_AT_START) or name in ("LANG", "AWS_LAMBDA_EXEC_WRAPPER")
+
+
+def _why_hidden(prefix: str) -> str:
+    """Say why an interpreter cannot be seen in a sandbox; its folder's name is part of it, so it cannot be moved."""
+    place = next((place for place in _TAKEN if prefix == place or prefix.startswith(f"{place}/")), None)
+    return f"the interpreter is in {prefix}, and {place} is the function's own in a sandbox" if place else ""
+
+
+def _python_packages() -> Iterator[Visible]:
+    """List what a Python function finds beside its code, one by one: nothing else of workshape's may be seen."""
+    for distribution in _with_dependencies([SDK, RUNTIME_CLIENT]):
+        for top in _tops(distribution):
+            path = os.path.realpath(str(distribution.locate_file(top)))
+            if os.path.exists(path):
+                yield Visible(path, f"{RUNTIME}/{top}")
 
 
 def make_python_folder(folder: Path, interpreter: Interpreter) -> Path:
     """Make, unless it is there, the virtual environment that functions of one interpreter run in."""
     minor = f"python{interpreter.version[0]}.{interpreter.version[1]}"
-    names = [SDK, RUNTIME_CLIENT] if _aws_client_serves(interpreter) else [SDK]
-    distributions = _with_dependencies(names)
+    distributions = _with_dependencies([SDK, RUNTIME_CLIENT])
     described = [interpreter.path, str(interpreter.version)]
     described += [f"{each.name}=={each.version} {each.locate_file('')}" for each in distributions]
     target = folder / f"{minor}-{hashlib.sha256(repr(described).encode()).hexdigest()[:12]}"
@@ -105,9 +185,11 @@ def make_python_folder(folder: Path, interpreter: Interpreter) -> Path:
 
 
 def _aws_client_serves(interpreter: Interpreter) -> bool:
-    """AWS's client has a compiled part, so it serves the Python it was installed for, and no other."""
-    if interpreter.version[:2] != sys.version_info[:2]:
-        return False
+    """AWS's client has a compiled part, so by itself it serves the Python it was installed for, and no other."""
+    return interpreter.version[:2] == sys.version_info[:2] and _aws_client_is_here()
+
+
+def _aws_client_is_here() -> bool:
     try:
         importlib.metadata.distribution(RUNTIME_CLIENT)
     except importlib.metadata.PackageNotFoundError:
@@ -133,15 +215,18 @@ def _with_dependencies(names: Iterable[str]) -> list[importlib.metadata.Distribu
 
 
 def _link(distribution: importlib.metadata.Distribution, packages: Path) -> None:
-    tops = {Path(file).parts[0] for file in distribution.files or []}
-    for top in tops - {"..", "__pycache__"}:
+    for top in _tops(distribution):
         source = Path(str(distribution.locate_file(top)))
         target = packages / top
         if source.exists() and not target.exists():
             target.symlink_to(source)
 
 
-def _node_command(interpreter: Interpreter, function: FunctionVersion) -> RuntimeCommand:
+def _tops(distribution: importlib.metadata.Distribution) -> set[str]:
+    return {Path(file).parts[0] for file in distribution.files or []} - {"..", "__pycache__"}
+
+
+def _node_plan(interpreter: Interpreter, function: FunctionVersion, *, stems: bool) -> RuntimePlan:
     user_options = function.environment.get("NODE_OPTIONS", "")
     options = []
     if "max-old-space-size" not in user_options and "max_old_space_size" not in user_options:
@@ -152,5 +237,13 @@ def _node_command(interpreter: Interpreter, function: FunctionVersion) -> Runtim
         wanted = re.match(r"nodejs(\d+)", function.runtime)
         if known and wanted and wanted[1] in majors and f"--experimental-{feature}" not in user_options:
             options.append(f"--no-experimental-{feature}")
-    arguments = [interpreter.path, *options, str(_CLIENTS / "runtime_client.js"), function.handler]
-    return RuntimeCommand(arguments, str(_CLIENTS))
+    program = os.path.realpath(interpreter.path)
+    prefix = os.path.dirname(os.path.dirname(program))
+    boot = ("{home}/bin/node", *options, "{client}/runtime_client.js")
+    return RuntimePlan(
+        (*boot, function.handler),
+        boot=boot if stems else (),
+        home=Visible(prefix, f"{LANGUAGES}/node-{'.'.join(map(str, interpreter.version))}"),
+        show=_OWN_CLIENTS,
+        node_major=interpreter.version[0],
+    )

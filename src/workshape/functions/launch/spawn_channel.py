@@ -1,53 +1,138 @@
-"""The engine's side of the spawner: messages to it, answers from it, without ever blocking the event loop."""
+"""The engine's side of a spawner: messages to it, answers from it, without ever blocking the event loop."""
 
+import array
 import asyncio
 import logging
 import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from workshape.functions.launch.spawner import HEADER_BYTES, pack
+import workshape
+from workshape.functions.launch.wire import DESCRIPTORS_MAX, HEADER_BYTES, pack
 
 _log = logging.getLogger(__name__)
 _KILLED = 9  # a wait status: ended by signal 9
+_SOURCES = str(Path(workshape.__file__).parents[1])
+_PROGRAM = (
+    f"import sys; sys.path.insert(0, {_SOURCES!r}); from workshape.functions.launch.spawner import main; "
+    f"sys.path.remove({_SOURCES!r}); main(int(sys.argv[1]))"
+)
+"""What a spawner's interpreter runs. It finds workshape's standard-library-only files, and functions do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a spawner forks."""
+
+    interpreter: str
+    """The program it runs in: for a Python runtime's zygote, that runtime's Python."""
+    python_folder: str = ""
+    """Where that Python finds AWS's runtime client, to load before forking; empty: it executes programs."""
+    root: str = ""
+    """An empty folder to mount the sandbox's root at; empty: no sandbox."""
+    why_no_root: str = ""
+    show: Sequence[tuple[str, str]] = ()
+    """Files and folders of the host's that the sandbox shows, and where."""
+    cgroups: Mapping[str, str] = field(default_factory=dict)
+    """By controller, the folder in which each environment gets a cgroup."""
+    spare: int = 2
+    """Stems to keep in stock, of each kind in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class StemKind:
+    """What a stem is before it has a function. Paths are without symbolic links."""
+
+    boot: Sequence[str] = ()
+    """The program that is started ahead and reads the order by itself; empty: the spawner's own way."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What that program looks at as it starts."""
+    show: Sequence[tuple[str, str]] = ()
+    """Files and folders of the host's that the sandbox shows, and where."""
+
+    def message(self) -> dict[str, Any]:
+        """Write it for the spawner."""
+        return {
+            "boot": list(self.boot),
+            "boot_variables": dict(self.variables),
+            "show": [list(pair) for pair in self.show],
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnOrder:
-    """What to execute, and how."""
+    """What to become, and how. Paths are without symbolic links."""
 
-    arguments: Sequence[str]
-    """The first is the program's absolute path."""
-    variables: Mapping[str, str]
-    """The whole environment: nothing is inherited."""
-    folder: str
-    """Working directory."""
-    cgroups: str = ""
-    """Folder in which a memory cgroup is made for it; empty: none."""
+    kind: StemKind
+    order: Mapping[str, Any]
+    """For the new process: `arguments`, `variables`, `folder` of a program, or what its runtime reads."""
+    code: str = ""
+    """What the sandbox shows as the task root."""
+    layers: str = ""
+    tmp_mb: int = 512
     memory_bytes: int = 0
+
+    def message(self) -> dict[str, Any]:
+        """Write it for the spawner."""
+        return {
+            **self.kind.message(),
+            "order": dict(self.order),
+            "code": self.code,
+            "layers": self.layers,
+            "tmp_mb": self.tmp_mb,
+            "memory_bytes": self.memory_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process that has begun to become what it was told to."""
+
+    pid: int
+    """Of the first of its processes."""
+    user: int
+    """The user id it runs as, and nobody else; -1: ours."""
+    cgroups: Mapping[str, str]
+    """By controller, its own cgroup."""
+    output: int
+    """A descriptor: what its processes write."""
+    connection: socket.socket
+    """To the runtime in it, if that uses it."""
+
+
+class SpawnerFailed(OSError):
+    """The process that starts environments cannot do its work, and says why."""
 
 
 class SpawnChannel:
-    """One spawner process. `start` once, then `spawn` and `kill` as often as needed, then `close`."""
+    """One spawner process. `start` it, then `spawn` and `kill` as often as needed, then `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket
         self._received = b""
+        self._descriptors: deque[int] = deque()
         # Bounded by what callers have under way: a start for each environment being made, a kill for each ending.
-        self._unsent: deque[tuple[bytes, int]] = deque()
-        self._starting: dict[int, tuple[asyncio.Future[int], Callable[[int], None]]] = {}
+        self._unsent: deque[bytes] = deque()
+        self._starting: dict[int, tuple[asyncio.Future[Spawned], Callable[[int], None]]] = {}
         self._ended: dict[int, Callable[[int], None]] = {}
         self._count = 0
         self._closing = False
+        self._failure = ""
+        self.sandbox: asyncio.Future[str] = self._loop.create_future()
+        """Why its environments have no sandbox; empty: they have."""
+
+    def __repr__(self) -> str:
+        return f"<SpawnChannel {self._configuration.interpreter} {'alive' if self.alive else 'ended'}>"
 
     @property
     def alive(self) -> bool:
@@ -57,20 +142,34 @@ class SpawnChannel:
     def start(self) -> None:
         """Start the spawner process."""
         ours, theirs = socket.socketpair()
+        configuration = self._configuration
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "workshape.functions.launch.spawner", str(theirs.fileno())],
+            [configuration.interpreter, "-c", _PROGRAM, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            cwd="/",
+            # The functions' own variables come with each start; what the interpreter reads at its start is this.
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC", "PYTHONNOUSERSITE": "1"},
         )
         theirs.close()
         ours.setblocking(False)
         self._socket = ours
         self._received = b""
         self._loop.add_reader(ours.fileno(), self._receive)
+        self._send(
+            {
+                "root": configuration.root,
+                "why_no_root": configuration.why_no_root,
+                "show": [list(pair) for pair in configuration.show],
+                "python": configuration.python_folder,
+                "cgroups": dict(configuration.cgroups),
+                "spare": configuration.spare,
+            }
+        )
 
-    async def spawn(self, order: SpawnOrder, output: int, ended: Callable[[int], None]) -> int:
-        """Start a process whose output goes to the descriptor `output` (closed here); return its pid.
+    async def spawn(self, order: SpawnOrder, ended: Callable[[int], None]) -> Spawned:
+        """Start a process.
 
         `ended` is called once with its wait status, when it and everything below it is gone.
 
@@ -78,27 +177,22 @@ class SpawnChannel:
             OSError: it could not be executed, or the spawner is gone.
         """
         if not self.alive:
-            os.close(output)
-            raise OSError("the process that starts environments is not there")
+            raise OSError(self._failure or "the process that starts environments is not there")
         self._count += 1
-        answer: asyncio.Future[int] = self._loop.create_future()
+        answer: asyncio.Future[Spawned] = self._loop.create_future()
         self._starting[self._count] = (answer, ended)
-        message = {
-            "do": "start",
-            "id": self._count,
-            "arguments": list(order.arguments),
-            "variables": dict(order.variables),
-            "folder": order.folder,
-            "cgroups": order.cgroups,
-            "memory_bytes": order.memory_bytes,
-        }
-        self._send(pack(message), output)
+        self._send({"do": "start", "id": self._count, **order.message()})
         return await answer
+
+    def stock(self, kind: StemKind) -> None:
+        """Keep stems of a kind in stock from now on."""
+        if self.alive:
+            self._send({"do": "stock", **kind.message()})
 
     def kill(self, pid: int) -> None:
         """End a spawned process and everything below it; its `ended` tells when that is done."""
         if self.alive:
-            self._send(pack({"do": "kill", "pid": pid}), -1)
+            self._send({"do": "kill", "pid": pid})
 
     async def close(self) -> None:
         """End every process still there, and the spawner."""
@@ -109,33 +203,31 @@ class SpawnChannel:
             await self._loop.run_in_executor(None, process.wait)
             self._lost()
 
-    def _send(self, data: bytes, descriptor: int) -> None:
-        self._unsent.append((data, descriptor))
+    def _send(self, message: dict[str, Any]) -> None:
+        self._unsent.append(pack(message))
         if len(self._unsent) == 1:
             self._flush()
 
     def _flush(self) -> None:
         while self._unsent:
-            data, descriptor = self._unsent[0]
+            data = self._unsent[0]
             try:
-                count = socket.send_fds(self._socket, [data], [descriptor] if descriptor >= 0 else [])
+                count = self._socket.send(data)
             except BlockingIOError:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
                 return
             except OSError:
                 self._lost()
                 return
-            if descriptor >= 0:
-                os.close(descriptor)
             if count < len(data):
-                self._unsent[0] = (data[count:], -1)
+                self._unsent[0] = data[count:]
             else:
                 self._unsent.popleft()
         self._loop.remove_writer(self._socket.fileno())
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(1 << 16)
+            data = self._receive_with_descriptors()
         except BlockingIOError:
             return
         except OSError:
@@ -152,20 +244,41 @@ class SpawnChannel:
             self._received = self._received[end:]
             self._hear(message)
 
+    def _receive_with_descriptors(self) -> bytes:
+        # One read ends where the next descriptors begin, so they are never more than a message's.
+        room = socket.CMSG_LEN(DESCRIPTORS_MAX * array.array("i").itemsize)
+        data, ancillary, _, _ = self._socket.recvmsg(1 << 16, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors = array.array("i")
+                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+                self._descriptors += descriptors
+        return data
+
     def _hear(self, message: dict[str, Any]) -> None:
         if "ended" in message:
             self._ended.pop(message["ended"])(message["status"])
-            return
+        elif "sandbox" in message:
+            self.sandbox.set_result(message["sandbox"])
+        elif "failed" in message:
+            self._failure = message["failed"]
+        else:
+            self._started(message)
+
+    def _started(self, message: dict[str, Any]) -> None:
         answer, ended = self._starting.pop(message["done"])
         if "error" in message:
             if not answer.done():
                 answer.set_exception(OSError(message["error"]))
             return
+        output, connection = self._descriptors.popleft(), socket.socket(fileno=self._descriptors.popleft())
         self._ended[message["pid"]] = ended
         if answer.done():  # whoever wanted it has given up: it must not live on unowned
+            os.close(output)
+            connection.close()
             self.kill(message["pid"])
         else:
-            answer.set_result(message["pid"])
+            answer.set_result(Spawned(message["pid"], message["user"], message["cgroups"], output, connection))
 
     def _lost(self) -> None:
         """The spawner has ended, and with it, by the kernel's hand, every process it started."""
@@ -178,13 +291,16 @@ class SpawnChannel:
         if not self._closing:
             _log.warning("spawner_lost", extra={"pid": process.pid, "environments": len(self._ended)})
         process.poll()
-        while self._unsent:
-            _, descriptor = self._unsent.popleft()
-            if descriptor >= 0:
-                os.close(descriptor)
+        self._unsent.clear()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
+        reason = self._failure or "the process that starts environments has ended"
+        if not self.sandbox.done():
+            self.sandbox.set_exception(SpawnerFailed(reason))
+            self.sandbox.exception()  # whoever waits is told; that nobody does is no fault
         for answer, _ in self._starting.values():
             if not answer.done():
-                answer.set_exception(OSError("the process that starts environments has ended"))
+                answer.set_exception(OSError(reason))
         self._starting.clear()
         for ended in list(self._ended.values()):
             ended(_KILLED)

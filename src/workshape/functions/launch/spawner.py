@@ -1,23 +1,26 @@
 """The process that forks every environment: small and single-threaded, so that forking is cheap and safe.
 
-It runs as `python -m workshape.functions.launch.spawner DESCRIPTOR`, one for each engine, and lives exactly as long
-as the other end of that socket is open. What holds where:
+`main` runs as a process of its own, one for each interpreter whose runtime is loaded before forking (a zygote), and one
+that loads nothing and executes any program. It lives exactly as long as the other end of its control socket is open.
 
-- Linux, any user: an environment's main process is a child subreaper, so whatever it starts, daemons of their own
-  session included, stays below it and ends with it. Should the main process end first, its orphans come to the
-  spawner, which ends them. When the engine dies (kill -9 included) the spawner ends every environment and itself;
-  when the spawner dies the kernel kills the main processes (PR_SET_PDEATHSIG).
-- Linux, where a memory cgroup may be made (root, cgroup v1 or v2): the function's memory limit, kept by the kernel.
-  Elsewhere there is no limit.
+It keeps a few stems in stock of each kind that is in use (`stem.py`). A start takes one, mounts the function's code in
+it and tells it what to become; the stock is filled up again once nothing has been asked for a moment.
+
+- Linux, as root: an environment has a sandbox (`sandbox.py`). Its first process takes everything below it along.
+- Linux, any other user: an environment's first process is a child subreaper, so whatever it starts, daemons of their
+  own session included, stays below it and ends with it. Should it end first, its orphans come to the spawner, which
+  ends them.
+- When the engine dies (kill -9 included) the spawner ends every environment and itself; when the spawner dies the
+  kernel kills the first processes (PR_SET_PDEATHSIG).
 - macOS: an environment's process group ends with it; a process that made a session of its own does not.
+
+Standard library only, Python 3.10: every interpreter that runs functions loads this file.
 
 Source: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html,
 https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 """
 
 import contextlib
-import ctypes
-import json
 import os
 import resource
 import select
@@ -25,10 +28,12 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from workshape.functions.launch import linux, sandbox, stem, wire
+from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.process_tree import (
     children,
     descendants,
@@ -36,37 +41,32 @@ from workshape.functions.launch.process_tree import (
     send_signal,
     stop_tree,
 )
+from workshape.functions.launch.python_runtime import PythonRuntime
+from workshape.functions.launch.sandbox import Root, Slot
+from workshape.functions.launch.stem import Become, Stem
 
-HEADER_BYTES = 4
 LAST_WAIT_S = 10.0
 """How long the spawner waits for killed processes before it leaves them to the kernel."""
-OPEN_FILES_MAX = 1024  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (file descriptors)
+QUIET_MS = 10
+"""The stock is filled up when nothing was asked for this long: whoever has just started should not share its core."""
+STOCKS_MAX = 16
+"""Kinds of stems kept in stock (one for each way to start Node.js, say); the one not asked for longest goes."""
+USERS_FROM = 0x20000000
+USERS_OF_A_SPAWNER = 0x1000
+"""User ids: far above any real user's, apart for each spawner, used again after so many environments."""
 
-_READY = b"\0"
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def write_message(control: socket.socket, message: dict[str, Any]) -> None:
-    """Send one message; blocks while the other side does not read."""
-    control.sendall(pack(message))
+Kind = tuple[str, ...]  # the arguments of a program that is booted ahead; empty: this spawner's own way
 
 
-def pack(message: dict[str, Any]) -> bytes:
-    """Frame a message: its length in four bytes, then JSON."""
-    body = json.dumps(message).encode()
-    return len(body).to_bytes(HEADER_BYTES, "big") + body
-
-
-@dataclass(slots=True)
+@dataclass
 class _Environment:
     """One environment's processes, until the last is gone."""
 
-    pid: int
-    cgroup: str
+    stem: Stem
+    start: int
+    """Of which start message, until that has been answered; then -1."""
     status: int | None = None
-    """Of the main process, once it has ended."""
+    """Of `init`, once it has ended."""
     remains: set[int] = field(default_factory=set)
     """Processes that were killed and have not been seen dead."""
 
@@ -77,107 +77,300 @@ class Spawner:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._environments: dict[int, _Environment] = {}
+        self._stock: dict[Kind, deque[Stem]] = {}
+        self._boot_variables: dict[Kind, dict[str, str]] = {}
+        self._waiting: dict[int, Stem] = {}
+        self._becoming: dict[int, _Environment] = {}
+        """By the descriptor of its control socket."""
+        self._poll = select.poll()
         self._engine_alive = True
-        self._cgroups = ""
-        self._prepared = 0
-        self._embryo: _Embryo | None = None
+        self._forked = 0
+        self._spare = 0
+        self._root: Root | None = None
+        self._own_namespace: int | None = None
+        self._cgroups: dict[str, str] = {}
+        self._python: PythonRuntime | None = None
 
     def run(self) -> None:
         """Serve until the engine closes its end; then end everything."""
         child_ended = _wake_on_child()
+        if not self._configure():
+            return
+        control = self._control.fileno()
+        for descriptor in (control, child_ended):
+            self._poll.register(descriptor, select.POLLIN)
         while self._engine_alive:
-            control = self._control.fileno()
-            readable, _, _ = select.select([control, child_ended], [], [])
+            readable = {
+                descriptor for descriptor, _ in self._poll.poll(QUIET_MS if self._lacking() is not None else None)
+            }
             if child_ended in readable:
                 os.read(child_ended, 4096)
                 self._reap()
+            for descriptor in readable & self._becoming.keys():
+                self._became(descriptor)
             if control in readable:
                 self._obey()
+            elif not readable:
+                self._fill_up()
+        self._close()
+
+    def _configure(self) -> bool:
+        received = wire.receive(self._control)
+        if received is None:
+            return False
+        message, _ = received
+        self._spare = message["spare"]
+        self._cgroups = message["cgroups"]
+        reason = self._enter_sandbox(message["root"], message["show"]) if message["root"] else message["why_no_root"]
+        if message["python"]:
+            at = sandbox.RUNTIME if self._root is not None else message["python"]
+            try:
+                self._python = PythonRuntime(at)
+            except ImportError as error:
+                self._tell({"failed": f"the runtime client of {sys.executable} cannot be imported: {error}"})
+                return False
+        self._tell({"sandbox": reason})
+        return True
+
+    def _enter_sandbox(self, folder: str, show: list[list[str]]) -> str:
+        """Build the root and try a stem on it; say why there can be none."""
+        if sys.platform != "linux":
+            return f"there are no namespaces on {sys.platform}"
+        try:
+            root = Root(folder)
+            root.enter()
+            for path, at in show:
+                root.show(path, at)
+            self._root, self._own_namespace = root, os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            trial = self._fork(lambda _descriptor: os._exit(0))
+        except OSError as error:
+            self._root = None
+            return str(error)
+        refusal = trial.refusal()
+        _, status = os.waitpid(trial.pid, 0)
+        self._discard(trial)
+        if refusal or status:
+            self._root = None
+            return refusal or "the first process of a sandbox was killed"
+        return ""
+
+    # What the engine wants
+
+    def _obey(self) -> None:
+        received = wire.receive(self._control)
+        if received is None:
+            self._engine_alive = False
+            return
+        message, _ = received
+        if message["do"] == "start":
+            self._start(message)
+        elif message["do"] == "stock":
+            with contextlib.suppress(OSError):  # the first start will tell
+                self._keep_in_stock(self._kind(message))
+        elif (environment := self._environments.get(message["pid"])) is not None:
+            self._kill(environment)
+
+    def _start(self, message: dict[str, Any]) -> None:
+        taken: Stem | None = None
+        try:
+            kind = self._kind(message)
+            self._keep_in_stock(kind)
+            taken = self._take(kind)
+            if taken.slot is not None:
+                taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
+            if taken.cgroup is not None:
+                taken.cgroup.limit(message["memory_bytes"])
+        except OSError as error:
+            if taken is not None:
+                self._discard(taken)
+            self._tell({"done": message["id"], "error": str(error)})
+            return
+        environment = _Environment(taken, message["id"])
+        self._environments[taken.pid] = environment
+        if kind or self._python is not None:
+            self._done(environment)
+        else:
+            self._becoming[taken.control.fileno()] = environment  # it can still fail to execute its program
+            self._poll.register(taken.control, select.POLLIN)
+        taken.order(message["order"])
+
+    def _became(self, descriptor: int) -> None:
+        """Hear that a process has become what it was told to, or why it can't."""
+        environment = self._becoming.pop(descriptor)
+        self._poll.unregister(descriptor)
+        refusal = environment.stem.refusal()
+        if refusal:
+            self._tell({"done": environment.start, "error": refusal})
+            environment.start = -1
+            del self._environments[environment.stem.pid]
+            self._discard(environment.stem)
+        else:
+            self._done(environment)
+
+    def _done(self, environment: _Environment) -> None:
+        forked = environment.stem
+        answer = {
+            "done": environment.start,
+            "pid": forked.pid,
+            "user": forked.user if forked.slot is not None else -1,
+            "cgroups": forked.cgroup.folders if forked.cgroup is not None else {},
+        }
+        self._tell(answer, [forked.output, forked.api])
+        environment.start = -1
+        forked.let_go()
+
+    # Stock
+
+    def _kind(self, message: dict[str, Any]) -> Kind:
+        """Return the kind of stem that a message is about, and see to it that such stems find what they need.
+
+        Raises:
+            OSError: that is not there.
+        """
+        if self._root is not None:
+            for path, at in message["show"]:
+                self._root.show(path, at)
+        kind: Kind = tuple(message["boot"])
+        if kind:
+            self._boot_variables[kind] = message["boot_variables"]
+        return kind
+
+    def _keep_in_stock(self, kind: Kind) -> None:
+        stock = self._stock.pop(kind, None)
+        self._stock[kind] = stock if stock is not None else deque()  # the last in is the one asked for last
+        while len(self._stock) > STOCKS_MAX:
+            oldest = next(iter(self._stock))
+            self._boot_variables.pop(oldest, None)
+            for each in self._stock.pop(oldest):
+                self._discard(each)
+
+    def _lacking(self) -> Kind | None:
+        return next((kind for kind in reversed(self._stock) if len(self._stock[kind]) < self._spare), None)
+
+    def _fill_up(self) -> None:
+        kind = self._lacking()
+        if kind is None:
+            return
+        try:
+            forked = self._fork(self._become(kind))
+        except OSError:  # the next start tries again, and tells
+            self._spare = 0
+            return
+        self._stock[kind].append(forked)
+        self._waiting[forked.pid] = forked
+
+    def _take(self, kind: Kind) -> Stem:
+        stock = self._stock[kind]
+        while stock:
+            taken = stock.popleft()
+            del self._waiting[taken.pid]
+            if taken.waits():
+                return taken
+            self._discard(taken)  # somebody has killed it while it waited; another one serves as well
+        return self._fork(self._become(kind))
+
+    def _become(self, kind: Kind) -> Become:
+        if kind:
+            variables = {"PATH": "/usr/bin:/bin", "TZ": ":UTC", "LANG": "en_US.UTF-8", **self._boot_variables[kind]}
+            return stem.boot(kind, variables)
+        return self._python.become if self._python is not None else stem.execute
+
+    def _fork(self, become: Become) -> Stem:
+        self._forked += 1
+        number = self._forked
+        cgroup = slot = None
+        root = sandbox.HOST if self._root is not None else ""
+        try:
+            if self._cgroups:
+                cgroup = EnvironmentCgroup(self._cgroups, f"{os.getpid()}-{number}", root)
+            if self._root is not None:
+                spawner = os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER)
+                slot = Slot(number, USERS_FROM + spawner * USERS_OF_A_SPAWNER + number % USERS_OF_A_SPAWNER)
+            return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
+        except OSError:
+            if slot is not None:
+                slot.remove()
+            if cgroup is not None:
+                cgroup.remove()
+            raise
+
+    # What becomes of processes
+
+    def _kill(self, environment: _Environment) -> None:
+        if environment.status is None:
+            if environment.stem.slot is not None:
+                send_signal(environment.stem.pid, signal.SIGKILL)  # the kernel does the rest
+            else:
+                environment.remains |= _kill_tree(environment.stem.pid)
+                send_group_signal(environment.stem.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        for pid, status in _ended_children():
+            if pid in self._waiting:
+                dead = self._waiting.pop(pid)
+                for stock in self._stock.values():
+                    if dead in stock:
+                        stock.remove(dead)
+                self._release(dead)
+            elif pid in self._environments:
+                self._environments[pid].status = status
+        ended = [environment for environment in self._environments.values() if environment.status is not None]
+        if ended and self._root is None:
+            self._kill_orphans(ended[0])
+        alive = set(descendants(os.getpid())) if any(environment.remains for environment in ended) else set()
+        for environment in ended:
+            environment.remains &= alive  # a first process may have buried its own children even as it died
+            if not environment.remains:
+                self._ended(environment)
+
+    def _ended(self, environment: _Environment) -> None:
+        forked, status = environment.stem, environment.status
+        if forked.control.fileno() in self._becoming:
+            self._became(forked.control.fileno())
+        if self._environments.pop(forked.pid, None) is not None:
+            assert status is not None
+            self._tell({"ended": forked.pid, "status": forked.how_it_ended(status)})
+            self._release(forked)
+
+    def _kill_orphans(self, ended: _Environment) -> None:
+        # Living first processes adopt their own orphans, so whoever is our child and no first process has lost its own.
+        known = set().union(*(environment.remains for environment in self._environments.values()))
+        known |= self._environments.keys() | self._waiting.keys()
+        for orphan in set(children(os.getpid())) - known:
+            ended.remains |= _kill_tree(orphan)
+
+    def _discard(self, forked: Stem) -> None:
+        """End a process that has become nothing."""
+        send_signal(forked.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(forked.pid, 0)
+        self._waiting.pop(forked.pid, None)
+        self._release(forked)
+
+    def _release(self, forked: Stem) -> None:
+        forked.close()
+        if forked.slot is not None:
+            forked.slot.remove()
+        if forked.cgroup is not None:
+            forked.cgroup.remove()  # what the kernel holds on to for a moment, the engine removes when it closes
+
+    def _close(self) -> None:
+        for forked in list(self._waiting.values()):
+            self._discard(forked)
         for environment in list(self._environments.values()):
             self._kill(environment)
         deadline = time.monotonic() + LAST_WAIT_S
         while self._environments and time.monotonic() < deadline:
-            select.select([child_ended], [], [], 0.05)
+            time.sleep(0.005)
             self._reap()
-        if self._embryo is not None:
-            _discard(self._embryo)
-        _remove_cgroup(self._cgroups)
+        for folder in dict.fromkeys(self._cgroups.values()):
+            with contextlib.suppress(OSError):
+                os.rmdir(f"{sandbox.HOST if self._root is not None else ''}{folder}")
 
-    def _obey(self) -> None:
-        received = _read_message(self._control)
-        if received is None:
-            self._engine_alive = False
-            return
-        message, descriptor = received
-        if message["do"] == "start":
-            self._start(message, descriptor)
-        elif (environment := self._environments.get(message["pid"])) is not None:
-            self._kill(environment)
-
-    def _start(self, message: dict[str, Any], output: int) -> None:
-        self._cgroups = message["cgroups"]
-        try:
-            environment = self._hatch(message, output)
-        except OSError as error:
-            self._tell({"done": message["id"], "error": str(error)})
-        else:
-            self._environments[environment.pid] = environment
-            self._tell({"done": message["id"], "pid": environment.pid})
-        finally:
-            os.close(output)
-        with contextlib.suppress(OSError):  # the next start tries again, and tells
-            self._embryo = self._prepare()
-
-    def _hatch(self, message: dict[str, Any], output: int) -> _Environment:
-        prepared, self._embryo = self._embryo, None
-        if prepared is not None:
-            try:
-                return _hatch(prepared, message, output)
-            except BrokenPipeError:
-                pass  # somebody has killed it while it waited; a new one serves as well
-        return _hatch(self._prepare(), message, output)
-
-    def _prepare(self) -> "_Embryo":
-        self._prepared += 1
-        return _fork(f"{self._cgroups}/{os.getpid()}-{self._prepared}" if self._cgroups else "")
-
-    def _kill(self, environment: _Environment) -> None:
-        if environment.status is None:
-            environment.remains |= _kill_tree(environment.pid)
-            send_group_signal(environment.pid, signal.SIGKILL)
-
-    def _reap(self) -> None:
-        for pid, status in _ended_children():
-            if self._embryo is not None and pid == self._embryo.pid:
-                self._embryo.close()
-                _remove_cgroup(self._embryo.cgroup)
-                self._embryo = None
-            if pid in self._environments:
-                self._environments[pid].status = status
-        ended = [environment for environment in self._environments.values() if environment.status is not None]
-        if ended:
-            self._kill_orphans(ended[0])
-        alive = set(descendants(os.getpid())) if ended else set()
-        for environment in ended:
-            environment.remains &= alive  # a main process may have buried its own children even as it died
-            if not environment.remains:
-                del self._environments[environment.pid]
-                _remove_cgroup(environment.cgroup)
-                self._tell({"ended": environment.pid, "status": environment.status})
-
-    def _kill_orphans(self, ended: _Environment) -> None:
-        # Living main processes adopt their own orphans, so whoever is our child and no main process has lost its own.
-        known = set[int]().union(*(environment.remains for environment in self._environments.values()))
-        known |= self._environments.keys()
-        if self._embryo is not None:
-            known.add(self._embryo.pid)
-        for orphan in set(children(os.getpid())) - known:
-            ended.remains |= _kill_tree(orphan)
-
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         if self._engine_alive:
             try:
-                write_message(self._control, message)
+                wire.send(self._control, message, descriptors or ())
             except OSError:
                 self._engine_alive = False
 
@@ -187,137 +380,6 @@ def _kill_tree(pid: int) -> set[int]:
     for each in found:
         send_signal(each, signal.SIGKILL)
     return found
-
-
-@dataclass(slots=True)
-class _Embryo:
-    """A process that waits to become an environment's: so nobody waits while it joins a cgroup (up to 25 ms)."""
-
-    pid: int
-    cgroup: str
-    control: socket.socket
-    failed: int
-    """Readable end of a pipe that says `_READY`, then, if it cannot become what it should, why; closed when it has."""
-
-    def close(self) -> None:
-        self.control.close()
-        os.close(self.failed)
-
-
-def _fork(cgroup: str) -> _Embryo:
-    """Fork an embryo; it prepares itself and then waits.
-
-    Raises:
-        OSError: the machine refuses a process.
-    """
-    ours, theirs = socket.socketpair()
-    failed_read, failed_write = os.pipe()
-    spawner_pid = os.getpid()
-    if cgroup:
-        Path(cgroup).mkdir(parents=True)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            ours.close()
-            _lead(cgroup, spawner_pid)
-            order = _read_message(theirs)
-            if order is not None:
-                os.write(failed_write, _READY)
-                _become(*order)
-        except BaseException as error:  # noqa: BLE001 - a forked child must not return into its parent's code
-            os.write(failed_write, (str(error) or type(error).__name__).encode()[:4096])
-        os._exit(127)
-    theirs.close()
-    os.close(failed_write)
-    return _Embryo(pid, cgroup, ours, failed_read)
-
-
-def _hatch(embryo: _Embryo, message: dict[str, Any], output: int) -> _Environment:
-    """Make an embryo an environment's main process; return when it has become the interpreter.
-
-    Raises:
-        BrokenPipeError: the embryo has died.
-        OSError: it could not become what it should, and says why.
-    """
-    try:
-        if embryo.cgroup:
-            _limit_memory(Path(embryo.cgroup), message["memory_bytes"])
-        data = pack(message)
-        with contextlib.suppress(BrokenPipeError):  # what it has said, if anything, tells why
-            sent = socket.send_fds(embryo.control, [data], [output])
-            if sent < len(data):
-                embryo.control.sendall(data[sent:])
-        said = b""
-        while part := os.read(embryo.failed, 4096):
-            said += part
-        if said != _READY:
-            reason = said.removeprefix(_READY).decode(errors="replace")
-            raise OSError(reason) if reason else BrokenPipeError("the new process ended as it started")
-    except OSError:
-        _discard(embryo)
-        raise
-    embryo.close()
-    return _Environment(embryo.pid, embryo.cgroup)
-
-
-def _discard(embryo: _Embryo) -> None:
-    embryo.close()
-    send_signal(embryo.pid, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(embryo.pid, 0)
-    _remove_cgroup(embryo.cgroup)
-
-
-def _lead(cgroup: str, spawner_pid: int) -> None:
-    """Become the leader of an environment's processes: everything but the program itself."""
-    os.setsid()
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        if os.getppid() != spawner_pid:
-            os._exit(127)  # the spawner died before the kernel knew that we should die with it
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    if cgroup:
-        Path(cgroup, "cgroup.procs").write_text("0")
-
-
-def _become(message: dict[str, Any], output: int) -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(message["folder"])
-    os.execve(message["arguments"][0], message["arguments"], message["variables"])  # noqa: S606 - no shell is wanted
-
-
-def _read_message(control: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """Receive one message with its descriptor (-1: none came along); None when the other end is closed."""
-    try:
-        header, descriptors, _, _ = socket.recv_fds(control, HEADER_BYTES, 1)
-        length_missing = HEADER_BYTES - len(header)
-        if not header:
-            return None
-        header += _read_exactly(control, length_missing)
-        body = _read_exactly(control, int.from_bytes(header, "big"))
-    except (OSError, EOFError):
-        return None
-    return json.loads(body), descriptors[0] if descriptors else -1
-
-
-def _read_exactly(control: socket.socket, count: int) -> bytes:
-    received = b""
-    while len(received) < count:
-        part = control.recv(count - len(received))
-        if not part:
-            raise EOFError
-        received += part
-    return received
 
 
 def _wake_on_child() -> int:
@@ -341,33 +403,16 @@ def _ended_children() -> list[tuple[int, int]]:
     return ended
 
 
-def _limit_memory(folder: Path, memory_bytes: int) -> None:
-    for name in ("memory.max", "memory.limit_in_bytes"):
-        if (folder / name).exists():
-            (folder / name).write_text(str(memory_bytes))
-    if (folder / "memory.swap.max").exists():
-        (folder / "memory.swap.max").write_text("0")
-
-
-def _remove_cgroup(path: str) -> None:
-    # The kernel may still hold on to the last task for a moment; what is left then, the engine removes when it closes.
-    if path:
-        with contextlib.suppress(OSError):
-            Path(path).rmdir()
-
-
-def main() -> None:
-    """Run as a process of its own; the argument is the control socket's descriptor."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+def main(descriptor: int) -> None:
+    """Run as a process of its own, with the descriptor of the control socket."""
+    control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the engine's end is our end; nothing else is
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # each environment costs two
     if sys.platform == "linux":
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     Spawner(control).run()
     for pid in descendants(os.getpid()):
         send_signal(pid, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

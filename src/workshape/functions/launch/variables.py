@@ -6,34 +6,37 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#
 from collections.abc import Mapping
 from pathlib import Path
 
-from workshape.functions.launch.runtimes import RuntimeCommand
+from workshape.functions.launch.layout import Layout
+from workshape.functions.launch.runtimes import RuntimePlan
 from workshape.functions.model import FunctionVersion, InitializationType, LogFormat
 
 
 def environment_variables(
     function: FunctionVersion,
-    command: RuntimeCommand,
+    plan: RuntimePlan,
+    layout: Layout,
     *,
     runtime_api_address: str,
     initialization_type: InitializationType,
     log_group: str,
     log_stream: str,
     platform: Mapping[str, str],
-    temporary_folder: str,
 ) -> dict[str, str]:
     """Compose the whole environment. What Lambda reserves wins over the function's own, which wins over the rest."""
-    task = function.code_folder
-    runtime = command.runtime_folder
+    task, runtime = layout.task, layout.runtime
+    [program] = layout.place(plan.arguments[:1])
+    layers = layout.layers or "/opt"
     unreserved = {
         "LANG": "en_US.UTF-8",
-        "PATH": f"{Path(command.arguments[0]).parent}:/usr/local/bin:/usr/bin:/bin:/opt/bin",
-        "LD_LIBRARY_PATH": f"{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib",
+        "PATH": f"{Path(program).parent}:/usr/local/bin:/usr/bin:/bin:{layers}/bin",
+        "LD_LIBRARY_PATH": f"{runtime}:{runtime}/lib:{task}:{task}/lib:{layers}/lib",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        # /tmp is the machine's here; TMPDIR is where well-behaved programs look for their own.
-        "TMPDIR": temporary_folder,
-        # Without it programs would ask the password file and read the host's ~/.aws.
-        "HOME": temporary_folder,
     }
+    if layout.temporary:
+        # /tmp is the machine's here; TMPDIR is where well-behaved programs look for their own.
+        unreserved["TMPDIR"] = layout.temporary
+        # Without it programs would ask the password file and read the host's ~/.aws.
+        unreserved["HOME"] = layout.temporary
     reserved = {
         "_HANDLER": function.handler,
         "TZ": ":UTC",
@@ -50,4 +53,4 @@ def environment_variables(
     }
     if function.log_format is LogFormat.JSON:
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
-    return {**unreserved, **command.variables, **platform, **function.environment, **reserved}
+    return {**unreserved, **layout.runtime_variables(plan), **platform, **function.environment, **reserved}

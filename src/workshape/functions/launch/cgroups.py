@@ -1,0 +1,189 @@
+"""Control groups: what of memory, processors and processes an environment may use, kept by the kernel.
+
+Version 1 has a hierarchy for each controller, version 2 one for all, and a machine may have both ("hybrid"): each
+controller is taken where it is found. What cannot be had is missing by name, and the rest holds.
+
+Standard library only, Python 3.10: the processes that fork environments load this file.
+
+Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/index.html
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+CONTROLLERS = ("memory", "cpu", "pids", "freezer")
+"""`freezer` is version 2's cgroup.freeze: a frozen process of version 1 cannot be killed, so that one is of no use."""
+PROCESSES_MAX = 1_024
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (execution processes/threads)"""
+MB_PER_CORE = 1_769
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html (one vCPU)"""
+CPU_PERIOD_US = 20_000
+# AWS: undocumented; we chose a period short enough that a small function is slow evenly, not in bursts.
+CPU_QUOTA_US_MIN = 1_000  # the kernel takes no less
+
+_LIMIT_FILES = {"memory": ("memory.limit_in_bytes",), "cpu": ("cpu.cfs_quota_us",), "pids": ("pids.max",)}
+
+
+class CgroupFolders:
+    """The engine's own cgroups, below which each environment gets one. `open` makes them, `close` removes them."""
+
+    def __init__(self, folders: Mapping[str, str], missing: Mapping[str, str]) -> None:
+        self.folders = dict(folders)
+        """Controller to folder. Those of version 2 are the same one."""
+        self.missing = dict(missing)
+        """Controller to why it cannot be had."""
+
+    def __repr__(self) -> str:
+        return f"<CgroupFolders {' '.join(self.folders) or 'none'}>"
+
+    @classmethod
+    def open(cls, mounts: str, memberships: str, name: str) -> "CgroupFolders":
+        """Make a cgroup called `name` for each controller where this process may.
+
+        `mounts` and `memberships` are the texts of /proc/self/mounts and /proc/self/cgroup.
+        """
+        folders: dict[str, str] = {}
+        missing: dict[str, str] = {}
+        for controller in CONTROLLERS:
+            reason = "this machine has no such cgroup"
+            for parent, unified in _parents(mounts, memberships, controller):
+                try:
+                    folder = _make(parent / name, controller, unified=unified)
+                except OSError as error:
+                    reason = str(error)
+                else:
+                    folders[controller] = str(folder)
+                    break
+            else:
+                missing[controller] = reason
+        return cls(folders, missing)
+
+    def close(self) -> None:
+        """Remove what is left; a cgroup that still has processes stays."""
+        for folder in {Path(folder) for folder in self.folders.values()}:
+            for each in [*folder.glob("*/"), folder]:
+                with contextlib.suppress(OSError):
+                    each.rmdir()
+
+
+class EnvironmentCgroup:
+    """One environment's cgroups, one folder for each hierarchy."""
+
+    def __init__(self, parents: Mapping[str, str], name: str, root: str = "") -> None:
+        """Make them; `root` is where the host's files are seen.
+
+        Raises:
+            OSError: the kernel refuses; then none is left.
+        """
+        self.folders = {controller: f"{parent}/{name}" for controller, parent in parents.items()}
+        """As the engine sees them."""
+        self._folders = {controller: root + folder for controller, folder in self.folders.items()}
+        made: list[str] = []
+        try:
+            for folder in dict.fromkeys(self._folders.values()):
+                os.mkdir(folder)
+                made.append(folder)
+        except OSError:
+            for folder in made:
+                os.rmdir(folder)
+            raise
+
+    def join(self) -> None:
+        """Move this process in, and with it whatever it will start."""
+        for folder in dict.fromkeys(self._folders.values()):
+            _write(f"{folder}/cgroup.procs", "0")
+
+    def limit(self, memory_bytes: int) -> None:
+        """Set how much memory and how many processes there may be."""
+        if folder := self._folders.get("pids"):
+            _write(f"{folder}/pids.max", str(PROCESSES_MAX))
+        if folder := self._folders.get("memory"):
+            if os.path.exists(f"{folder}/memory.max"):
+                _write(f"{folder}/memory.max", str(memory_bytes))
+                _write(f"{folder}/memory.oom.group", "0")
+                with contextlib.suppress(OSError):  # a kernel without swap accounting
+                    _write(f"{folder}/memory.swap.max", "0")
+            else:
+                _write(f"{folder}/memory.limit_in_bytes", str(memory_bytes))
+
+    def remove(self) -> bool:
+        """Remove them; False while the kernel still holds on to a last task."""
+        for folder in dict.fromkeys(self._folders.values()):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    return False
+        return True
+
+
+def limit_cpu(folder: str, memory_mb: int) -> None:
+    """Give a cgroup the share of the processors that a function with this much memory has.
+
+    `folder` is the environment's, of the `cpu` controller, as the engine sees it.
+    """
+    quota_us = max(CPU_QUOTA_US_MIN, CPU_PERIOD_US * memory_mb // MB_PER_CORE)
+    if os.path.exists(f"{folder}/cpu.max"):
+        _write(f"{folder}/cpu.max", f"{quota_us} {CPU_PERIOD_US}")
+    else:
+        _write(f"{folder}/cpu.cfs_period_us", str(CPU_PERIOD_US))
+        _write(f"{folder}/cpu.cfs_quota_us", str(quota_us))
+
+
+def freeze(folder: str, *, frozen: bool) -> None:
+    """Stop, or let run on, everything in a cgroup of version 2; `folder` is the environment's of the `freezer`."""
+    _write(f"{folder}/cgroup.freeze", "1" if frozen else "0")
+
+
+def _parents(mounts: str, memberships: str, controller: str) -> Iterator[tuple[Path, bool]]:
+    """List the cgroups we are in that may have the controller, as folders, and whether they are of version 2."""
+    paths: dict[str, str] = {}
+    for line in memberships.splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths.update(dict.fromkeys(controllers.split(","), path))
+    for line in mounts.splitlines():
+        _, place, kind, options, *_ = line.split()
+        unified = kind == "cgroup2"
+        if not unified and not (kind == "cgroup" and controller in options.split(",") and controller != "freezer"):
+            continue
+        member = paths.get("" if unified else controller)
+        if member is not None:
+            inner = Path(place + member)
+            # In a container the path may be the host's, and the mount already its end.
+            yield (inner if inner.exists() else Path(place)), unified
+
+
+def _make(folder: Path, controller: str, *, unified: bool) -> Path:
+    """Make the engine's cgroup and see that the controller works below it.
+
+    Raises:
+        OSError: it does not.
+    """
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        if not unified:
+            for name in _LIMIT_FILES[controller]:
+                if not os.access(folder / name, os.W_OK):
+                    raise PermissionError(f"{folder / name} cannot be written")
+        elif controller != "freezer":
+            _write(f"{folder.parent}/cgroup.subtree_control", f"+{controller}")
+            _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+        elif not (folder / "cgroup.freeze").exists():
+            raise FileNotFoundError(f"{folder} has no cgroup.freeze")
+    except OSError:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    return folder
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,113 @@
+"""The system calls of Linux that a sandbox needs and Python has no function for.
+
+Standard library only, Python 3.10: every interpreter that runs functions loads this file. Importing it is harmless
+elsewhere; calling it is not meant.
+
+Source: https://man7.org/linux/man-pages/dir_section_2.html (unshare, setns, mount, umount, pivot_root, prctl)
+"""
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEW_ANY = 0x7E020000
+"""Every flag of clone and unshare that makes a namespace."""
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_BIND = 4096
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP_MODE_FILTER = 2
+CAPABILITIES_MAX = 64
+"""The kernel refuses numbers past its last capability (40 in Linux 6)."""
+
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unshare(flags: int) -> None:
+    """Move this process (for CLONE_NEWPID: its next children) into new namespaces."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Move this process (for CLONE_NEWPID: its next children) into a namespace that is there."""
+    _check(_libc.setns(descriptor, flags), "setns")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """Mount, bind, remount or change the propagation of a mount."""
+    _check(
+        _libc.mount(
+            source.encode() or None,
+            target.encode(),
+            kind.encode() or None,
+            ctypes.c_ulong(flags),
+            data.encode() or None,
+        ),
+        f"mount {target}",
+    )
+
+
+def bind(source: str, target: str, flags: int = 0, *, recursive: bool = False) -> None:
+    """Show `source` (a folder or a file) at `target` too; with flags such as MS_RDONLY, under those."""
+    mount(source, target, "", MS_BIND | (MS_REC if recursive else 0))
+    if flags:
+        mount("", target, "", MS_BIND | MS_REMOUNT | flags)
+
+
+def umount(target: str, flags: int = MNT_DETACH) -> None:
+    """Take a mount away, with all that is mounted below it; whoever uses it still, keeps it until done."""
+    _check(_libc.umount2(target.encode(), flags), f"umount {target}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make `new_root` the root and put the old one at `put_old`, below it."""
+    number = _SYS_PIVOT_ROOT[os.uname().machine]
+    _check(_libc.syscall(number, new_root.encode(), put_old.encode()), "pivot_root")
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    """Set something about this process."""
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0), f"prctl {option}")
+
+
+def set_seccomp_filter(program: bytes) -> None:
+    """Judge every system call from now on by a BPF program; there is no way back."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    description = _SocketFilterProgram(len(program) // 8, ctypes.addressof(instructions))
+    _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(description), 0, 0), "seccomp")
+
+
+def drop_bounding_capabilities() -> None:
+    """Make sure that no program that is executed can gain a capability."""
+    for capability in range(CAPABILITIES_MAX):
+        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) < 0:
+            return
+
+
+class _SocketFilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

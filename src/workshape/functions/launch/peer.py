@@ -1,0 +1,46 @@
+"""Who is at the other end of a TCP connection on this machine: the user id of the process that made it.
+
+Without network namespaces every process of the machine can reach a listener on 127.0.0.1. Each environment has a user
+id of its own, and the kernel tells whose a socket is.
+
+Source: https://man7.org/linux/man-pages/man7/sock_diag.7.html (one socket by its addresses)
+"""
+
+import errno
+import os
+import socket
+import struct
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_NLMSG_ERROR = 2
+_ALL_STATES = 0xFFFFFFFF
+_NO_COOKIE = b"\xff" * 8
+_HEADER = struct.Struct("=IHHII")
+_ANSWER_BYTES = 8_192
+
+
+def peer_user(connection: socket.socket) -> int | None:
+    """Return the user id of the process that made an IPv4 connection from this machine; None when it is gone.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    ours, theirs = connection.getsockname(), connection.getpeername()
+    addresses = struct.pack(
+        "!HH4s12x4s12x", theirs[1], ours[1], socket.inet_aton(theirs[0]), socket.inet_aton(ours[0])
+    ) + struct.pack("=I8s", 0, _NO_COOKIE)
+    request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ALL_STATES) + addresses
+    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.send(header + request)
+        answer = netlink.recv(_ANSWER_BYTES)
+    _, kind, _, _, _ = _HEADER.unpack_from(answer)
+    if kind == _NLMSG_ERROR:
+        number = -int(struct.unpack_from("=i", answer, _HEADER.size)[0])
+        if number == errno.ENOENT:
+            return None
+        raise OSError(number, os.strerror(number))
+    # After the header an inet_diag_msg: four bytes, the addresses, then expires, rqueue, wqueue, uid.
+    return int(struct.unpack_from("=I", answer, _HEADER.size + 4 + len(addresses) + 12)[0])

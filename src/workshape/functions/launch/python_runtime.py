@@ -1,0 +1,120 @@
+"""Python functions in stems: AWS's own bootstrap, loaded once by the spawner, goes on in every process forked from it.
+
+Standard library only, Python 3.10: every Python that runs functions loads this file. `awslambdaric` is imported from
+the runtime's folder, not from beside workshape.
+"""
+
+import atexit
+import gc
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+from workshape.functions.launch import stem, transport
+
+PREFAULT_INVOCATIONS = 3
+
+
+class PythonRuntime:
+    """AWS's runtime client, imported. `become` is what a forked process does with it."""
+
+    def __init__(self, folder: str) -> None:
+        """Import it from `folder`.
+
+        Raises:
+            ImportError: it is not there.
+        """
+        sys.modules["runtime_client"] = transport
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        self._bootstrap: Any = importlib.import_module("awslambdaric.bootstrap")
+        self._client: Any = importlib.import_module("awslambdaric.lambda_runtime_client")
+        importlib.import_module("awslambdaric.lambda_literals")
+        sys.path.remove(folder)
+        # As on Lambda, where the interpreter's own site-packages has nothing in it.
+        self._library = [
+            entry for entry in sys.path if entry and not entry.endswith(("site-packages", "dist-packages"))
+        ]
+        # What a forked process does not write to, it shares; the collector would write to all of it.
+        gc.collect()
+        gc.freeze()
+
+    def become(self, descriptor: int) -> None:
+        """Wait for the order, then run the function: a `stem.Become`."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self._prefault()
+        os.environ.clear()
+        for name in [name for name in sys.modules if _is_ours(name)]:
+            del sys.modules[name]
+        order = stem.read_order(descriptor)
+        if order is None:
+            os._exit(0)
+        os.environ.update(order["variables"])
+        os.chdir(order["folder"])
+        os.close(descriptor)
+        sys.path[:] = [*order["import_path"], *self._library]
+        sys.path_importer_cache.clear()
+        sys.argv[:] = [f"{order['runtime_folder']}/bootstrap.py"]
+        if "AWS_LAMBDA_LOG_FORMAT" in os.environ or "AWS_LAMBDA_LOG_LEVEL" in os.environ:
+            importlib.reload(self._bootstrap)  # it reads both as it is imported
+        transport.adopt(stem.API_DESCRIPTOR)
+        self._run(order["handler"], order["variables"]["AWS_LAMBDA_RUNTIME_API"])
+
+    def _run(self, handler: str, address: str) -> None:
+        """Run the function to the end of its process, which ends as if it were no fork."""
+        code = 1
+        try:
+            self._bootstrap.run(handler, self._client.LambdaRuntimeClient(address))
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            if ended.code is not None and not isinstance(ended.code, int):
+                print(ended.code, file=sys.stderr)  # noqa: T201 - as the interpreter does
+        except BaseException:  # noqa: BLE001 - the top of a program: the interpreter would print it, too
+            traceback.print_exc()
+        finally:
+            threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons, as an exit does
+            atexit._run_exitfuncs()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code)
+
+    def _prefault(self) -> None:
+        """Go once through what every function goes through, so that the pages it writes to are its own already."""
+        for _ in range(PREFAULT_INVOCATIONS):
+            self._bootstrap.handle_event_request(
+                _Nobody(self._client.BaseLambdaRuntimeClient.marshaller),
+                lambda event, _context: {"echo": event},
+                "request",
+                b'{"key": "value"}',
+                "application/json",
+                None,
+                None,
+                "arn",
+                int(time.time() * 1_000),
+                None,
+                None,
+            )
+        try:
+            importlib.import_module("workshape_has_no_such_module")
+        except ImportError:
+            sys.path_importer_cache.clear()
+
+
+class _Nobody:
+    """Takes results and forgets them."""
+
+    def __init__(self, marshaller: Any) -> None:
+        self.marshaller = marshaller
+
+    def post_invocation_result(self, *_: Any) -> None:
+        """Forget it."""
+
+
+def _is_ours(name: str) -> bool:
+    return name == "workshape" or name.startswith("workshape.")

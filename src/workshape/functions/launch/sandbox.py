@@ -1,0 +1,291 @@
+"""What an execution environment sees of the machine, and what it may do there.
+
+A spawner builds a root once (`Root`): the system's programs and libraries, the interpreters, a minimal /etc and /dev,
+all read-only, and nothing else of the host. Every environment is forked into namespaces of its own (processes, mounts,
+System V IPC, host name) on that root (`enter`), with a private /tmp, and then gives up what it could do (`drop`): an
+unprivileged user of its own, no capabilities, no way to new privileges, a seccomp filter.
+
+Code and layers come later, when the environment gets a function: the root has a `Slot` for each environment, a pair of
+shared mounts whose copies in the environment follow (`mount propagation`), so that the spawner can mount the function's
+code in a process that may not mount anything itself.
+
+The network is the host's: functions reach the endpoint and the database on 127.0.0.1. A listener that is not for them
+must look at who calls (`peer.py`).
+
+Standard library only, Python 3.10: every interpreter that runs functions loads this file. Linux, as root.
+
+Source: https://man7.org/linux/man-pages/man7/mount_namespaces.7.html (shared subtrees),
+https://man7.org/linux/man-pages/man7/pid_namespaces.7.html, https://man7.org/linux/man-pages/man2/pivot_root.2.html
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import stat
+from collections.abc import Sequence
+
+from workshape.functions.launch import linux, seccomp
+from workshape.functions.launch.linux import (
+    CLONE_NEWIPC,
+    CLONE_NEWNS,
+    CLONE_NEWUTS,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
+)
+
+TASK = "/var/task"
+TMP = "/tmp"  # noqa: S108 - the environment's own
+LAYERS = "/opt"
+RUNTIME = "/var/runtime"
+LANGUAGES = "/var/lang"
+CLIENTS = "/var/lang/client"
+HOST = "/.host"
+"""Where the spawner, and it alone, sees the host's files."""
+OPEN_FILES_MAX = 1_024  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (file descriptors)
+TMP_MB = 512  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (/tmp, unless configured)
+GROUP = 990
+USER_NAME = "sbx_user1051"  # as on Lambda, where functions see it
+
+_SLOTS = "/.slots"
+_SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "gai.conf",
+    "host.conf",
+    "hosts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "pki",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl",
+)
+"""What programs look up in /etc, and no secrets: no shadow, no keys, no configuration of the host's own services."""
+_ETC_FILE_BYTES_MAX = 4 * 1024 * 1024
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
+"""No /dev/shm: Lambda has none either.
+
+Source: https://aws.amazon.com/blogs/compute/parallel-processing-in-python-with-aws-lambda/
+"""
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+_READ_ONLY = MS_RDONLY | MS_NOSUID | MS_NODEV
+_filter: bytes = seccomp.filter_program(os.uname().machine)
+
+
+class Root:
+    """The root that the environments of one spawner share. `enter` moves the spawner itself onto it, for good."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder` is an empty folder of the host's, to mount it at; build it in a mount namespace of our own.
+
+        Raises:
+            OSError: this process may not.
+        """
+        linux.unshare(CLONE_NEWNS)
+        linux.mount("none", "/", "", MS_REC | MS_PRIVATE)
+        linux.mount("workshape", folder, "tmpfs", MS_NOSUID, "size=16m,mode=755")
+        self._folder = folder
+        self._shown: set[str] = set()
+        for name in (
+            "dev",
+            "etc",
+            "proc",
+            "tmp",
+            "var",
+            "opt",
+            "run",
+            "home",
+            TASK[1:],
+            RUNTIME[1:],
+            HOST[1:],
+            _SLOTS[1:],
+        ):
+            os.mkdir(f"{folder}/{name}", 0o755)
+        linux.mount("slots", folder + _SLOTS, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755")
+        for system in _SYSTEM_FOLDERS:
+            if os.path.islink(system):
+                os.symlink(os.readlink(system), folder + system)
+            elif os.path.isdir(system):
+                self._bind(system, folder + system)
+        self._make_etc()
+        self._make_dev()
+
+    def enter(self) -> None:
+        """Make it this process's root; the host's stays in sight at `HOST`."""
+        linux.pivot_root(self._folder, self._folder + HOST)
+        os.chdir("/")
+        self._folder = ""
+        with contextlib.suppress(OSError):
+            os.chmod(HOST, 0o700)
+        linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+    def show(self, path: str, at: str = "") -> None:
+        """Make a file or folder of the host's visible, read-only: where it is there, or `at` another place.
+
+        `path` has no symbolic link in it. For after `enter`.
+
+        Raises:
+            OSError: it is not there.
+        """
+        place = at or path
+        is_system = not at and f"{path}/".startswith(tuple(f"{each}/" for each in _SYSTEM_FOLDERS))
+        if place not in self._shown and not is_system:
+            self._bind(HOST + path, place)
+            self._shown.add(place)
+
+    def _bind(self, source: str, target: str) -> None:
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+        elif not os.path.exists(target):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            open(target, "w").close()
+        linux.bind(source, target, _READ_ONLY, recursive=os.path.isdir(source))
+
+    def _make_etc(self) -> None:
+        folder = f"{self._folder}/etc"
+        for name in _ETC:
+            path = f"/etc/{name}"
+            with contextlib.suppress(OSError):
+                if os.path.isdir(path):
+                    self._bind(path, f"{folder}/{name}")
+                elif os.path.getsize(path) <= _ETC_FILE_BYTES_MAX:
+                    with open(path, "rb") as original, open(f"{folder}/{name}", "wb") as copy:
+                        copy.write(original.read())
+        with open(f"{folder}/passwd", "w") as passwd:
+            passwd.write("root:x:0:0:root:/:/sbin/nologin\n")
+        with open(f"{folder}/group", "w") as group:
+            group.write(f"root:x:0:\n{USER_NAME}:x:{GROUP}:\n")
+
+    def _make_dev(self) -> None:
+        folder = f"{self._folder}/dev"
+        for name, (major, minor) in _DEVICES.items():
+            try:
+                os.mknod(f"{folder}/{name}", stat.S_IFCHR | 0o666, os.makedev(major, minor))
+                os.chmod(f"{folder}/{name}", 0o666)  # noqa: S103 - as these devices are everywhere
+            except PermissionError:  # a container without CAP_MKNOD has the nodes, all the same
+                open(f"{folder}/{name}", "w").close()
+                linux.bind(f"/dev/{name}", f"{folder}/{name}")
+        for name, target in _DEVICE_LINKS.items():
+            os.symlink(target, f"{folder}/{name}")
+
+
+class Slot:
+    """An environment's places: what is mounted here by the spawner appears in the environment."""
+
+    def __init__(self, number: int, user: int) -> None:
+        """Make the places; the environment's /tmp is mounted at once."""
+        self.user = user
+        self._folder = f"{_SLOTS}/{number}"
+        os.mkdir(self._folder, 0o755)
+        for name in ("task", "opt", "tmp"):
+            os.mkdir(f"{self._folder}/{name}", 0o755)
+        for name in ("task", "opt"):
+            linux.bind(f"{self._folder}/{name}", f"{self._folder}/{name}")
+            linux.mount("", f"{self._folder}/{name}", "", MS_SHARED)
+        linux.mount("tmp", f"{self._folder}{TMP}", "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MB}m,mode=1777")
+        with open(f"{self._folder}/passwd", "w") as passwd:
+            passwd.write(
+                f"root:x:0:0:root:/:/sbin/nologin\n{USER_NAME}:x:{user}:{GROUP}::/home/{USER_NAME}:/sbin/nologin\n"
+            )
+
+    def fill(self, code: str, layers: str, tmp_mb: int) -> None:
+        """Show the environment its function; paths are the host's, `layers` may be empty.
+
+        Raises:
+            OSError: one of them is not there.
+        """
+        linux.bind(HOST + code, f"{self._folder}/task", _READ_ONLY)
+        if layers:
+            linux.bind(HOST + layers, f"{self._folder}/opt", _READ_ONLY)
+        if tmp_mb != TMP_MB:
+            linux.mount("", f"{self._folder}{TMP}", "", linux.MS_REMOUNT | MS_NOSUID | MS_NODEV, f"size={tmp_mb}m")
+
+    def remove(self) -> None:
+        """Take them away, once the environment is gone."""
+        for name in ("task", "opt", "tmp"):
+            with contextlib.suppress(OSError):
+                while True:  # one layer for the place, one for what was mounted on it
+                    linux.umount(f"{self._folder}/{name}")
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self._folder}/passwd")
+            for name in ("task", "opt", "tmp"):
+                os.rmdir(f"{self._folder}/{name}")
+            os.rmdir(self._folder)
+
+    def enter(self) -> None:
+        """Move this process, the first of a new process namespace, into the environment.
+
+        Raises:
+            OSError: the machine does not let us.
+        """
+        linux.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+        linux.bind(f"{self._folder}/task", TASK)
+        linux.bind(f"{self._folder}/opt", LAYERS)
+        linux.bind(f"{self._folder}{TMP}", TMP, MS_NOSUID | MS_NODEV)
+        linux.bind(f"{self._folder}/passwd", "/etc/passwd", _READ_ONLY)
+        linux.mount("none", "/", "", MS_REC | MS_SLAVE)
+        linux.umount(_SLOTS)
+        linux.umount(HOST)
+        linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        linux.mount("", "/", "", linux.MS_BIND | linux.MS_REMOUNT | MS_RDONLY | MS_NOSUID)
+        socket.sethostname("localhost")
+
+
+def drop(user: int) -> None:
+    """Give up every privilege of this process and of whatever it starts, for good."""
+    linux.drop_bounding_capabilities()
+    os.setgroups([])
+    os.setresgid(GROUP, GROUP, GROUP)
+    os.setresuid(user, user, user)
+    # A changed user makes a process undumpable: then it could not even open its own /proc/self/fd.
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    if _filter:
+        linux.set_seccomp_filter(_filter)
+
+
+def limit_resources() -> None:
+    """Set what holds for every environment, with a sandbox or without one."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+
+
+def reset_signals() -> None:
+    """Undo what a spawner has set up for itself."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def close_all_but(kept: Sequence[int]) -> None:
+    """Close every descriptor above the standard three that is not to be kept."""
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))

@@ -1,0 +1,240 @@
+"""A stem: a sandboxed process that is forked ahead and waits to become somebody's execution environment.
+
+It is two processes. The first of its process namespace (`init`) adopts and buries orphans, and when it is killed the
+kernel kills everything below it; the second is to run the function. As on Lambda, so that a function is not process 1,
+to which signals mean something else. Where there are no namespaces the two are the same two, without the kernel's
+promise: then `init` is a child subreaper, and whoever ends the environment looks for what is below it.
+
+Forking, joining cgroups and entering the sandbox take milliseconds and are over before anybody waits. What is left for
+the start is to mount the function's code, to tell the stem which function it is, and to run that.
+
+Standard library only, Python 3.10: every interpreter that runs functions loads this file.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workshape.functions.launch import linux, sandbox, wire
+from workshape.functions.launch.cgroups import EnvironmentCgroup
+from workshape.functions.launch.sandbox import Slot
+
+ORDER_DESCRIPTOR = 3
+"""Where a waiting process reads what it is to become; closed once it has become that."""
+API_DESCRIPTOR = 4
+"""Its connection to the Runtime API, for runtimes of ours; whoever runs AWS's own client uses TCP."""
+_STATUS_DESCRIPTOR = 5
+_STATUS_BYTES = 4
+REFUSED_EXIT = 127
+REASON_BYTES_MAX = 4_096
+
+Become = Callable[[int], None]
+"""Called in the second process with the descriptor to read the order from; returns only if nothing is to be run."""
+
+
+@dataclass
+class Stem:
+    """A waiting process, as its spawner holds it; later the environment that it has become."""
+
+    pid: int
+    """Of `init`, in the spawner's process namespace."""
+    control: socket.socket
+    status: int
+    """Readable: how the second process ended, when it has."""
+    output: int
+    """Readable: what the environment writes to its standard output and error. To be handed on."""
+    api: int
+    """The other end of its `API_DESCRIPTOR`. To be handed on."""
+    slot: Slot | None
+    cgroup: EnvironmentCgroup | None
+    user: int
+
+    def order(self, message: dict[str, Any]) -> bool:
+        """Tell it what to become; False when it has died."""
+        try:
+            wire.send(self.control, message)
+        except OSError:
+            return False
+        return True
+
+    def waits(self) -> bool:
+        """Tell whether it is still there, with nothing to say."""
+        try:
+            self.control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def let_go(self) -> None:
+        """Close what has been handed on."""
+        for descriptor in (self.output, self.api):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.output = self.api = -1
+
+    def refusal(self) -> str:
+        """Say, once its control socket is readable, why it has not become what it should; empty: it has."""
+        reason = b""
+        while len(reason) < REASON_BYTES_MAX:
+            try:
+                part = self.control.recv(REASON_BYTES_MAX)
+            except OSError:
+                break
+            if not part:
+                break
+            reason += part
+        return reason.decode(errors="replace")
+
+    def how_it_ended(self, own_status: int) -> int:
+        """Return the wait status of the second process, or of `init` if that was killed first."""
+        told = b""
+        with contextlib.suppress(BlockingIOError):
+            told = os.read(self.status, _STATUS_BYTES)
+        return int.from_bytes(told, "big") if len(told) == _STATUS_BYTES else own_status
+
+    def close(self) -> None:
+        """Close every descriptor; for when its processes are gone."""
+        self.let_go()
+        self.control.close()
+        if self.status >= 0:
+            os.close(self.status)
+            self.status = -1
+
+
+def fork(
+    become: Become,
+    *,
+    slot: Slot | None = None,
+    cgroup: EnvironmentCgroup | None = None,
+    own_namespace: int | None = None,
+) -> Stem:
+    """Fork a stem. With `own_namespace`, a descriptor of this process's own, it gets a process namespace.
+
+    Raises:
+        OSError: the machine refuses a process.
+    """
+    ours, theirs = socket.socketpair()
+    our_api, their_api = socket.socketpair()
+    status_read, status_write = os.pipe()
+    os.set_blocking(status_read, False)
+    output_read, output_write = os.pipe()
+    if own_namespace is not None:
+        linux.unshare(linux.CLONE_NEWPID)
+    try:
+        pid = os.fork()
+    except OSError:
+        _return_to(own_namespace)
+        raise
+    if pid == 0:
+        places = {
+            ORDER_DESCRIPTOR: theirs.fileno(),
+            API_DESCRIPTOR: their_api.fileno(),
+            _STATUS_DESCRIPTOR: status_write,
+        }
+        try:
+            _arrange(places, output_write)
+            _be_init(become, slot, cgroup)
+        except BaseException as error:  # noqa: BLE001 - a forked child must not return into its parent's code
+            _refuse(error)
+        os._exit(REFUSED_EXIT)
+    _return_to(own_namespace)
+    for descriptor in (status_write, output_write):
+        os.close(descriptor)
+    theirs.close()
+    their_api.close()
+    return Stem(pid, ours, status_read, output_read, our_api.detach(), slot, cgroup, slot.user if slot else os.getuid())
+
+
+def execute(descriptor: int) -> None:
+    """Be a `Become` that runs any program: the order names it."""
+    order = read_order(descriptor)
+    if order is not None:
+        os.chdir(order["folder"])
+        os.set_inheritable(descriptor, False)  # its end tells the spawner that the program runs
+        os.set_inheritable(API_DESCRIPTOR, False)
+        os.execve(order["arguments"][0], order["arguments"], order["variables"])  # noqa: S606 - no shell is wanted
+
+
+def boot(arguments: Sequence[str], variables: Mapping[str, str]) -> Become:
+    """Return a `Become` that runs a program at once, which then reads the order by itself from its descriptor."""
+
+    def become(descriptor: int) -> None:
+        os.set_inheritable(descriptor, True)
+        os.set_inheritable(API_DESCRIPTOR, True)
+        os.execve(arguments[0], list(arguments), dict(variables))  # noqa: S606 - no shell is wanted
+
+    return become
+
+
+def read_order(descriptor: int) -> dict[str, Any] | None:
+    """Wait for the order; None when the spawner has gone away, and nobody will ever want this process."""
+    control = socket.socket(fileno=descriptor)
+    try:
+        received = wire.receive(control)
+    finally:
+        control.detach()
+    return received[0] if received else None
+
+
+def _return_to(own_namespace: int | None) -> None:
+    if own_namespace is not None:
+        linux.setns(own_namespace, linux.CLONE_NEWPID)
+
+
+def _arrange(places: dict[int, int], output: int) -> None:
+    """Put descriptors where the runtimes look for them, and close all others."""
+    lifted = {place: _lift(descriptor) for place, descriptor in places.items()}
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for place, descriptor in {0: nothing, 1: output, 2: output, **lifted}.items():
+        os.dup2(descriptor, place, inheritable=place <= 2)
+    sandbox.close_all_but(list(places))
+
+
+def _lift(descriptor: int) -> int:
+    """Duplicate a descriptor out of the way of those that are about to be set."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+def _be_init(become: Become, slot: Slot | None, cgroup: EnvironmentCgroup | None) -> None:
+    """Enter the sandbox, fork the process that is to run the function, and bury whoever ends, until that one does."""
+    os.setsid()
+    sandbox.reset_signals()
+    if cgroup is not None:
+        cgroup.join()
+    if slot is not None:
+        slot.enter()
+        sandbox.drop(slot.user)
+    sandbox.limit_resources()
+    if sys.platform == "linux":
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    runtime = os.fork()
+    if runtime == 0:
+        os.close(_STATUS_DESCRIPTOR)
+        if sys.platform == "linux":
+            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        become(ORDER_DESCRIPTOR)
+        os._exit(REFUSED_EXIT)
+    sandbox.close_all_but([_STATUS_DESCRIPTOR])
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for place in (1, 2):
+        os.dup2(nothing, place)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == runtime:
+            os.write(_STATUS_DESCRIPTOR, status.to_bytes(_STATUS_BYTES, "big"))
+            os._exit(0)
+
+
+def _refuse(error: BaseException) -> None:
+    """Tell the spawner why this process cannot become what it should."""
+    with contextlib.suppress(OSError):
+        os.write(ORDER_DESCRIPTOR, (str(error) or type(error).__name__).encode()[:REASON_BYTES_MAX])

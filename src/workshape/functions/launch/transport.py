@@ -1,0 +1,128 @@
+"""How AWS's runtime client for Python reaches the platform here: a module that stands in for its compiled part.
+
+`awslambdaric` does everything a function notices (its bootstrap: imports, contexts, errors, logs) in Python, and speaks
+HTTP through four functions of a compiled module named `runtime_client`. These are those four, over a connection that is
+there before the function is. A response and the request for the next invocation travel together: the environment is
+free again one round trip sooner.
+
+Standard library only, Python 3.10: every Python that runs functions loads this file.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import socket
+from typing import Any
+
+_INVOCATION = "/2018-06-01/runtime/invocation/"
+_NEXT = f"GET {_INVOCATION}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
+_TOGETHER_BYTES_MAX = 6 * 1024 * 1024  # a larger response is refused, and the next invocation is not asked for with it
+_RECEIVE_BYTES = 1 << 18
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+_connection: "_Connection | None" = None
+
+
+def adopt(descriptor: int) -> None:
+    """Use a connected socket from now on."""
+    global _connection  # noqa: PLW0603 - the compiled module has one connection a process, too
+    _connection = _Connection(socket.socket(fileno=descriptor))
+
+
+def initialize_client(user_agent: str) -> None:
+    """Do nothing: the platform does not ask who speaks."""
+
+
+def next() -> tuple[bytes, dict[str, Any]]:  # noqa: A001 - AWS's name for it
+    """Wait for the next invocation; return its event and its headers.
+
+    Raises:
+        RuntimeError: the platform is gone, or gives no invocation.
+    """
+    assert _connection is not None, "adopt comes first"
+    body, headers = _connection.next()
+    deadline = headers.get("Lambda-Runtime-Deadline-Ms")
+    headers["Lambda-Runtime-Deadline-Ms"] = int(deadline) if deadline else 0
+    return body, headers
+
+
+def post_invocation_result(  # AWS's signatures: the last argument is for its multi-concurrent mode
+    invoke_id: str, result_data: bytes, content_type: str, _invocation_id: str | None = None
+) -> None:
+    """Hand back what the function returned.
+
+    Raises:
+        RuntimeError: the platform is gone, or refuses it.
+    """
+    assert _connection is not None, "adopt comes first"
+    _connection.post(f"{invoke_id}/response", result_data, content_type, "")
+
+
+def post_error(invoke_id: str, error_data: str, xray_fault: str, _invocation_id: str | None = None) -> None:
+    """Hand back how the function failed.
+
+    Raises:
+        RuntimeError: the platform is gone, or refuses it.
+    """
+    assert _connection is not None, "adopt comes first"
+    header = f"Lambda-Runtime-Function-XRay-Error-Cause: {_one_line(xray_fault)}\r\n" if xray_fault else ""
+    _connection.post(f"{invoke_id}/error", error_data.encode(), "application/json", header)
+
+
+class _Connection:
+    """A keep-alive connection; `asked` while a GET next is under way that nobody has waited for yet."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._received = b""
+        self._asked = False
+
+    def next(self) -> tuple[bytes, dict[str, Any]]:
+        if not self._asked:
+            self._socket.sendall(_NEXT)
+        self._asked = False
+        status, headers, body = self._answer()
+        if status != 200:
+            raise RuntimeError(f"Failed to get next invocation: {status} {body.decode(errors='replace')}")
+        return body, headers
+
+    def post(self, target: str, body: bytes, content_type: str, header: str) -> None:
+        head = (
+            f"POST {_INVOCATION}{target} HTTP/1.1\r\nHost: runtime\r\nContent-Type: {content_type}\r\n"
+            f"{header}Content-Length: {len(body)}\r\n\r\n"
+        ).encode("latin-1", "replace")
+        self._asked = len(body) <= _TOGETHER_BYTES_MAX
+        self._socket.sendall(b"".join((head, body, _NEXT if self._asked else b"")))
+        status, _, answer = self._answer()
+        if status >= 400 and status != 413:  # what is too large has been answered for us: the next one may be smaller
+            raise RuntimeError(f"Failed to post {target}: {status} {answer.decode(errors='replace')}")
+
+    def _answer(self) -> tuple[int, dict[str, Any], bytes]:
+        received = self._received
+        while (end := received.find(_END_OF_HEAD)) < 0:
+            received += self._receive()
+        first, *lines = received[:end].decode("latin-1").split("\r\n")
+        headers: dict[str, Any] = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            headers[name.title()] = value
+        begin = end + len(_END_OF_HEAD)
+        missing = int(headers.get("Content-Length", "0")) - (len(received) - begin)
+        parts = [received]
+        while missing > 0:
+            parts.append(self._receive())
+            missing -= len(parts[-1])
+        whole = b"".join(parts) if len(parts) > 1 else received
+        stop = len(whole) + missing
+        self._received = whole[stop:]
+        return int(first.split(" ", 2)[1]), headers, whole[begin:stop]
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(_RECEIVE_BYTES)
+        if not data:
+            raise RuntimeError("the platform has closed the connection")
+        return data
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")
