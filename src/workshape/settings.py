@@ -33,6 +33,8 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """An environment ends after this, once idle. Seen on AWS: at most about two hours."""
     allow_substitute: bool = False
     """Run e.g. python3.12 on another Python 3 when that interpreter is missing, and say so."""
+    cpu: Literal["proportional", "unlimited"] = "proportional"
+    """`proportional`: to the function's memory, once it is initialised, as on Lambda. Where control groups allow it."""
     start: Literal["stem", "exec"] = "stem"
     """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
     stems: int = 2

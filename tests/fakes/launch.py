@@ -55,6 +55,7 @@ class FakeProcess(EnvironmentProcess):
             None,
         )  # and nothing of the real one's state: every method that reads it is replaced
         self.history: list[str] = []
+        self.cpu_limits_mb: list[int] = []
 
     def freeze(self) -> None:
         self.history.append("freeze")
@@ -65,6 +66,9 @@ class FakeProcess(EnvironmentProcess):
     async def kill(self) -> None:
         await asyncio.sleep(0)
         self.history.append("kill")
+
+    def limit_cpu(self, memory_mb: int) -> None:
+        self.cpu_limits_mb.append(memory_mb)
 
     def max_memory_mb(self) -> int:
         return 42

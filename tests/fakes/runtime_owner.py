@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,10 @@ class Heard:
 class RuntimeOwner:
     """Opens listeners, starts environments, dispatches, and keeps what it hears."""
 
-    def __init__(self, folder: Path, settings: FunctionSettings | None = None) -> None:
+    def __init__(self, folder: Path, settings: FunctionSettings | None = None, *, show: Sequence[str] = ()) -> None:
         self.api = RuntimeApi(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
         self.notes: list[str] = []
-        self.launcher = ProcessLauncher(folder, settings or FunctionSettings(), notify=self.notes.append)
+        self.launcher = ProcessLauncher(folder, settings or FunctionSettings(), notify=self.notes.append, show=show)
         self.heard: dict[EnvironmentId, Heard] = {}
         self.addresses: dict[EnvironmentId, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,7 +62,7 @@ class RuntimeOwner:
         """Open a listener and start an environment for it."""
         environment = await self._reserve()
         function = FunctionVersion(
-            FunctionName("f"), "$LATEST", ARN, runtime, handler, str(code), memory_mb, 3, "r1", variables
+            FunctionName("f"), "$LATEST", ARN, runtime, handler, str(code), memory_mb, 3, str(environment), variables
         )
         order = LaunchOrder(
             environment,

@@ -30,7 +30,7 @@ from workshape.functions.actions import (
 from workshape.functions.concurrency import TooManyRequests
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
-from workshape.functions.launch.process import EnvironmentStartFailed, LaunchOrder, ProcessLauncher
+from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
@@ -102,6 +102,7 @@ class Invoker:
         self._reserved = reserved
         self._reserved_total = reserved_total
         self._reporter = Reporter(logs, records)
+        self._limits_cpu = settings.cpu == "proportional"
         self._scheduler = Scheduler(settings, clock.monotonic_s())
         self._api = runtime_api(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
         self._invocations: dict[RequestId, RunningInvocation] = {}
@@ -177,6 +178,8 @@ class Invoker:
         if environment.ready_at == inf:
             environment.ready_at = now
             environment.leave_gate()
+            if environment.process is not None:
+                self._init_ended(environment, environment.process)
             _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
         self._perform(self._scheduler.became_ready(environment_id, now), now)
 
@@ -195,6 +198,11 @@ class Invoker:
         environment.init_error, environment.init_error_header = body, error_type
         self._init_ended_badly(environment, platform_log.ERROR, results.error_type(body, error_type), now)
         self._perform(self._scheduler.init_failed(environment_id), now)
+
+    def _init_ended(self, environment: RunningEnvironment, process: EnvironmentProcess) -> None:
+        # AWS: undocumented how much processor time the init phase has; it is seen to have more than the function.
+        if self._limits_cpu:
+            process.limit_cpu(environment.function.memory_mb)
 
     # What the processes do
 
@@ -306,6 +314,8 @@ class Invoker:
                 order, on_output=self._output, on_exit=self._exited
             )
             await self._api.admit(environment.id, user=process.user, connection=process.connection)
+            if environment.ready_at != inf:
+                self._init_ended(environment, process)
         except (PlatformError, OSError) as error:
             failure = error if isinstance(error, PlatformError) else _start_failed(function, error)
             environment.failure = failure

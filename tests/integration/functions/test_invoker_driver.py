@@ -237,6 +237,26 @@ async def test_an_idle_environment_is_frozen_and_thawed(engine: Engine) -> None:
     await again
 
 
+async def test_processor_time_is_limited_once_the_init_phase_is_over(engine: Engine) -> None:
+    running = engine.begin("r1")
+    async with asyncio.timeout(5):
+        while not engine.launcher.environments:
+            await asyncio.sleep(0.005)
+    process = engine.launcher.environments[0].process
+    before = list(process.cpu_limits_mb)
+    await engine.make_ready(E1)
+    for request in ("r1", "r2"):
+        engine.api.respond(E1, b"1")
+        await running
+        running = engine.begin(request + "again")
+        await asyncio.sleep(0)
+
+    assert before == []
+    assert process.cpu_limits_mb == [FUNCTION.memory_mb]
+    engine.api.respond(E1, b"1")
+    await running
+
+
 async def test_a_failed_start_is_the_platforms_error(engine: Engine) -> None:
     engine.launcher.failure = EnvironmentStartFailed(function="search", reason="there is no interpreter")
 

@@ -80,6 +80,7 @@ class EnvironmentCgroup:
         self.folders = {controller: f"{parent}/{name}" for controller, parent in parents.items()}
         """As the engine sees them."""
         self._folders = {controller: root + folder for controller, folder in self.folders.items()}
+        self._memory_bytes = 0
         made: list[str] = []
         try:
             for folder in dict.fromkeys(self._folders.values()):
@@ -97,8 +98,11 @@ class EnvironmentCgroup:
 
     def limit(self, memory_bytes: int) -> None:
         """Set how much memory and how many processes there may be."""
-        if folder := self._folders.get("pids"):
+        if memory_bytes == self._memory_bytes:
+            return
+        if self._memory_bytes == 0 and (folder := self._folders.get("pids")):
             _write(f"{folder}/pids.max", str(PROCESSES_MAX))
+        self._memory_bytes = memory_bytes
         if folder := self._folders.get("memory"):
             if os.path.exists(f"{folder}/memory.max"):
                 _write(f"{folder}/memory.max", str(memory_bytes))

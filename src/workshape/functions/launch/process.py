@@ -46,6 +46,7 @@ KILL_S_MAX = 10.0
 LAST_OUTPUT_S_MAX = 1.0
 """How long `on_exit` waits for the end of the output: only a process that escaped us can hold the pipe longer."""
 MEMORY_READ_S_MIN = 0.1
+PLANS_MAX = 10_000  # how to start a revision is kept for so many of them, then worked out anew
 _KIB_PER_MIB = 1024
 
 _log = logging.getLogger(__name__)
@@ -179,6 +180,7 @@ class ProcessLauncher:
         self._show = [os.path.realpath(path) for path in show]
         interpreters = Interpreters(allow_substitute=settings.allow_substitute)
         self._runtimes = Runtimes(self._folder / "runtimes", interpreters, notify, stems=settings.start == "stem")
+        self._plans: dict[str, RuntimePlan] = {}
         self._channels: dict[str, SpawnChannel] = {}
         self._cgroups: CgroupFolders | None = None
         self._started = 0
@@ -216,7 +218,11 @@ class ProcessLauncher:
         function = order.function
         try:
             _check_code(function)
-            plan = await self._runtimes.plan(function)
+            plan = self._plans.get(function.revision)
+            if plan is None:
+                if len(self._plans) >= PLANS_MAX:
+                    self._plans.clear()
+                plan = self._plans[function.revision] = await self._runtimes.plan(function)
             channel = self._channel(plan)
             return await self._start(order, plan, channel, on_output, on_exit)
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:

@@ -49,6 +49,8 @@ class PythonRuntime:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._prefault()
+        client = self._client.LambdaRuntimeClient("")
+        transport.adopt(stem.API_DESCRIPTOR)
         os.environ.clear()
         for name in [name for name in sys.modules if _is_ours(name)]:
             del sys.modules[name]
@@ -63,14 +65,14 @@ class PythonRuntime:
         sys.argv[:] = [f"{order['runtime_folder']}/bootstrap.py"]
         if "AWS_LAMBDA_LOG_FORMAT" in os.environ or "AWS_LAMBDA_LOG_LEVEL" in os.environ:
             importlib.reload(self._bootstrap)  # it reads both as it is imported
-        transport.adopt(stem.API_DESCRIPTOR)
-        self._run(order["handler"], order["variables"]["AWS_LAMBDA_RUNTIME_API"])
+        client.lambda_runtime_address = order["variables"]["AWS_LAMBDA_RUNTIME_API"]
+        self._run(order["handler"], client)
 
-    def _run(self, handler: str, address: str) -> None:
+    def _run(self, handler: str, client: Any) -> None:
         """Run the function to the end of its process, which ends as if it were no fork."""
         code = 1
         try:
-            self._bootstrap.run(handler, self._client.LambdaRuntimeClient(address))
+            self._bootstrap.run(handler, client)
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
             if ended.code is not None and not isinstance(ended.code, int):

@@ -79,6 +79,7 @@ _ETC = (
     "ssl",
 )
 """What programs look up in /etc, and no secrets: no shadow, no keys, no configuration of the host's own services."""
+_LAID_BYTES_MAX = 1024 * 1024
 _ETC_FILE_BYTES_MAX = 4 * 1024 * 1024
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 """No /dev/shm: Lambda has none either.
@@ -151,6 +152,8 @@ class Root:
             OSError: it is not there.
         """
         place = at or path
+        if place.startswith(f"{TMP}/"):
+            return  # every environment's /tmp covers it: `Slot.lay` puts it there
         is_system = not at and f"{path}/".startswith(tuple(f"{each}/" for each in _SYSTEM_FOLDERS))
         if place not in self._shown and not is_system:
             self._bind(HOST + path, place)
@@ -222,6 +225,17 @@ class Slot:
             linux.bind(HOST + layers, f"{self._folder}/opt", _READ_ONLY)
         if tmp_mb != TMP_MB:
             linux.mount("", f"{self._folder}{TMP}", "", linux.MS_REMOUNT | MS_NOSUID | MS_NODEV, f"size={tmp_mb}m")
+
+    def lay(self, path: str) -> None:
+        """Put a copy of a small file of the host's, which is below /tmp there, where it would be found.
+
+        Raises:
+            OSError: it is not there.
+        """
+        copy = self._folder + path
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        with open(HOST + path, "rb") as original, open(copy, "wb") as target:
+            target.write(original.read(_LAID_BYTES_MAX))
 
     def remove(self) -> None:
         """Take them away, once the environment is gone."""

@@ -79,6 +79,8 @@ class Spawner:
         self._environments: dict[int, _Environment] = {}
         self._stock: dict[Kind, deque[Stem]] = {}
         self._boot_variables: dict[Kind, dict[str, str]] = {}
+        self._memory_bytes: dict[Kind, int] = {}
+        """What the last of a kind were given: most likely the next ones will be, too."""
         self._waiting: dict[int, Stem] = {}
         self._becoming: dict[int, _Environment] = {}
         """By the descriptor of its control socket."""
@@ -178,6 +180,10 @@ class Spawner:
             taken = self._take(kind)
             if taken.slot is not None:
                 taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
+                for path, at in message["show"]:
+                    if not at and path.startswith(f"{sandbox.TMP}/"):
+                        taken.slot.lay(path)
+            self._memory_bytes[kind] = message["memory_bytes"]
             if taken.cgroup is not None:
                 taken.cgroup.limit(message["memory_bytes"])
         except OSError as error:
@@ -187,12 +193,12 @@ class Spawner:
             return
         environment = _Environment(taken, message["id"])
         self._environments[taken.pid] = environment
+        taken.order(message["order"])
         if kind or self._python is not None:
             self._done(environment)
         else:
             self._becoming[taken.control.fileno()] = environment  # it can still fail to execute its program
             self._poll.register(taken.control, select.POLLIN)
-        taken.order(message["order"])
 
     def _became(self, descriptor: int) -> None:
         """Hear that a process has become what it was told to, or why it can't."""
@@ -241,6 +247,7 @@ class Spawner:
         while len(self._stock) > STOCKS_MAX:
             oldest = next(iter(self._stock))
             self._boot_variables.pop(oldest, None)
+            self._memory_bytes.pop(oldest, None)
             for each in self._stock.pop(oldest):
                 self._discard(each)
 
@@ -253,6 +260,8 @@ class Spawner:
             return
         try:
             forked = self._fork(self._become(kind))
+            if forked.cgroup is not None and kind in self._memory_bytes:
+                forked.cgroup.limit(self._memory_bytes[kind])
         except OSError:  # the next start tries again, and tells
             self._spare = 0
             return

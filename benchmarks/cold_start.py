@@ -1,0 +1,165 @@
+"""Cold starts, from Invoke to answer, with everything that a start has: sandbox, limits, imports, logs, records.
+
+Every start is of a new environment, in the engine, without the front door (benchmarks.invoke has that). `exec` starts
+everything from nothing; a stem hit finds a process that waits, a miss has to fork one. Beside the executed ones stands
+the start of a plain interpreter in the same run; beside the others the executed one, and what is aimed at.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.report import Report, main
+from workshape.arn import function_arn
+from workshape.clock import Clock
+from workshape.functions.invoker import FunctionInvoker, Invoker
+from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import LATEST, FunctionName, FunctionVersion
+from workshape.functions.records import RecordWriter
+from workshape.settings import FunctionSettings
+
+STARTS = 200
+STARTS_EXECUTED = 40
+BURST = 100
+REFILL_S = 0.06
+"""Between two starts: the stock fills up again once nothing was asked for 10 ms."""
+BURST_HELD_S = 4.0
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+NODE = "nodejs22.x"
+CODE = {
+    "app.py": "import time\ndef handler(event, context):\n"
+    "    at = time.time()\n    time.sleep(event.get('hold', 0))\n    return {'at': at}\n",
+    "app.js": "exports.handler = async (event) => ({ at: Date.now() / 1000 });\n",
+}
+
+
+async def run(report: Report) -> None:
+    """Measure exec, hit and miss of both languages, then a burst."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        code = root / "code"
+        code.mkdir()
+        for name, text in CODE.items():
+            (code / name).write_text(text)
+        for runtime, plain in ((PYTHON, [sys.executable, "-c", ""]), (NODE, ["node", "-e", ""])):
+            function = _function(runtime, code)
+            bare = statistics.median(await _plain_ms(plain))
+            executed = await _starts(
+                root, FunctionSettings(start="exec", allow_substitute=True), function, STARTS_EXECUTED
+            )
+            _add(report, f"{runtime}, exec", executed, f"{' '.join(plain[:2])} {bare:.3g} ms", bare)
+            peer, exec_ms = f"exec {statistics.median(executed):.3g} ms", statistics.median(executed)
+            hits = await _starts(root, FunctionSettings(allow_substitute=True), function, STARTS)
+            _add(report, f"{runtime}, stem hit", hits, peer, exec_ms)
+            if runtime == PYTHON:
+                misses = await _starts(root, FunctionSettings(stems=0, allow_substitute=True), function, STARTS)
+                _add(report, f"{runtime}, stem miss", misses, peer, exec_ms)
+        await _burst(report, root, _function(PYTHON, code))
+
+
+async def _starts(root: Path, settings: FunctionSettings, function: FunctionVersion, count: int) -> list[float]:
+    """Time so many starts, in milliseconds; the first is not counted: it finds nothing loaded."""
+    times = []
+    async with _engine(root, settings) as invoker:
+        for number in range(count + 1):
+            invoke = _invoke(invoker, replace(function, revision=str(number)))
+            started = time.perf_counter()
+            result = await invoke.invoke(function.name, None, b"{}", "api")
+            times.append((time.perf_counter() - started) * 1_000)
+            assert result.function_error is None, result.payload
+            invoker.retire(function.name, None)
+            await asyncio.sleep(REFILL_S)
+    return times[1:]
+
+
+async def _burst(report: Report, root: Path, function: FunctionVersion) -> None:
+    """Start so many environments at once; time until the last has its invocation, and weigh them."""
+    async with _engine(root, FunctionSettings()) as invoker:
+        invoke = _invoke(invoker, function)
+        await invoke.invoke(function.name, None, b"{}", "api")
+        invoker.retire(function.name, None)
+        await asyncio.sleep(1)
+        started = time.time()
+        event = json.dumps({"hold": BURST_HELD_S}).encode()
+        calls = [asyncio.create_task(invoke.invoke(function.name, None, event, "api")) for _ in range(BURST)]
+        await asyncio.sleep(BURST_HELD_S - 0.5)
+        pss_mb = statistics.mean(_pss_mb(view.pid) for view in invoker.environments() if view.pid is not None)
+        results = await asyncio.gather(*calls)
+        reached = [json.loads(result.payload)["at"] - started for result in results]
+        report.add(
+            f"{BURST} new {PYTHON} environments, the last is reached",
+            max(reached),
+            "s",
+            "aim 1.2 s",
+            max(reached) / 1.2,
+        )
+        report.add("memory of each of them (PSS)", pss_mb, "MB", "aim 6 MB", pss_mb / 6)
+
+
+def _invoke(invoker: Invoker, function: FunctionVersion) -> FunctionInvoker:
+    return FunctionInvoker(lambda _name, _qualifier: function, invoker, Clock())
+
+
+def _pss_mb(pid: int) -> float:
+    """Sum up what a process and its children hold, shared pages by their share."""
+    pids = [pid, *(int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    rows = [line for each in pids for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in rows if line.startswith("Pss:")) / 1_024
+
+
+async def _plain_ms(arguments: list[str]) -> list[float]:
+    times = []
+    for _ in range(STARTS_EXECUTED):
+        started = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(*arguments)
+        await process.wait()
+        times.append((time.perf_counter() - started) * 1_000)
+    return times
+
+
+def _add(report: Report, name: str, times: list[float], peer: str, peer_ms: float) -> None:
+    p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
+    report.add(f"{name}, p50", p50, "ms", peer, p50 / peer_ms)
+    report.add(f"{name}, p99", p99, "ms")
+
+
+def _function(runtime: str, code: Path) -> FunctionVersion:
+    arn = function_arn("us-east-1", "123456789012", "f")
+    return FunctionVersion(FunctionName("f"), LATEST, arn, runtime, "app.handler", str(code), 1_769, 60, "1")
+
+
+@asynccontextmanager
+async def _engine(root: Path, settings: FunctionSettings) -> AsyncIterator[Invoker]:
+    launcher = ProcessLauncher(root / "launch", settings)
+    logs, records = FunctionLogs(root / "logs"), RecordWriter(root / "records")
+    invoker = Invoker(
+        settings=settings,
+        clock=Clock(),
+        launcher=launcher,
+        logs=logs,
+        records=records,
+        variables=lambda _function: {"AWS_REGION": "us-east-1"},
+        reserved=lambda _name: None,
+        reserved_total=lambda: 0,
+    )
+    yield invoker
+    await invoker.close()
+    await launcher.close()
+    logs.close()
+    records.close()
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("not root: without a sandbox", file=sys.stderr)
+    main("cold_start", run)
