@@ -18,6 +18,7 @@ import httpx
 import msgspec
 from botocore.config import Config
 
+from tests.fakes.archives import readable
 from workshape.run import ProcessMark, RunFile, StateFolder, mark_process, read_run_file
 from workshape.status import EngineStatus
 
@@ -162,7 +163,7 @@ def archive(**files: str) -> bytes:
     made = BytesIO()
     with ZipFile(made, "w") as packed:
         for name, text in files.items():
-            packed.writestr(name.replace("__", "."), text)
+            packed.writestr(readable(name.replace("__", ".")), text)
     return made.getvalue()
 
 

@@ -49,7 +49,7 @@ connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
 def handle(event, context):
     visitor = event["pathParameters"]["visitor"]
     connection.execute("INSERT INTO visits VALUES (%s, %s)", (visitor, event["requestContext"]["http"]["sourceIp"]))
-    row = connection.execute("SELECT address, pg_sleep(0.1) FROM visits WHERE visitor = %s", (visitor,)).fetchone()
+    row = connection.execute("SELECT address, pg_sleep(1.5) FROM visits WHERE visitor = %s", (visitor,)).fetchone()
     return {"statusCode": 200, "body": row[0]}
 """
 

@@ -67,6 +67,9 @@ class FakeProcess(EnvironmentProcess):
         await asyncio.sleep(0)
         self.history.append("kill")
 
+    def drain_output(self) -> None:
+        pass
+
     def limit_cpu(self, memory_mb: int) -> None:
         self.cpu_limits_mb.append(memory_mb)
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from workshape.cli.doctor import doctor
 from workshape.cli.down import down
 from workshape.cli.invoke import invoke
 from workshape.cli.logs import logs
@@ -16,5 +17,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (up, down, status, invoke, logs, verdict):
+for command in (up, down, status, invoke, logs, verdict, doctor):
     app.command()(command)

@@ -186,11 +186,13 @@ class Invoker:
     def _responded(self, environment_id: EnvironmentId, request: RequestId, body: bytes) -> None:
         if self._scheduler.settled(environment_id, request):
             self._invocations[request].body = body
+            self._drain_output(environment_id)
 
     def _failed(self, environment_id: EnvironmentId, request: RequestId, body: bytes, error_type: str) -> None:
         if self._scheduler.settled(environment_id, request):
             running = self._invocations[request]
             running.body, running.error_header, running.is_error = body, error_type, True
+            self._drain_output(environment_id)
 
     def _init_failed(self, environment_id: EnvironmentId, body: bytes, error_type: str) -> None:
         now = self._clock.monotonic_s()
@@ -198,6 +200,12 @@ class Invoker:
         environment.init_error, environment.init_error_header = body, error_type
         self._init_ended_badly(environment, platform_log.ERROR, results.error_type(body, error_type), now)
         self._perform(self._scheduler.init_failed(environment_id), now)
+
+    def _drain_output(self, environment_id: EnvironmentId) -> None:
+        # What the function has written lies in another pipe than its answer, and belongs before END.
+        process = self._environments[environment_id].process
+        if process is not None:
+            process.drain_output()
 
     def _init_ended(self, environment: RunningEnvironment, process: EnvironmentProcess) -> None:
         # AWS: undocumented how much processor time the init phase has; it is seen to have more than the function.

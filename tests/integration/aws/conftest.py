@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.fakes.archives import readable
 from tests.fakes.live_door import LiveDoor
 
 ROLE = "arn:aws:iam::123456789012:role/r"
@@ -47,7 +48,7 @@ def archive() -> Callable[..., bytes]:
         made = BytesIO()
         with ZipFile(made, "w") as packed:
             for name, text in (files or {"app": "def handler(event, context): return event"}).items():
-                packed.writestr(f"{name}.py", text)
+                packed.writestr(readable(f"{name}.py"), text)
         return made.getvalue()
 
     return make

@@ -266,6 +266,7 @@ async def test_a_killed_process_of_a_sandbox_ends_it_all(inside: Inside, victim:
 async def test_nothing_is_left_mounted_or_in_cgroups_when_environments_have_ended(
     owner: RuntimeOwner, code: Path
 ) -> None:
+    before = oct(Path("/").stat().st_mode & 0o777)
     (code / "index.py").write_text(PROBES)
     started = [await owner.started(code, runtime=HERE) for _ in range(3)]
     spawner = int(Path(f"/proc/{started[0][1].pid}/status").read_text().partition("PPid:")[2].split()[0])
@@ -283,4 +284,5 @@ async def test_nothing_is_left_mounted_or_in_cgroups_when_environments_have_ende
             > 6
         ):
             await asyncio.sleep(0.02)
+    assert oct(Path("/").stat().st_mode & 0o777) == before, "the host's own root is left as it is"
     assert len(mounts) <= 6  # two stems in stock, three places each

@@ -1,6 +1,7 @@
 """What an environment writes to its standard output and error, as lines."""
 
 import asyncio
+import os
 from collections.abc import Callable
 
 LINE_BYTES_MAX = 256 * 1024
@@ -8,29 +9,56 @@ LINE_BYTES_MAX = 256 * 1024
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html (size of a log event)
 """
+READ_BYTES = 1 << 16  # what a pipe holds
+READS_AT_ONCE_MAX = 16  # an environment that floods does not keep the event loop from the others
 
 
-class OutputLines(asyncio.Protocol):
+class OutputLines:
     """Reads a pipe; calls `on_line` with each line, without its newline, and `on_end` once."""
 
-    def __init__(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """Take ownership of the descriptor."""
+        self._descriptor = descriptor
         self._on_line = on_line
         self._on_end = on_end
         self._unfinished: list[bytes] = []
         self._unfinished_bytes = 0
+        os.set_blocking(descriptor, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(descriptor, self.drain)
 
-    def data_received(self, data: bytes) -> None:
+    def drain(self) -> None:
+        """Hand on what has been written by now: a function's lines come before whatever follows them."""
+        for _ in range(READS_AT_ONCE_MAX):
+            if self._descriptor < 0:
+                return
+            try:
+                data = os.read(self._descriptor, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self.close()
+                return
+            self._take(data)
+
+    def close(self) -> None:
+        """Read no more; `on_end` is called unless it has been."""
+        if self._descriptor < 0:
+            return
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        if self._unfinished:
+            self._finish()
+        self._on_end()
+
+    def _take(self, data: bytes) -> None:
         lines = data.split(b"\n")
         for line in lines[:-1]:
             self._keep(line)
             self._finish()
         if lines[-1]:
             self._keep(lines[-1])
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._unfinished:
-            self._finish()
-        self._on_end()
 
     def _keep(self, part: bytes) -> None:
         while self._unfinished_bytes + len(part) > LINE_BYTES_MAX:

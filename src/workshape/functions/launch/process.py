@@ -83,6 +83,7 @@ class EnvironmentProcess:
         """The user id its processes have, and no others; -1: ours."""
         self.connection: socket.socket | None = None
         """To its runtime, if that speaks to the Runtime API over it; else it will come over TCP."""
+        self.output: OutputLines | None = None
         self._kill = kill
         self._gone = asyncio.Event()
         self._frozen: set[int] | None = None
@@ -97,6 +98,11 @@ class EnvironmentProcess:
     def began(self, spawned: Spawned) -> None:
         """Its processes are there: for the launcher."""
         self.pid, self.user, self._cgroups = spawned.pid, spawned.user, spawned.cgroups
+
+    def drain_output(self) -> None:
+        """Hand on every line it has written so far."""
+        if self.output is not None:
+            self.output.drain()
 
     def limit_cpu(self, memory_mb: int) -> None:
         """Give it the share of the processors that its memory is worth: from the end of its init phase on."""
@@ -303,6 +309,8 @@ class ProcessLauncher:
             process.ended()
             self._clean(scratch)
             ending.processes_ended(status)
+            if process.output is not None:
+                asyncio.get_running_loop().call_later(LAST_OUTPUT_S_MAX, process.output.close)
 
         try:
             spawned = await channel.spawn(_spawn_order(order, plan, layout, self._show), gone)
@@ -314,9 +322,7 @@ class ProcessLauncher:
             process.connection = spawned.connection
         else:
             spawned.connection.close()
-        lines = OutputLines(lambda line: on_output(environment, line), ending.output_ended)
-        output = os.fdopen(spawned.output, "rb", buffering=0)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: lines, output)
+        process.output = OutputLines(spawned.output, lambda line: on_output(environment, line), ending.output_ended)
         ending.started()
         return process
 
@@ -399,7 +405,6 @@ class _Ending:
     def processes_ended(self, status: int) -> None:
         self._status = status
         self._settle()
-        self._loop.call_later(LAST_OUTPUT_S_MAX, self.output_ended)
 
     def output_ended(self) -> None:
         self._output_over = True

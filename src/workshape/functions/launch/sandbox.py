@@ -139,8 +139,6 @@ class Root:
         linux.pivot_root(self._folder, self._folder + HOST)
         os.chdir("/")
         self._folder = ""
-        with contextlib.suppress(OSError):
-            os.chmod(HOST, 0o700)
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def show(self, path: str, at: str = "") -> None:

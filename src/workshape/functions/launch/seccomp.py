@@ -7,6 +7,7 @@ ENOSYS, so that the C library falls back to `clone`, whose flags a filter can re
 Source: https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
 
+import os
 import struct
 
 from workshape.functions.launch.linux import CLONE_NEW_ANY
@@ -115,6 +116,11 @@ _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 _EPERM, _ENOSYS = 1, 38
+
+
+def available() -> bool:
+    """Tell whether there is a filter for this machine."""
+    return os.uname().machine in _AUDIT_ARCH
 
 
 def filter_program(machine: str) -> bytes:
