@@ -77,7 +77,7 @@ async def _starts(root: Path, settings: FunctionSettings, function: FunctionVers
             result = await invoke.invoke(function.name, None, b"{}", "api")
             times.append((time.perf_counter() - started) * 1_000)
             assert result.function_error is None, result.payload
-            invoker.retire(function.name, None)
+            invoker.retire(function.name, ())
             await asyncio.sleep(REFILL_S)
     return times[1:]
 
@@ -87,7 +87,7 @@ async def _burst(report: Report, root: Path, function: FunctionVersion) -> None:
     async with _engine(root, FunctionSettings()) as invoker:
         invoke = _invoke(invoker, function)
         await invoke.invoke(function.name, None, b"{}", "api")
-        invoker.retire(function.name, None)
+        invoker.retire(function.name, ())
         await asyncio.sleep(1)
         started = time.time()
         event = json.dumps({"hold": BURST_HELD_S}).encode()

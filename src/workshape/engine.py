@@ -113,9 +113,8 @@ class Engine:
         records = self._stack.enter_context(contextlib.closing(RecordWriter(state.records)))
         items = self._stack.enter_context(contextlib.closing(ItemRecordWriter(state.records)))
         self._logs = self._stack.enter_context(contextlib.closing(FunctionLogs(state.logs)))
-        ways = (run.database, run.proxy)
-        readable = [way.ca_file for way in ways if way is not None and way.ca_file is not None]
-        launcher = ProcessLauncher(state.root / "environments", settings.functions, notify=_say, show=readable)
+        folder = state.root / "environments"
+        launcher = ProcessLauncher(folder, settings.functions, notify=_say, show=run.files_of_functions())
         self._stack.push_async_callback(launcher.close)
         self._invoker = Invoker(
             settings=settings.functions,

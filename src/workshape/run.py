@@ -203,6 +203,11 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         way = self.proxy if use == "proxy" and self.proxy is not None else self.database
         return {"DATABASE_URL": way.url, **({} if way.ca_file is None else {"DATABASE_CA_FILE": way.ca_file})}
 
+    def files_of_functions(self) -> list[str]:
+        """The files outside of their code that functions are told to read."""
+        ways = (self.database, self.proxy)
+        return [way.ca_file for way in ways if way is not None and way.ca_file is not None]
+
     @property
     def state(self) -> StateFolder:
         """Where its state is."""

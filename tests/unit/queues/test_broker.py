@@ -1,6 +1,7 @@
 """The broker on a real folder, its clock in the test's hands."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -369,7 +370,10 @@ async def test_cleaning_keeps_what_is_there_and_drops_what_is_not(
     while broker._ledger.needs_cleaning:
         await broker.clean()
 
-    on_disk = sum(path.stat().st_size for path in tmp_path.glob("*.journal"))
+    on_disk = 0
+    for path in tmp_path.glob("*.journal"):
+        with contextlib.suppress(FileNotFoundError):  # cleaning goes on by itself, too
+            on_disk += path.stat().st_size
     assert on_disk < 8_000
     again = await reopen(broker, tmp_path, clock)
     assert [one.body for one in await receive(again)] == ["late"]
