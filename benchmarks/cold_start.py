@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.report import Report, main
 from workshape.arn import function_arn
 from workshape.clock import Clock
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
@@ -148,6 +149,7 @@ async def _engine(root: Path, settings: FunctionSettings) -> AsyncIterator[Invok
         launcher=launcher,
         logs=logs,
         records=records,
+        metrics=FunctionMetrics(),
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
         reserved=lambda _name: None,
         reserved_total=lambda: 0,

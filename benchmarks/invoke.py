@@ -26,6 +26,7 @@ from benchmarks.report import Report, main
 from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
 from workshape.clock import Clock
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.launch.process import EnvironmentStartFailed, ProcessLauncher
 from workshape.functions.logs import FunctionLogs
@@ -242,6 +243,7 @@ async def _engine(folder: Path) -> AsyncIterator[Invoker]:
         launcher=launcher,
         logs=logs,
         records=records,
+        metrics=FunctionMetrics(),
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
         reserved=lambda _name: None,
         reserved_total=lambda: 0,

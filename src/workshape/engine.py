@@ -29,6 +29,7 @@ from workshape.database_watch import DatabaseWatch
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
+from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.item_records import ItemRecordWriter
 from workshape.functions.launch.process import ProcessLauncher
@@ -38,7 +39,10 @@ from workshape.functions.records import RecordWriter
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.routes import Route
 from workshape.gateway.server import Gateway
+from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
+from workshape.queues.model import QueueDepth, QueueName
+from workshape.queues.queue_metrics import QueueMetrics
 from workshape.run import RunFile
 from workshape.status import RouteStatus
 from workshape.store.documents import Documents
@@ -88,6 +92,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._mappings.run(), name="event source mappings")
             group.create_task(self._events.run(), name="asynchronous invocations")
+            group.create_task(self._metrics.run(), name="metrics")
             if self._watch is not None:
                 group.create_task(self._watch.run(), name="database watch")
             self._admin.ready = True
@@ -112,6 +117,8 @@ class Engine:
         )
         records = self._stack.enter_context(contextlib.closing(RecordWriter(state.records)))
         items = self._stack.enter_context(contextlib.closing(ItemRecordWriter(state.records)))
+        self._metrics = self._stack.enter_context(contextlib.closing(MetricKeeper(state.metrics, clock)))
+        self._function_metrics = FunctionMetrics()
         self._logs = self._stack.enter_context(contextlib.closing(FunctionLogs(state.logs)))
         folder = state.root / "environments"
         launcher = ProcessLauncher(folder, settings.functions, notify=_say, show=run.files_of_functions())
@@ -122,6 +129,7 @@ class Engine:
             launcher=launcher,
             logs=self._logs,
             records=records,
+            metrics=self._function_metrics,
             variables=self._variables,
             reserved=self._catalog.reserved_concurrency,
             reserved_total=self._catalog.reserved_total,
@@ -129,8 +137,12 @@ class Engine:
         self._stack.push_async_callback(self._invoker.close)
         self._watch = DatabaseWatch(run.database, state.records, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
+        self._catalog.subscribe(self._function_metrics.forget)
+        self._add_metric_sources()
         invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock)
-        self._events = AsyncQueue(self._documents, invoke.invoke, clock, limits=self._catalog.event_limits)
+        self._events = AsyncQueue(
+            self._documents, invoke.invoke, clock, self._function_metrics, limits=self._catalog.event_limits
+        )
         self._mappings = MappingSupervisor(
             self._documents,
             self._broker,
@@ -162,6 +174,20 @@ class Engine:
             clock=clock,
             function_urls=urls.answer,
         )
+
+    def _add_metric_sources(self) -> None:
+        """Say who measures: invocations, concurrency, queues."""
+        queues, catalog, invoker = QueueMetrics(), self._catalog, self._invoker
+        for source in (
+            self._function_metrics.take,
+            lambda now: concurrency_points(invoker.take_concurrency(), catalog.reserved_total(), now),
+            lambda now: queues.points(self._depths(), now),
+        ):
+            self._metrics.add_source(source)
+
+    def _depths(self) -> dict[QueueName, QueueDepth]:
+        names = map(QueueName, self._broker.list_queues())
+        return {name: self._broker.depth(name) for name in names}
 
     def _make_admin(self, routes: Sequence[app_model.Route]) -> Admin:
         return Admin(

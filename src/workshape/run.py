@@ -70,6 +70,11 @@ class StateFolder:
         return self.root / "records"
 
     @property
+    def metrics(self) -> Path:
+        """`metrics/archive.py`'s file: what CloudWatch tells."""
+        return self.root / "metrics.sqlite"
+
+    @property
     def logs(self) -> Path:
         """One file a function."""
         return self.root / "logs"

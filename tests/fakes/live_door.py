@@ -21,6 +21,7 @@ from workshape.clock import Clock
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
 from workshape.queues.broker import Broker
@@ -103,7 +104,7 @@ class LiveDoor:
             account_concurrency=settings.functions.account_concurrency,
             clock=clock,
         )
-        self.events = AsyncQueue(store, self.invoke, clock, limits=self.catalog.event_limits)
+        self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)

@@ -14,6 +14,7 @@ import msgspec
 from workshape.clock import Clock
 from workshape.errors import CallerError, PlatformError, Throttled
 from workshape.functions.event_invoke import EventLimits
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
@@ -98,6 +99,7 @@ class AsyncQueue:
         store: Documents,
         invoke: Invoke,
         clock: Clock,
+        metrics: FunctionMetrics,
         *,
         limits: Callable[[str, str | None], EventLimits] = lambda _name, _qualifier: EventLimits(),
     ) -> None:
@@ -105,6 +107,7 @@ class AsyncQueue:
         self._limits = limits
         self._store = store
         self._invoke = invoke
+        self._metrics = metrics
         self._clock = clock
         self._due: list[tuple[float, str]] = []
         self._events: dict[str, Event] = {}
@@ -143,6 +146,7 @@ class AsyncQueue:
         event = Event(request_id, function, qualifier, payload, now, now, client_context, trace_id)
         self._store.put(DOCUMENT_KIND, request_id, msgspec.msgpack.encode(event))
         self._hold(event)
+        self._metrics.event_received(function, qualifier, now)
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
@@ -177,10 +181,10 @@ class AsyncQueue:
     async def _outcome(self, event: Event) -> Event | None:
         """Run the function once; return the event as it is to be tried again, None when it is done with."""
         fields = {"function": event.function, "request_id": event.request_id}
-        limits = self._limits(event.function, event.qualifier)
-        if self._clock.wall_s() - event.accepted_at > limits.age_s_max:
-            _log.warning("event_dropped", extra={**fields, "reason": "it waited longer than it may"})
-            return None
+        limits, now = self._limits(event.function, event.qualifier), self._clock.wall_s()
+        if now - event.accepted_at > limits.age_s_max:
+            return self._next_or_drop(None, event, "it waited longer than it may")
+        self._metrics.event_attempted(event.function, event.qualifier, now - event.accepted_at, now)
         try:
             result = await self._invoke(
                 event.function,
@@ -193,19 +197,25 @@ class AsyncQueue:
             )
         except (Throttled, PlatformError) as error:
             following = after_backoff(event, self._clock.wall_s(), limits)
-            _log.info("event_backed_off", extra={**fields, "reason": str(error), "gives_up": following is None})
-            return following
+            _log.info("event_backed_off", extra={**fields, "reason": str(error)})
+            return self._next_or_drop(following, event, "it is too old to be tried again")
         except CallerError as error:
-            _log.warning("event_dropped", extra={**fields, "reason": str(error)})
-            return None
+            return self._next_or_drop(None, event, str(error))
         except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one event must not stop the others
             _log.exception("event_attempt_failed", extra=fields)
-            return after_backoff(event, self._clock.wall_s(), limits)
+            following = after_backoff(event, self._clock.wall_s(), limits)
+            return self._next_or_drop(following, event, "it is too old to be tried again")
         if result.function_error is None:
             return None
         following = after_failure(event, self._clock.wall_s(), limits)
+        return self._next_or_drop(following, event, "the function failed on every attempt")
+
+    def _next_or_drop(self, following: Event | None, event: Event, reason: str) -> Event | None:
+        """Hand on what is to be tried next; when there is nothing, say that the event is dropped."""
         if following is None:
-            _log.warning("event_dropped", extra={**fields, "reason": "the function failed on every attempt"})
+            fields = {"function": event.function, "request_id": event.request_id, "reason": reason}
+            _log.warning("event_dropped", extra=fields)
+            self._metrics.event_dropped(event.function, event.qualifier, self._clock.wall_s())
         return following
 
     def _hold(self, event: Event) -> None:

@@ -4,6 +4,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 Source: https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from workshape.errors import Throttled
@@ -33,6 +35,15 @@ class TooManyRequests(Throttled):
     reason_code: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConcurrencyPeaks:
+    """The most invocations there were at once, over some span of time."""
+
+    account: int
+    unreserved: int
+    by_function: Mapping[FunctionName, int]
+
+
 class Concurrency:
     """Counts invocations from admission to result, waiting ones included.
 
@@ -46,6 +57,9 @@ class Concurrency:
         self._total = 0
         self._unreserved = 0
         self._by_function: dict[FunctionName, int] = {}
+        self._total_peak = 0
+        self._unreserved_peak = 0
+        self._peaks: dict[FunctionName, int] = {}
 
     def __repr__(self) -> str:
         return f"<Concurrency {self._total}/{self._account} unreserved={self._unreserved}>"
@@ -79,9 +93,15 @@ class Concurrency:
     def admit(self, function: FunctionName, *, reserved: bool) -> None:
         """Count an invocation in."""
         self._total += 1
-        self._by_function[function] = self._by_function.get(function, 0) + 1
+        count = self._by_function[function] = self._by_function.get(function, 0) + 1
+        if count > self._peaks.get(function, 0):
+            self._peaks[function] = count
+        if self._total > self._total_peak:
+            self._total_peak = self._total
         if not reserved:
             self._unreserved += 1
+            if self._unreserved > self._unreserved_peak:
+                self._unreserved_peak = self._unreserved
 
     def release(self, function: FunctionName, *, reserved: bool) -> None:
         """Count it out, with the same `reserved` it was admitted with."""
@@ -94,6 +114,12 @@ class Concurrency:
         self._total -= 1
         if not reserved:
             self._unreserved -= 1
+
+    def take_peaks(self) -> ConcurrencyPeaks:
+        """Return the peaks since the last time; the next ones begin at what is running now."""
+        peaks = ConcurrencyPeaks(self._total_peak, self._unreserved_peak, self._peaks)
+        self._total_peak, self._unreserved_peak, self._peaks = self._total, self._unreserved, dict(self._by_function)
+        return peaks
 
 
 class ScalingRate:

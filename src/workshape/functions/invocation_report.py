@@ -5,6 +5,7 @@ from math import ceil, inf
 
 from workshape.functions import platform_log, results
 from workshape.functions.actions import Outcome
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.limits import LOG_TAIL_BYTES
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import InvocationResult
@@ -25,11 +26,12 @@ class _Ending:
 
 
 class Reporter:
-    """Writes logs and records of invocations and init phases."""
+    """Writes logs and records of invocations and init phases, and counts them."""
 
-    def __init__(self, logs: FunctionLogs, records: RecordWriter) -> None:
+    def __init__(self, logs: FunctionLogs, records: RecordWriter, metrics: FunctionMetrics) -> None:
         self._logs = logs
         self._records = records
+        self._metrics = metrics
 
     def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line the function wrote."""
@@ -86,6 +88,10 @@ class Reporter:
             self.output(environment, line, at)
         environment.invocation = None
         self._records.add(_record(running, environment, report, ending, init_ms, at))
+        came_at = at - (now - running.arrived_at)
+        failed = ending.error_type is not None
+        arn = running.invocation.invoked_arn
+        self._metrics.ended(arn, function.version, came_at, duration_ms, init_ms, failed=failed)
         return InvocationResult(
             request_id=running.invocation.request_id,
             payload=ending.body,
@@ -93,6 +99,11 @@ class Reporter:
             function_error=None if ending.error_type is None else results.UNHANDLED,
             log_tail=_tail(running.log_tail),
         )
+
+    def throttled(self, running: RunningInvocation, reason: str, at: float) -> None:
+        """Keep a record of an invocation that was refused, and count it."""
+        self._metrics.throttled(running.invocation.invoked_arn, running.function.version, at)
+        self.never_ran(running, "throttled", reason, at)
 
     def never_ran(self, running: RunningInvocation, status: str, error_type: str, at: float) -> None:
         """Keep a record of an invocation that no environment has seen."""

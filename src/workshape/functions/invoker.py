@@ -27,7 +27,8 @@ from workshape.functions.actions import (
     Thaw,
     Throttle,
 )
-from workshape.functions.concurrency import TooManyRequests
+from workshape.functions.concurrency import ConcurrencyPeaks, TooManyRequests
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
 from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
@@ -86,6 +87,7 @@ class Invoker:
         launcher: ProcessLauncher,
         logs: FunctionLogs,
         records: RecordWriter,
+        metrics: FunctionMetrics,
         variables: Callable[[FunctionVersion], Mapping[str, str]],
         reserved: Callable[[FunctionName], int | None],
         reserved_total: Callable[[], int],
@@ -94,14 +96,14 @@ class Invoker:
         """`variables` are the platform's for a function's environments (region, credentials, endpoint, database).
 
         `reserved` is a function's reserved concurrency, `reserved_total` the sum of all reservations. The launcher,
-        logs and records stay the caller's: it closes them after this.
+        logs, records and metrics stay the caller's: it closes them after this.
         """
         self._clock = clock
         self._launcher = launcher
         self._variables = variables
         self._reserved = reserved
         self._reserved_total = reserved_total
-        self._reporter = Reporter(logs, records)
+        self._reporter = Reporter(logs, records, metrics)
         self._limits_cpu = settings.cpu == "proportional"
         self._scheduler = Scheduler(settings, clock.monotonic_s())
         self._api = runtime_api(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
@@ -133,7 +135,7 @@ class Invoker:
         actions = self._scheduler.invoke(function, request, self._reserved(function.name), self._reserved_total(), now)
         if isinstance(actions[0], Throttle):
             reason = actions[0].reason
-            self._reporter.never_ran(running, "throttled", reason, self._clock.wall_s())
+            self._reporter.throttled(running, reason, self._clock.wall_s())
             raise TooManyRequests(reason_code=reason.value)
         self._invocations[request] = running
         self._perform(actions, now)
@@ -160,6 +162,10 @@ class Invoker:
                 )
             )
         return views
+
+    def take_concurrency(self) -> ConcurrencyPeaks:
+        """Return the most invocations there were at once since this was last asked."""
+        return self._scheduler.concurrency.take_peaks()
 
     async def close(self) -> None:
         """End every environment; whoever still waits for a result gets BackendUnavailable."""

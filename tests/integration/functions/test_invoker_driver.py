@@ -13,6 +13,7 @@ from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
 from workshape.functions import scheduler as scheduler_module
 from workshape.functions.concurrency import TooManyRequests
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import FunctionInvoker, Invoker, PayloadTooLarge
 from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.logs import FunctionLogs
@@ -86,6 +87,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         launcher=launcher,
         logs=logs,
         records=records,
+        metrics=FunctionMetrics(),
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
         reserved=reserved.get,
         reserved_total=lambda: sum(reserved.values()),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from workshape.clock import Clock
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
@@ -68,6 +69,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         launcher=launcher,
         logs=logs,
         records=records,
+        metrics=FunctionMetrics(),
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
         reserved=lambda _name: None,
         reserved_total=lambda: 0,

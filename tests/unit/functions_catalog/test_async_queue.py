@@ -24,6 +24,7 @@ from workshape.functions.async_queue import (
 )
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
 from workshape.functions.event_invoke import AGE_S_MAX, EventInvokeConfig, EventLimits, limits_of
+from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
@@ -98,7 +99,7 @@ def test_waits_after_throttles_grow_and_are_bounded(backoffs: int, now: float) -
 
 async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) -> None:
     invoke = FakeInvoke(lambda name, qualifier: None)
-    queue = AsyncQueue(store, invoke, HandClock())
+    queue = AsyncQueue(store, invoke, HandClock(), FunctionMetrics())
 
     queue.put("r1", "f", "live", b"[1]", client_context="{}", trace_id="Root=1")
     durable = len(store.all(KIND))
@@ -112,14 +113,14 @@ async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) ->
 
 async def test_what_was_not_finished_runs_after_a_restart(store: Documents) -> None:
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
-    first = AsyncQueue(store, invoke, clock)
+    first = AsyncQueue(store, invoke, clock, FunctionMetrics())
     first.put("r1", "f", None, b"1")
     async with running(first):
         await settled()
     first.put("r2", "f", None, b"2")
 
     clock.now += 60.0
-    async with running(AsyncQueue(store, invoke, clock)):
+    async with running(AsyncQueue(store, invoke, clock, FunctionMetrics())):
         await settled()
 
     assert sorted(asked.request_id for asked in invoke.asked) == ["r1", "r1", "r2"]
@@ -128,7 +129,7 @@ async def test_what_was_not_finished_runs_after_a_restart(store: Documents) -> N
 
 async def test_three_failures_are_enough(store: Documents) -> None:
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
-    queue = AsyncQueue(store, invoke, clock)
+    queue = AsyncQueue(store, invoke, clock, FunctionMetrics())
     queue.put("r1", "f", None, b"1")
 
     for wait_s in (0.0, 59.0, 1.0, 119.0, 1.0, 3_600.0):
@@ -156,7 +157,7 @@ async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
         raise error
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, refuse), HandClock()
-    queue = AsyncQueue(store, invoke, clock)
+    queue = AsyncQueue(store, invoke, clock, FunctionMetrics())
     queue.put("r1", "f", None, b"1")
 
     for _ in range(6):
@@ -199,7 +200,7 @@ async def test_the_limits_of_its_qualifier_are_an_events_own(store: Documents) -
         return EventLimits(retries_max=0) if qualifier == "live" else EventLimits(age_s_max=60)
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
-    queue = AsyncQueue(store, invoke, clock, limits=limits)
+    queue = AsyncQueue(store, invoke, clock, FunctionMetrics(), limits=limits)
     queue.put("r1", "f", "live", b"1")
     async with running(queue):
         await settled()
@@ -217,7 +218,7 @@ async def test_an_event_for_a_function_that_is_gone_is_dropped(store: Documents)
     def resolve(name: str, _qualifier: str | None) -> None:
         raise FunctionNotFound(kind="function", name=name)
 
-    queue = AsyncQueue(store, FakeInvoke(resolve), HandClock())
+    queue = AsyncQueue(store, FakeInvoke(resolve), HandClock(), FunctionMetrics())
     queue.put("r1", "f", None, b"1")
 
     async with running(queue):
@@ -228,7 +229,7 @@ async def test_an_event_for_a_function_that_is_gone_is_dropped(store: Documents)
 
 async def test_more_than_fits_is_refused(store: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workshape.functions.async_queue.EVENTS_MAX", 2)
-    queue = AsyncQueue(store, FakeInvoke(lambda name, qualifier: None), HandClock())
+    queue = AsyncQueue(store, FakeInvoke(lambda name, qualifier: None), HandClock(), FunctionMetrics())
     queue.put("r1", "f", None, b"1")
     queue.put("r2", "f", None, b"2")
 
