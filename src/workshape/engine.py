@@ -17,6 +17,7 @@ from workshape.app.catalogue import function_catalogue
 from workshape.app.plan import PresentMapping
 from workshape.app.storage import Storage
 from workshape.arn import function_arn, queue_arn
+from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.mappings import mapping_operations
@@ -164,7 +165,7 @@ class Engine:
             events=self._events,
             fetch_object=fetch_from(self._upstream, settings),
         )
-        services = [functions, sqs_service(self._broker)]
+        services = [functions, sqs_service(self._broker), cloudwatch_service(self._metrics, clock)]
         urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
         self._door = Door(
             services,

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from tests.fakes.invocations import FakeInvoke
+from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.service import lambda_service
@@ -24,6 +25,7 @@ from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
+from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
 from workshape.settings import EndpointSettings, Settings
 from workshape.store.documents import Documents
@@ -47,6 +49,7 @@ class LiveDoor:
         self.invoke = FakeInvoke(lambda name, qualifier: self.catalog.resolve(name, qualifier))
         self.catalog: Catalog
         self.events: AsyncQueue
+        self.metrics: MetricKeeper
         self.url = ""
         self._upstream = upstream or {}
         self._ready = threading.Event()
@@ -106,11 +109,13 @@ class LiveDoor:
         )
         self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
+        self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)
         services = [
             lambda_service(self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch),
             sqs_service(broker),
+            cloudwatch_service(self.metrics, clock),
         ]
         urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for_lambda(settings, clock))
         door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)
@@ -125,6 +130,7 @@ class LiveDoor:
         await server.close()
         await upstream.close()
         await broker.close()
+        self.metrics.close()
         store.close()
 
 

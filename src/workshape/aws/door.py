@@ -7,10 +7,14 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
-from workshape.aws.operation import Call, Operation, Service, WireError
+from workshape.aws.operation import Call, NotOurs, Operation, Service, WireError
+from workshape.aws.protocol.answers import read_answer
 from workshape.aws.protocol.codec import Codec, WireFault
 from workshape.aws.protocol.compiled import compile_codecs
 from workshape.aws.protocol.errors import (
@@ -76,9 +80,11 @@ class _Answerer:
     """One of our services, compiled."""
 
     name: str
+    model: ServiceModel
     codecs: Sequence[Codec]
     operations: Mapping[str, Operation]
     errors: Mapping[type[WorkshapeError], WireError]
+    is_shared: bool
 
     def codec(self, request: Request) -> Codec:
         for codec in self.codecs:
@@ -139,8 +145,10 @@ class Door:
         description = loader.load_service_model(service.model, "service-2")
         metadata = description["metadata"]
         name = metadata.get("signingName", metadata["endpointPrefix"])
-        errors = {**_DOOR_ERRORS, **service.errors}
-        self._ours[name] = _Answerer(name, compile_codecs(service.model, description), service.operations, errors)
+        errors = {**(_FORWARD_ERRORS if service.is_shared else _DOOR_ERRORS), **service.errors}
+        model = ServiceModel(description, service.model)
+        codecs = compile_codecs(service.model, description)
+        self._ours[name] = _Answerer(name, model, codecs, service.operations, errors, service.is_shared)
         if "targetPrefix" in metadata:
             self._prefixes[metadata["targetPrefix"]] = name
 
@@ -153,8 +161,12 @@ class Door:
             name, labels = codec.route(request)
             operation = answerer.operations.get(name)
             if operation is None:
-                raise OperationNotBuilt(service=answerer.name, operation=name)
-            output = await operation(self._call(request, request_id), codec.read(name, labels, request))
+                return await self._pass_on(answerer, name, request)
+            call = self._call(request, request_id, partial(self._ask_upstream, answerer, codec, name, request))
+            try:
+                output = await operation(call, codec.read(name, labels, request))
+            except NotOurs:
+                return await self._pass_on(answerer, name, request)
             return codec.write(name, output, request_id)
         except WorkshapeError as error:
             return codec.write_fault(_fault(error, answerer.errors, f"{answerer.name}.{name}"), request_id)
@@ -169,11 +181,28 @@ class Door:
         except (NoUpstream, BackendUnavailable, Denied) as error:
             return foreign_fault(request, service, _fault(error, _FORWARD_ERRORS, service), str(uuid.uuid4()))
 
+    async def _pass_on(self, answerer: _Answerer, operation: str, request: Request) -> Response:
+        """Let the upstream answer what is not ours of a shared service."""
+        if not answerer.is_shared:
+            raise OperationNotBuilt(service=answerer.name, operation=operation)
+        return await self._upstream.forward(request, answerer.name)
+
+    async def _ask_upstream(
+        self, answerer: _Answerer, codec: Codec, operation: str, request: Request
+    ) -> dict[str, Any] | None:
+        try:
+            response = await self._upstream.forward(request, answerer.name)
+        except (NoUpstream, BackendUnavailable):
+            return None
+        return read_answer(answerer.model, codec.protocol, operation, response)
+
     def _authenticate(self, request: Request) -> None:
         if self._settings.endpoint.verify_signatures:
             verify(request, self._secrets, self._clock.wall_s())
 
-    def _call(self, request: Request, request_id: str) -> Call:
+    def _call(
+        self, request: Request, request_id: str, ask_upstream: Callable[[], Awaitable[dict[str, Any] | None]]
+    ) -> Call:
         host = trace_id = ""
         for name, value in request.headers:
             if name == "host":
@@ -181,7 +210,7 @@ class Door:
             elif name == "x-amzn-trace-id":
                 trace_id = value
         settings = self._settings
-        return Call(settings.account, settings.region, request_id, f"http://{host}", trace_id)
+        return Call(settings.account, settings.region, request_id, f"http://{host}", trace_id, ask_upstream)
 
 
 def _fault(error: WorkshapeError, errors: Mapping[type[WorkshapeError], WireError], operation: str) -> WireFault:

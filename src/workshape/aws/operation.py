@@ -8,7 +8,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workshape.errors import WorkshapeError
+from workshape.errors import CallerError, WorkshapeError
+
+
+class NotOurs(CallerError):
+    """{kind} {name} is not workshape's own.
+
+    Raised by an operation of a shared service: whoever stands upstream is to answer the request.
+    """
+
+    kind: str
+    name: str
+
+
+async def _nobody() -> dict[str, Any] | None:
+    """There is no upstream."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +37,9 @@ class Call:
     """The URL this front door is reached at, without a trailing slash: `http://127.0.0.1:4566`."""
     trace_id: str = ""
     """The X-Ray trace header the caller sent, if any."""
+    ask_upstream: Callable[[], Awaitable[dict[str, Any] | None]] = _nobody
+    """Returns what the upstream answers to this very request, shaped as the operation's output; None when nobody
+    answers for the service there, or not well."""
 
 
 Operation = Callable[[Call, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -50,3 +68,5 @@ class Service:
     operations: Mapping[str, Operation]
     errors: Mapping[type[WorkshapeError], WireError] = field(default_factory=dict)
     """Looked up along the error's class hierarchy, nearest first; what is absent is an internal failure."""
+    is_shared: bool = False
+    """Only some of its things are ours: operations that are not here, or raise `NotOurs`, go on to the upstream."""

@@ -5,6 +5,7 @@ Written behind and without waiting for the disk: a crash costs the seconds since
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -69,13 +70,14 @@ class MetricArchive:
                 self._add(point)
 
     def read(self, metric: Metric, begin: int, end: int) -> list[Point]:
-        """The metric's points from minute `begin` until before `end`, oldest first; its unit does not matter."""
+        """The metric's points from minute `begin` until before `end`, oldest first, in the unit it was recorded in."""
         rows = self._connection.execute(
-            "SELECT minute, distribution FROM points JOIN metrics ON metrics.id = points.metric "
+            "SELECT minute, unit, distribution FROM points JOIN metrics ON metrics.id = points.metric "
             "WHERE namespace = ? AND name = ? AND dimensions = ? AND minute >= ? AND minute < ? ORDER BY minute",
             (metric.namespace, metric.name, _encoded(metric), begin, end),
         )
-        return [Point(metric, minute, Distribution.decoded(data)) for minute, data in rows]
+        kept: dict[str, Metric] = {unit: replace(metric, unit=Unit(unit)) for unit in Unit}
+        return [Point(kept[unit], minute, Distribution.decoded(data)) for minute, unit, data in rows]
 
     def metrics(self, active_since: int = 0) -> list[Metric]:
         """Every metric with a point in or after a minute, by namespace, name and dimensions."""

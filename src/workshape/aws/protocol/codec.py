@@ -33,6 +33,9 @@ class WireFault:
 class Codec(Protocol):
     """One service in one protocol. All of it is a function of the request: nothing is kept between requests."""
 
+    protocol: str
+    """As botocore names it."""
+
     def accepts(self, request: Request) -> bool:
         """Tell whether the request is in this protocol; asked only of a request to this service."""
 

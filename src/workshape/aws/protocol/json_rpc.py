@@ -15,6 +15,7 @@ from workshape.aws.protocol.constraints import Constraints
 from workshape.aws.protocol.errors import UnknownOperation, UnreadableBody
 from workshape.aws.protocol.faults import FaultMembers
 from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
+from workshape.aws.protocol.query_layout import QueryLayout
 from workshape.http1.message import Request, Response
 
 Convert = Callable[[Any], Any]
@@ -22,7 +23,9 @@ _NO_LABELS: Labels = {}
 
 
 class JsonRpcCodec:
-    """One service in awsJson. A service that is awsQueryCompatible words missing parameters itself: no checks here."""
+    """One service in awsJson. A service whose query names are lost words missing parameters itself: no checks here."""
+
+    protocol = "json"
 
     def __init__(self, model: ServiceModel) -> None:
         self._service = model.service_name
@@ -35,7 +38,7 @@ class JsonRpcCodec:
         for name in model.operation_names:
             operation = model.operation_model(name)
             given, returned = operation.input_shape, operation.output_shape
-            check = constraints.check_input(None if self._query_compatible else given)
+            check = constraints.check_input(None if QueryLayout.of(model).names_lost else given)
             self._readers[name] = (json_readers.reader(given) if given is not None else _no_members, check)
             self._writers[name] = json_writers.writer(returned) if returned is not None else _no_members
         self._faults = FaultMembers(model, json_writers)

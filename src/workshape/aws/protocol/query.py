@@ -33,6 +33,8 @@ _QUEUE_PATH_PARTS = 2
 class QueryCodec:
     """One service in awsQuery."""
 
+    protocol = "query"
+
     def __init__(self, model: ServiceModel) -> None:
         self._service = model.service_name
         layout = QueryLayout.of(model)

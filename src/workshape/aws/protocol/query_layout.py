@@ -19,8 +19,8 @@ class QueryLayout:
 
     @classmethod
     def of(cls, model: ServiceModel) -> "QueryLayout":
-        """Tell by the model's own protocol."""
-        return cls("awsQueryCompatible" in model.metadata)
+        """Tell by the model: one that has left the query protocol for good says no XML namespace any more."""
+        return cls("awsQueryCompatible" in model.metadata and "xmlNamespace" not in model.metadata)
 
     def member_name(self, name: str, shape: Shape) -> str:
         """Name a member."""

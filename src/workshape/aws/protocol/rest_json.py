@@ -28,6 +28,8 @@ _BOOLEANS = {"true": True, "false": False}
 class RestJsonCodec:
     """One service in restJson1."""
 
+    protocol = "rest-json"
+
     def __init__(self, model: ServiceModel) -> None:
         self._service = model.service_name
         self._paths = PathTable()

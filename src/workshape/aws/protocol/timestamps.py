@@ -33,6 +33,11 @@ def timestamp_writer(format_name: str) -> Callable[[Any], Any]:
     return _WRITERS[format_name]
 
 
+def moment(value: Any) -> datetime:
+    """Take a moment or Unix seconds."""
+    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+
 def _read_unix(value: Any) -> datetime:
     if isinstance(value, bool):
         raise TypeError("a truth value is no time")
@@ -55,17 +60,13 @@ def _write_unix(value: Any) -> float | int:
 
 
 def _write_iso(value: Any) -> str:
-    moment = _moment(value)
-    precision = "milliseconds" if moment.microsecond else "seconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+    at = moment(value)
+    precision = "milliseconds" if at.microsecond else "seconds"
+    return at.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def _write_http(value: Any) -> str:
-    return format_datetime(_moment(value), usegmt=True)
-
-
-def _moment(value: Any) -> datetime:
-    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+    return format_datetime(moment(value), usegmt=True)
 
 
 _READERS: dict[str, Callable[[Any], datetime]] = {UNIX: _read_unix, ISO: _read_iso, HTTP: _read_http}
