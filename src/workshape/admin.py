@@ -12,6 +12,7 @@ from workshape.functions.invoker import Invoker
 from workshape.functions.logs import FunctionLogs, LogLine
 from workshape.functions.model import FunctionName
 from workshape.http1.message import Request, Response
+from workshape.metrics.exposition import CONTENT_TYPE
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
 from workshape.status import (
@@ -29,6 +30,7 @@ PREFIX = "/_workshape/"
 TAIL_LINES_MAX = 10_000  # a bound on one answer; the files themselves are in the state folder
 
 _JSON = (("content-type", "application/json"),)
+_EXPOSITION = (("content-type", CONTENT_TYPE),)
 _TEXT = (("content-type", "text/plain; charset=utf-8"),)
 
 
@@ -45,7 +47,9 @@ class Admin:
         broker: Broker,
         mappings: MappingSupervisor,
         logs: FunctionLogs,
+        scrape: Callable[[], bytes],
     ) -> None:
+        """`scrape` writes the figures as Prometheus reads them."""
         self._app = app
         self._routes = routes
         self._catalog = catalog
@@ -53,6 +57,7 @@ class Admin:
         self._broker = broker
         self._mappings = mappings
         self._logs = logs
+        self._scrape = scrape
         self.ready = False
         """Set once everything is applied: until then the health is 503."""
 
@@ -69,10 +74,12 @@ class Admin:
                 return Response(200 if self.ready else 503, _JSON, msgspec.json.encode(health))
             case "status":
                 return Response(200, _JSON, msgspec.json.encode(self._status()))
+            case "metrics":
+                return Response(200, _EXPOSITION, self._scrape())
             case "logs":
                 return self._log_lines(parse_qs(request.query))
             case other:
-                return _refusal(404, f"there is no {PREFIX}{other}: health, status and logs are there")
+                return _refusal(404, f"there is no {PREFIX}{other}: health, status, metrics and logs are there")
 
     def _status(self) -> EngineStatus:
         environments = defaultdict(list)

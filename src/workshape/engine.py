@@ -45,6 +45,7 @@ from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDepth, QueueName
 from workshape.queues.queue_metrics import QueueMetrics
 from workshape.run import RunFile
+from workshape.scrape import Scrape
 from workshape.status import RouteStatus
 from workshape.store.documents import Documents
 from workshape.triggers.model import EventSourceMapping
@@ -191,14 +192,25 @@ class Engine:
         return {name: self._broker.depth(name) for name in names}
 
     def _make_admin(self, routes: Sequence[app_model.Route]) -> Admin:
+        def answers() -> list[RouteStatus]:
+            return [self._route_status(route) for route in routes]
+
+        scrape = Scrape(
+            keeper=self._metrics,
+            functions=self._function_metrics,
+            invoker=self._invoker,
+            broker=self._broker,
+            routes=answers,
+        )
         return Admin(
             app=self._app.name if self._app is not None else None,
-            routes=lambda: [self._route_status(route) for route in routes],
+            routes=answers,
             catalog=self._catalog,
             invoker=self._invoker,
             broker=self._broker,
             mappings=self._mappings,
             logs=self._logs,
+            scrape=scrape.text,
         )
 
     def _route_status(self, route: app_model.Route) -> RouteStatus:

@@ -78,7 +78,7 @@ class Distribution:
         return min(max(_middle(numbers[bisect_left(reached, rank)]), self.minimum), self.maximum)
 
     def counts_up_to(self, bounds: Sequence[float]) -> list[int]:
-        """How many values do not exceed each bound; one within `ACCURACY` of a bound may be on either side of it."""
+        """How many values do not exceed each bound; one within twice `ACCURACY` above a bound may count."""
         numbers = sorted(self.buckets)
         reached = [0, *accumulate(self.buckets[number] for number in numbers)]
         return [reached[bisect_left(numbers, _bucket(bound) + 1)] for bound in bounds]

@@ -1,0 +1,77 @@
+"""What one sees of functions that run, with the tools people have."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.running import RUNTIME, Running, bring_up
+
+APP = f"""
+[platform]
+upstream = {{ dynamodb = "moto" }}
+
+[functions.greeter]
+runtime = "{RUNTIME}"
+handler = "greeter.handle"
+code = "code"
+
+[queues.letters]
+"""
+GREETER = """
+def handle(event, context):
+    print("greeting", event["name"])
+    return "hello " + event["name"]
+"""
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A platform whose function has greeted three people and failed once."""
+    folder = tmp_path_factory.mktemp("observed")
+    (folder / "workshape.toml").write_text(APP)
+    (folder / "code").mkdir()
+    (folder / "code" / "greeter.py").write_text(GREETER)
+    with bring_up(folder, "--no-follow") as running:
+        client = running.client("lambda")
+        for payload in ('{"name": "Ada"}', '{"name": "Grace"}', '{"name": "Alan"}', "{}"):
+            client.invoke(FunctionName="greeter", Payload=payload)
+        yield running
+
+
+def test_cloudwatch_tells_what_a_function_did(platform: Running) -> None:
+    client, now = platform.client("cloudwatch"), datetime.now(UTC)
+    window = {"StartTime": now - timedelta(minutes=10), "EndTime": now + timedelta(minutes=1), "Period": 3_600}
+    of_function = {"Namespace": "AWS/Lambda", "Dimensions": [{"Name": "FunctionName", "Value": "greeter"}], **window}
+
+    def sums(name: str) -> float:
+        told = client.get_metric_statistics(MetricName=name, Statistics=["Sum"], **of_function)
+        return float(sum(point["Sum"] for point in told["Datapoints"]))
+
+    durations = client.get_metric_statistics(MetricName="Duration", ExtendedStatistics=["p99"], **of_function)
+
+    assert (sums("Invocations"), sums("Errors"), sums("Throttles")) == (4, 1, 0)
+    assert durations["Datapoints"][0]["ExtendedStatistics"]["p99"] > 0
+    listed = client.list_metrics(Namespace="workshape/Lambda")["Metrics"]
+    assert {metric["MetricName"] for metric in listed} == {"InitDuration"}
+
+
+def test_prometheus_scrapes_the_engine(platform: Running) -> None:
+    platform.client("sqs").send_message(QueueUrl=f"{platform.run.endpoint}/123456789012/letters", MessageBody="hi")
+
+    answer = httpx.get(f"{platform.run.endpoint}/_workshape/metrics", trust_env=False)
+
+    found: dict[str, dict[str, Any]] = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[",".join(sample.labels.values())] = sample.value
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert found["workshape_function_invocations_total"] == {"greeter,$LATEST": 4}
+    assert found["workshape_function_errors_total"] == {"greeter,$LATEST": 1}
+    assert found["workshape_function_duration_seconds_count"] == {"greeter,$LATEST": 4}
+    assert found["workshape_function_init_duration_seconds_count"] == {"greeter,$LATEST": 1}
+    assert sum(found["workshape_function_environments"].values()) == 1
+    assert found["workshape_queue_messages"]["letters,visible"] == 1
