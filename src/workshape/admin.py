@@ -1,15 +1,21 @@
 """What a running engine tells about itself, below `/_workshape/` on the front door. `status.py` has the shapes."""
 
-from collections import defaultdict
+import asyncio
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
 
 from workshape.arn import parse_arn
+from workshape.aws.logs.filter_pattern import compile_pattern
+from workshape.errors import CallerError
 from workshape.functions.catalog import Catalog
 from workshape.functions.invoker import Invoker
-from workshape.functions.logs import FunctionLogs, LogLine
+from workshape.functions.log_line import LogLine
+from workshape.functions.log_reader import FOREVER_S, read_lines
+from workshape.functions.log_selection import LogSelection
+from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
 from workshape.http1.message import Request, Response
 from workshape.metrics.exposition import CONTENT_TYPE
@@ -124,24 +130,57 @@ class Admin:
         names = [function.name for function in self._catalog.list()]
         if name and name not in names:
             return _refusal(404, f"there is no function named {name}")
-        tail_text = query.get("tail", ["0"])[-1]
-        if not tail_text.isdecimal():
-            return _refusal(400, f"tail is {tail_text!r}: a number of lines, please")
-        tail = min(int(tail_text), TAIL_LINES_MAX)
+        try:
+            tail = min(int(query.get("tail", ["0"])[-1]), TAIL_LINES_MAX)
+            since = float(query.get("since", ["0"])[-1])
+            pattern = query.get("filter", [""])[-1]
+            matches = compile_pattern(pattern) if pattern else None
+        except ValueError as error:
+            return _refusal(400, f"tail and since are numbers: {error}")
+        except CallerError as error:
+            return _refusal(400, str(error))
         followed = query.get("follow", [""])[-1] == "1"
         wanted = [FunctionName(name)] if name else names
-        return Response(200, _TEXT, self._stream(wanted, FunctionName(name) if name else None, tail, follow=followed))
+        selection = LogSelection(matches, query.get("request", [""])[-1])
+        lines = self._stream(wanted, selection, since, max(tail, 0), is_named=not name, follow=followed)
+        return Response(200, _TEXT, lines)
 
     async def _stream(
-        self, names: Sequence[FunctionName], followed: FunctionName | None, tail: int, *, follow: bool
+        self,
+        names: Sequence[FunctionName],
+        selection: LogSelection,
+        since: float,
+        tail: int,
+        *,
+        is_named: bool,
+        follow: bool,
     ) -> AsyncIterator[bytes]:
+        followed = None if is_named else names[0]
         async with self._logs.subscribe(followed) as lines:  # before the tail is read: nothing falls in between
-            past = [line for name in names for line in self._logs.tail(name, tail)]
-            for line in sorted(past, key=lambda line: line.time):
-                yield _text(line, named=followed is None)
+            for line in await self._past(names, selection, since, tail):
+                yield _text(line, named=is_named)
             if follow:
                 async for line in lines:
-                    yield _text(line, named=followed is None)
+                    if selection.takes(line):
+                        yield _text(line, named=is_named)
+
+    async def _past(
+        self, names: Sequence[FunctionName], selection: LogSelection, since: float, tail: int
+    ) -> list[LogLine]:
+        """What is there already: the last lines that are wanted, `tail` of each function."""
+        if selection.is_everything and not since:
+            found = [line for name in names for line in self._logs.tail(name, tail)]
+            return sorted(found, key=lambda line: line.time)
+        files = {name: self._logs.files(name) for name in names}
+
+        def search() -> list[LogLine]:
+            found: list[LogLine] = []
+            for name, paths in files.items():
+                lines = read_lines(name, paths, min(max(since, 0.0), FOREVER_S), FOREVER_S)
+                found += deque((line for line in lines if selection.takes(line)), maxlen=tail)
+            return sorted(found, key=lambda line: line.time)
+
+        return await asyncio.to_thread(search)
 
 
 def _text(line: LogLine, *, named: bool) -> bytes:

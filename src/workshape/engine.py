@@ -22,6 +22,8 @@ from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.logs.service import logs_service
+from workshape.aws.operation import Service
 from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
@@ -159,23 +161,31 @@ class Engine:
         gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
         self._gateway = Gateway(gateway_routes, invoke, clock, account=settings.account) if routes else None
         self._admin = self._make_admin(routes)
-        functions = lambda_service(
-            self._catalog,
-            invoke.invoke,
-            mapping_operations(self._mappings),
-            events=self._events,
-            fetch_object=fetch_from(self._upstream, settings),
-        )
-        services = [functions, sqs_service(self._broker), cloudwatch_service(self._metrics, clock)]
         urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
         self._door = Door(
-            services,
+            self._services(invoke, clock),
             self._upstream,
             settings=settings,
             admin=self._admin.answer,
             clock=clock,
             function_urls=urls.answer,
         )
+
+    def _services(self, invoke: FunctionInvoker, clock: Clock) -> list[Service]:
+        """The AWS services that are ours, or partly."""
+        functions = lambda_service(
+            self._catalog,
+            invoke.invoke,
+            mapping_operations(self._mappings),
+            events=self._events,
+            fetch_object=fetch_from(self._upstream, self._run_file.settings),
+        )
+        return [
+            functions,
+            sqs_service(self._broker),
+            cloudwatch_service(self._metrics, clock),
+            logs_service(self._logs),
+        ]
 
     def _add_metric_sources(self) -> None:
         """Say who measures: invocations, concurrency, queues."""

@@ -5,11 +5,13 @@ The engine answers on its front door, the proxy on `RunFile.proxy.status_port`:
     GET /_workshape/health    200 {"status": "ready", "app": NAME or null}: `Health`, once everything is applied
     GET /_workshape/status    200 `EngineStatus` (the engine), 200 a JSON object of figures by name (the proxy)
     GET /_workshape/metrics   200 the engine's figures as Prometheus scrapes them
-    GET /_workshape/logs?function=NAME&tail=N&follow=1
+    GET /_workshape/logs?function=NAME&tail=N&since=T&filter=PATTERN&request=ID&follow=1
                               200 text/plain; charset=utf-8, one line of a function's log a line. Without `function`
                               the lines of all functions, each beginning with the function's name and a tab. `tail`
                               (default 0) lines of what is there come first; with `follow=1` the response goes on until
-                              the client leaves, else it ends there. 404 {"message": ...} for a function not known.
+                              the client leaves, else it ends there. Only lines written since T (Unix time), that match
+                              PATTERN (a filter pattern of CloudWatch Logs) and belong to the request ID. 404
+                              {"message": ...} for a function not known, 400 for a pattern that is none.
 """
 
 import msgspec

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.running import RUNTIME, Running, bring_up
+from tests.e2e.running import RUNTIME, Running, bring_up, workshape
 
 APP = f"""
 [platform]
@@ -75,3 +75,25 @@ def test_prometheus_scrapes_the_engine(platform: Running) -> None:
     assert found["workshape_function_init_duration_seconds_count"] == {"greeter,$LATEST": 1}
     assert sum(found["workshape_function_environments"].values()) == 1
     assert found["workshape_queue_messages"]["letters,visible"] == 1
+
+
+def test_logs_are_searched_by_the_command_and_by_cloudwatch_alike(platform: Running) -> None:
+    client, here = platform.client("logs"), ["--folder", str(platform.folder)]
+
+    events = client.filter_log_events(logGroupName="/aws/lambda/greeter", filterPattern="greeting -Alan -ERROR")[
+        "events"
+    ]
+    request = client.filter_log_events(logGroupName="/aws/lambda/greeter", filterPattern="START")["events"][1]
+    request_id = request["message"].split()[2]
+    filtered = workshape("logs", "greeter", "--filter", "greeting -Alan -ERROR", *here)
+    of_request = workshape("logs", "--request-id", request_id, "--since", "1h", *here)
+    later = workshape("logs", "greeter", "--since", "2999-01-01T00:00:00Z", *here)
+    wrong = workshape("logs", "greeter", "--filter", "{ $", *here)
+
+    assert [event["message"] for event in events] == ["greeting Ada", "greeting Grace"]
+    assert filtered == (0, "greeting Ada\ngreeting Grace\n")
+    lines = [line.split(maxsplit=1)[1] for line in of_request[1].splitlines()]
+    assert [line.split()[0] for line in lines] == ["START", "greeting", "END", "REPORT"]
+    assert lines[1] == "greeting Grace"
+    assert later == (0, "")
+    assert (wrong[0], "filter pattern" in wrong[1]) == (1, True)

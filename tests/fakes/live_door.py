@@ -15,6 +15,7 @@ from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.service import lambda_service
+from workshape.aws.logs.service import logs_service
 from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
@@ -23,6 +24,7 @@ from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.logs import FunctionLogs
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
@@ -49,6 +51,7 @@ class LiveDoor:
         self.invoke = FakeInvoke(lambda name, qualifier: self.catalog.resolve(name, qualifier))
         self.catalog: Catalog
         self.events: AsyncQueue
+        self.logs: FunctionLogs
         self.metrics: MetricKeeper
         self.url = ""
         self._upstream = upstream or {}
@@ -110,12 +113,14 @@ class LiveDoor:
         self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
+        self.logs = FunctionLogs(self.folder / "logs")
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)
         services = [
             lambda_service(self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),
+            logs_service(self.logs),
         ]
         urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for_lambda(settings, clock))
         door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)
@@ -131,6 +136,7 @@ class LiveDoor:
         await upstream.close()
         await broker.close()
         self.metrics.close()
+        self.logs.close()
         store.close()
 
 

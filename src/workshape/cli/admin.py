@@ -86,15 +86,24 @@ def proxy_figures(run: RunFile) -> Figures:
 
 
 @contextlib.contextmanager
-def log_lines(running: Running, function: str | None, *, tail: int, follow: bool) -> Iterator[Iterator[str]]:
-    """Ask for log lines; they come as they are written when `follow` is set.
+def log_lines(
+    running: Running,
+    function: str | None,
+    *,
+    tail: int,
+    follow: bool,
+    since: float = 0.0,
+    pattern: str = "",
+    request_id: str = "",
+) -> Iterator[Iterator[str]]:
+    """Ask for log lines; they come as they are written when `follow` is set. `since` is Unix time.
 
     Raises:
-        BackendUnavailable: it does not answer. Invalid: there is no such function.
+        BackendUnavailable: it does not answer. Invalid: there is no such function, or the pattern is none.
     """
-    parameters = {"tail": str(tail), "follow": str(int(follow))}
-    if function is not None:
-        parameters["function"] = function
+    parameters = {"tail": str(tail), "follow": str(int(follow)), "since": str(since)}
+    given = {"function": function, "filter": pattern, "request": request_id}
+    parameters |= {name: value for name, value in given.items() if value}
     # Nothing may be written for hours: only connecting is bounded.
     waits = httpx.Timeout(ANSWER_S_MAX, read=None if follow else ANSWER_S_MAX)
     address = f"{running.endpoint}/_workshape/logs"
@@ -105,6 +114,8 @@ def log_lines(running: Running, function: str | None, *, tail: int, follow: bool
         ):
             if response.status_code == httpx.codes.NOT_FOUND:
                 raise Invalid(reason=f"there is no function named {function}, or it has not run yet")
+            if response.status_code == httpx.codes.BAD_REQUEST:
+                raise Invalid(reason=msgspec.json.decode(response.read(), type=dict[str, str])["message"])
             response.raise_for_status()
             yield response.iter_lines()
     except httpx.HTTPError as error:

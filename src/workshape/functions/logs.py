@@ -6,12 +6,12 @@ A file's line is `TIME STREAM MESSAGE`: `2026-10-08T06:53:49.256Z 2026/10/08/[$L
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from workshape.functions.flush_timer import FlushTimer
+from workshape.functions.log_line import LogLine, parse_line
 from workshape.functions.model import FunctionName
 from workshape.functions.platform_log import iso_time
 
@@ -22,19 +22,6 @@ BUFFERED_BYTES_MAX = 4 * MIB  # a function that writes faster than this in a ten
 FOLLOWED_LINES_MAX = 10_000  # a follower further behind than this loses the oldest: functions never wait for readers
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of a function's log."""
-
-    function: FunctionName
-    time: float
-    """Unix time."""
-    stream: str
-    message: str
-    dropped: int = 0
-    """Lines lost right before this one, because the follower was too slow."""
 
 
 class Follower:
@@ -139,10 +126,21 @@ class FunctionLogs:
         found: list[LogLine] = []
         for number in range(self._files_max):
             texts = _last_lines(self._file(name, number), lines - len(found))
-            found = [_parse(name, text) for text in texts] + found
+            found = [parse_line(name, text) for text in texts] + found
             if len(found) >= lines:
                 break
         return found
+
+    def names(self) -> list[FunctionName]:
+        """Whoever has written something that is still there."""
+        self.flush()
+        return sorted({FunctionName(path.name.partition(".")[0]) for path in self._folder.glob("*.log")})
+
+    def files(self, name: FunctionName) -> list[Path]:
+        """Where a function's log is, oldest file first, with all it has written so far; none when it never has."""
+        self.flush()
+        files = [self._file(name, number) for number in reversed(range(self._files_max))]
+        return [path for path in files if path.exists()]
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -205,12 +203,3 @@ def _last_lines(path: Path, count: int) -> list[str]:
                 break
             piece *= 2
     return [line.decode(errors="replace") for line in lines[-count:]]
-
-
-def _parse(name: FunctionName, text: str) -> LogLine:
-    time, _, rest = text.partition(" ")
-    stream, _, message = rest.partition(" ")
-    try:
-        return LogLine(name, datetime.fromisoformat(time).timestamp(), stream, message)
-    except ValueError:
-        return LogLine(name, 0.0, "", text)  # somebody else wrote into the file

@@ -229,6 +229,12 @@ def test_a_modelled_exception_carries_its_members() -> None:
     assert response.body == b'{"Type":"User","Reason":"ConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}'
 
 
+def test_a_modelled_exception_without_members_still_has_its_message() -> None:
+    response = codec("logs").write_fault(WireFault("InvalidParameterException", 400, "no good", {}), REQUEST_ID)
+
+    assert response.body == b'{"__type":"com.amazonaws.logs#InvalidParameterException","message":"no good"}'
+
+
 def test_a_query_compatible_service_tells_older_clients_their_code() -> None:
     fault = WireFault("QueueDoesNotExist", 400, "none", {}, "AWS.SimpleQueueService.NonExistentQueue")
 

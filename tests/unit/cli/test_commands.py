@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from workshape.cli.database import own_database
 from workshape.cli.invoke import read_payload
+from workshape.cli.logs import since_time
 from workshape.cli.main import app
 from workshape.cli.ports import PortInUse, choose_ports, free_ports
 from workshape.cli.up import shown_url, with_port
@@ -160,3 +161,17 @@ def test_a_url_is_shown_without_its_password() -> None:
     assert shown_url("postgresql://app:secret@127.0.0.1:6432/creator?sslmode=verify-full") == (
         "postgresql://app@127.0.0.1:6432/creator"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("90s", 910.0), ("10m", 400.0), ("0h", 1_000.0), ("1d", -85_400.0), ("1970-01-01T00:00:05Z", 5.0)],
+)
+def test_since_is_a_span_or_a_moment(text: str, at: float) -> None:
+    assert since_time(text, 1_000.0) == at
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "10", "10w", "-5m"])
+def test_a_since_that_is_neither_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(Invalid, match="10m"):
+        since_time(text, 1_000.0)

@@ -29,8 +29,8 @@ class FaultMembers:
         """The error's body; an exception that is not in the model has a message only."""
         message, headers, write = self._shapes.get(fault.code, ("message", {}, dict))
         members = {name: value for name, value in fault.members.items() if name not in headers}
-        written: dict[str, Any] = write({**members, message: fault.message})
-        return written
+        written: dict[str, Any] = write(members)
+        return {**written, message: fault.message}
 
     def headers(self, fault: WireFault) -> tuple[tuple[str, str], ...]:
         """The members that the model sends as headers."""
@@ -39,5 +39,6 @@ class FaultMembers:
 
 
 def _message_member(shape: StructureShape) -> str:
-    """Models call it `message` or `Message`; what has neither gets the first."""
-    return next((name for name in shape.members if name.lower() == "message"), "message")
+    """Its name on the wire. Models call it `message` or `Message`; what has neither gets the first."""
+    names = (str(member.serialization.get("name", name)) for name, member in shape.members.items())
+    return next((name for name in names if name.lower() == "message"), "message")

@@ -1,0 +1,175 @@
+"""The operations on log groups and streams. A function's group is there once the function has written something.
+
+What the upstream keeps of a group of ours (its retention, its tags) is the upstream's to tell; we add the group to its
+list only where it does not know it.
+
+Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from workshape.arn import Arn, parse_arn
+from workshape.aws.logs.errors import InvalidToken, LogGroupNotFound
+from workshape.aws.operation import Call
+from workshape.errors import Invalid
+from workshape.functions.log_reader import FOREVER_S, read_lines
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import FunctionName
+
+PREFIX = "/aws/lambda/"
+RESULTS_MAX = 50
+_TOKEN = "workshape:"  # noqa: S105 - how a token of ours begins; any other is the upstream's
+
+
+@dataclass(frozen=True, slots=True)
+class OurGroup:
+    """A function's log group."""
+
+    function: FunctionName
+    files: list[Path]
+
+
+def our_group(logs: FunctionLogs, parameters: Mapping[str, Any]) -> OurGroup | None:
+    """Find the group that an input names, by name or ARN; None when its log is not ours.
+
+    Raises:
+        Invalid: no group is named, or two.
+    """
+    name, identifier = parameters.get("logGroupName"), parameters.get("logGroupIdentifier")
+    if bool(name) == bool(identifier):
+        raise Invalid(reason="Either logGroupName or logGroupIdentifier is needed, and not both.")
+    if identifier is not None and identifier.startswith("arn:"):
+        name = parse_arn(identifier).resource.removeprefix("log-group:").removesuffix(":*")
+    return group_named(logs, name or identifier or "")
+
+
+def group_named(logs: FunctionLogs, name: str) -> OurGroup | None:
+    """Find a group by its name; None when its log is not ours."""
+    function = FunctionName(name.removeprefix(PREFIX))
+    if not name.startswith(PREFIX) or function not in logs.names():
+        return None
+    return OurGroup(function, logs.files(function))
+
+
+async def theirs(call: Call, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What the upstream says of a group whose log is not ours.
+
+    Raises:
+        LogGroupNotFound: it does not know it either, or there is none.
+    """
+    answered = await call.ask_upstream()
+    if answered is None:
+        raise LogGroupNotFound(kind="log group", name=str(parameters.get("logGroupName")))
+    return answered
+
+
+class GroupOperations:
+    """DescribeLogGroups and DescribeLogStreams."""
+
+    def __init__(self, logs: FunctionLogs) -> None:
+        self._logs = logs
+
+    async def describe_groups(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        """List the upstream's groups, page by page, then ours."""
+        if "logGroupNamePrefix" in parameters and "logGroupNamePattern" in parameters:
+            raise Invalid(reason="LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+        token = parameters.get("nextToken", "")
+        listed: list[dict[str, Any]] = []
+        if not token.startswith(_TOKEN):
+            answered = await call.ask_upstream() or {}
+            listed = answered.get("logGroups", [])
+            if answered.get("nextToken"):
+                return answered
+        known = {group["logGroupName"] for group in listed}
+        names = [name for name in self._logs.names() if PREFIX + name not in known and _is_asked(name, parameters)]
+        limit = max(parameters.get("limit", RESULTS_MAX) - len(listed), 0)
+        begin = _offset(token)
+        groups = [OurGroup(name, self._logs.files(name)) for name in names[begin : begin + limit]]
+        shown = await asyncio.to_thread(lambda: [_described(call, group) for group in groups])
+        end = begin + len(shown)
+        return {"logGroups": listed + shown, "nextToken": f"{_TOKEN}{end}" if end < len(names) else None}
+
+    async def describe_streams(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        """List a group's streams: one for each execution environment that wrote something."""
+        group = our_group(self._logs, parameters)
+        if group is None:
+            return await theirs(call, parameters)
+        by_time = parameters.get("orderBy") == "LastEventTime"
+        prefix = parameters.get("logStreamNamePrefix", "")
+        if by_time and prefix:
+            raise Invalid(reason="Cannot order by LastEventTime with a logStreamNamePrefix.")
+        spans = await asyncio.to_thread(_spans, group)
+        streams = sorted(
+            ((name, span) for name, span in spans.items() if name.startswith(prefix)),
+            key=lambda item: (item[1][1], item[0]) if by_time else (0, item[0]),
+            reverse=parameters.get("descending", False),
+        )
+        begin = _offset(parameters.get("nextToken", ""))
+        end = begin + parameters.get("limit", RESULTS_MAX)
+        shown = [
+            {
+                "logStreamName": name,
+                "creationTime": first_ms,
+                "firstEventTimestamp": first_ms,
+                "lastEventTimestamp": last_ms,
+                "lastIngestionTime": last_ms,
+                "arn": f"{_group_arn(call, group.function)}:log-stream:{name}",
+                "storedBytes": 0,  # as AWS has it since 2019
+            }
+            for name, (first_ms, last_ms) in streams[begin:end]
+        ]
+        return {"logStreams": shown, "nextToken": f"{_TOKEN}{end}" if end < len(streams) else None}
+
+
+def _described(call: Call, group: OurGroup) -> dict[str, Any]:
+    arn = _group_arn(call, group.function)
+    first = next(read_lines(group.function, group.files, 0.0, FOREVER_S), None)
+    return {
+        "logGroupName": PREFIX + group.function,
+        "creationTime": round(first.time * 1_000) if first is not None else 0,
+        "metricFilterCount": 0,
+        "arn": f"{arn}:*",
+        "logGroupArn": arn,
+        "logGroupClass": "STANDARD",
+        "storedBytes": sum(path.stat().st_size for path in group.files if path.exists()),
+    }
+
+
+def _spans(group: OurGroup) -> dict[str, tuple[int, int]]:
+    """The times, in milliseconds, of each stream's first and last event."""
+    spans: dict[str, tuple[float, float]] = {}
+    for line in read_lines(group.function, group.files, 0.0, FOREVER_S):
+        first, _ = spans.get(line.stream, (line.time, -inf))
+        spans[line.stream] = (first, line.time)
+    return {stream: (round(first * 1_000), round(last * 1_000)) for stream, (first, last) in spans.items()}
+
+
+def _is_asked(function: str, parameters: Mapping[str, Any]) -> bool:
+    name = PREFIX + function
+    identifiers = parameters.get("logGroupIdentifiers")
+    return (
+        name.startswith(parameters.get("logGroupNamePrefix", ""))
+        and parameters.get("logGroupNamePattern", "") in name
+        and parameters.get("logGroupClass", "STANDARD") == "STANDARD"
+        and (identifiers is None or any(identifier.removesuffix(":*").endswith(name) for identifier in identifiers))
+    )
+
+
+def _group_arn(call: Call, function: str) -> str:
+    return str(Arn("logs", call.region, call.account, f"log-group:{PREFIX}{function}"))
+
+
+def _offset(token: str) -> int:
+    if not token.startswith(_TOKEN):
+        if token:
+            raise InvalidToken()
+        return 0
+    number = token.removeprefix(_TOKEN)
+    if not number.isdecimal():
+        raise InvalidToken()
+    return int(number)
