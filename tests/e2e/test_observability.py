@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.running import RUNTIME, Running, bring_up, workshape
+from tests.e2e.running import ROLE, RUNTIME, Running, archive, bring_up, workshape
 
 APP = f"""
 [platform]
@@ -97,3 +97,34 @@ def test_logs_are_searched_by_the_command_and_by_cloudwatch_alike(platform: Runn
     assert lines[1] == "greeting Grace"
     assert later == (0, "")
     assert (wrong[0], "filter pattern" in wrong[1]) == (1, True)
+
+
+def test_a_json_log_leaves_out_what_is_below_its_level(platform: Running) -> None:
+    code = """
+import json
+
+def handle(event, context):
+    for level in ("DEBUG", "INFO", "WARN", "ERROR"):
+        print(json.dumps({"level": level, "timestamp": "2026-10-08T06:53:49Z"}))
+    print("a plain line")
+"""
+    functions, logs = platform.client("lambda"), platform.client("logs")
+    functions.create_function(
+        FunctionName="quiet",
+        Runtime=RUNTIME,
+        Role=ROLE,
+        Handler="quiet.handle",
+        Code={"ZipFile": archive(quiet__py=code)},
+        LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"},
+    )
+
+    answer = functions.invoke(FunctionName="quiet")
+
+    events = logs.filter_log_events(logGroupName="/aws/lambda/quiet")["events"]
+    messages = [event["message"] for event in events if "platform." not in event["message"]]
+    assert "FunctionError" not in answer
+    assert [message.partition(",")[0] for message in messages] == [
+        '{"level": "WARN"',
+        '{"level": "ERROR"',
+        "a plain line",
+    ]

@@ -14,7 +14,7 @@ from workshape.functions.alias import choose_version
 from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
-from workshape.functions.configuration import FunctionConfiguration, check_configuration
+from workshape.functions.configuration import FunctionConfiguration, check_configuration, log_level
 from workshape.functions.event_invoke import EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
@@ -450,6 +450,7 @@ class Catalog:
             log_format=configuration.log_format,
             opt_folder=configuration.layers.folder,
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
+            log_level=log_level(configuration),
         )
 
 

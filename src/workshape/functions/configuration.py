@@ -16,6 +16,7 @@ from workshape.functions.limits import (
     MEMORY_MB_MIN,
     TIMEOUT_S_MAX,
 )
+from workshape.functions.log_level import LogLevel
 from workshape.functions.model import LogFormat
 
 RESERVED_VARIABLES = frozenset(
@@ -128,6 +129,13 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     snap_start: bool = False
     """Of versions published from now on."""
     layers: LayersInUse = LayersInUse()
+
+
+def log_level(configuration: FunctionConfiguration) -> LogLevel | None:
+    """The least level of a function's own log lines; only JSON has one, and there INFO is the default."""
+    if configuration.log_format is LogFormat.TEXT:
+        return None
+    return LogLevel[configuration.application_log_level or LogLevel.INFO.name]
 
 
 def check_configuration(configuration: FunctionConfiguration) -> None:

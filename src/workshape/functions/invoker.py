@@ -33,6 +33,7 @@ from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
 from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
+from workshape.functions.log_level import is_too_detailed
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
     EnvironmentId,
@@ -222,7 +223,10 @@ class Invoker:
 
     def _output(self, environment_id: EnvironmentId, line: bytes) -> None:
         environment = self._environments.get(environment_id)
-        if environment is not None:
+        if environment is None:
+            return
+        least = environment.function.log_level
+        if least is None or not is_too_detailed(line, least):
             self._reporter.output(environment, line, self._clock.wall_s())
 
     def _exited(self, environment_id: EnvironmentId, how: str) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from workshape.functions.log_level import LogLevel
+
 FunctionName = NewType("FunctionName", str)
 EnvironmentId = NewType("EnvironmentId", int)
 RequestId = NewType("RequestId", str)
@@ -55,6 +57,8 @@ class FunctionVersion:
     """Absolute path of what its environments see as /opt: its layers, merged; empty without any."""
     snap_start: bool = False
     """Its environments may begin from one that is initialised already. Never so for `$LATEST`."""
+    log_level: LogLevel | None = None
+    """The least level of its own lines that it wants in its log; None where it logs as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,4 +53,6 @@ def environment_variables(
     }
     if function.log_format is LogFormat.JSON:
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    if function.log_level is not None:
+        reserved["AWS_LAMBDA_LOG_LEVEL"] = function.log_level.name
     return {**unreserved, **layout.runtime_variables(plan), **platform, **function.environment, **reserved}
