@@ -6,8 +6,12 @@ Read `Engine.open` top to bottom: what is made later uses what was made before, 
 import asyncio
 import contextlib
 import logging
+import os
+import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Self
 
 from workshape.admin import Admin
@@ -29,10 +33,12 @@ from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
 from workshape.database_watch import DatabaseWatch
+from workshape.errors import Invalid
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
+from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.item_records import ItemRecordWriter
 from workshape.functions.launch.process import ProcessLauncher
@@ -52,6 +58,9 @@ from workshape.status import RouteStatus
 from workshape.store.documents import Documents
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.supervisor import MappingSupervisor
+
+TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +152,7 @@ class Engine:
         self._catalog.subscribe(self._invoker.retire)
         self._catalog.subscribe(self._function_metrics.forget)
         self._add_metric_sources()
-        invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock)
+        invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock, self._open_tracer())
         self._events = AsyncQueue(
             self._documents, invoke.invoke, clock, self._function_metrics, limits=self._catalog.event_limits
         )
@@ -159,7 +168,7 @@ class Engine:
         )
         routes = self._app.routes if self._app is not None else ()
         gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
-        self._gateway = Gateway(gateway_routes, invoke, clock, account=settings.account) if routes else None
+        self._gateway = Gateway(gateway_routes, invoke.invoke, clock, account=settings.account) if routes else None
         self._admin = self._make_admin(routes)
         urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
         self._door = Door(
@@ -186,6 +195,19 @@ class Engine:
             cloudwatch_service(self._metrics, clock),
             logs_service(self._logs),
         ]
+
+    def _open_tracer(self) -> InvocationTracer | None:
+        """Trace invocations where somebody collects traces."""
+        endpoint = self._run_file.settings.tracing.endpoint or os.environ.get(TRACES_VARIABLE, "")
+        if not endpoint:
+            return None
+        if find_spec("opentelemetry") is None:
+            raise Invalid(reason=f"traces to {endpoint} need OpenTelemetry: pip install 'workshape[otel]'")
+        # Imported only here: it costs every start a fifth of a second, and most have no use for it.
+        exporter = import_module("workshape.traces.otlp").OtlpExporter(endpoint)
+        self._stack.callback(exporter.close)
+        _log.info("traces_exported", extra={"endpoint": endpoint})
+        return InvocationTracer(exporter.export, lambda: secrets.token_hex(8))
 
     def _add_metric_sources(self) -> None:
         """Say who measures: invocations, concurrency, queues."""

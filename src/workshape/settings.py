@@ -74,6 +74,15 @@ class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`auto`: DynamoDB Local when Java and its jars can be had, else moto (in memory), and that is said."""
 
 
+class TracingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where traces go."""
+
+    endpoint: str = ""
+    """The base address of an OpenTelemetry collector (`http://127.0.0.1:4318`). Empty: what the environment variable
+    OTEL_EXPORTER_OTLP_ENDPOINT says, else nothing is traced.
+    """
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree."""
 
@@ -85,3 +94,4 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     functions: FunctionSettings = FunctionSettings()
     proxy: ProxySettings = ProxySettings()
     upstream: UpstreamSettings = UpstreamSettings()
+    tracing: TracingSettings = TracingSettings()

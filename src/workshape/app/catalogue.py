@@ -30,6 +30,7 @@ def function_catalogue(
             handler=function.handler,
             role=f"arn:aws:iam::{catalog.account}:role/{ROLE_NAME}",
             memory_mb=function.memory_mb,
+            tracing_mode=function.tracing,
             timeout_s=function.timeout_s,
             layers=await catalog.layers.in_use([catalog.layers.arn(one.layer, one.number) for one in newest]),
             environment={**variables(function), **function.environment},

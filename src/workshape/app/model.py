@@ -9,6 +9,7 @@ import msgspec
 
 Meta = msgspec.Meta
 DatabaseUse = Literal["proxy", "direct"]
+Tracing = Literal["PassThrough", "Active"]
 KeyType = Literal["S", "N", "B"]
 
 
@@ -34,6 +35,7 @@ class Function(msgspec.Struct, frozen=True):
     layers: tuple[str, ...] = ()
     """Their names; of two files by one name the later layer's is seen."""
     environment: dict[str, str] = {}
+    tracing: Tracing = "PassThrough"
     latency_p99_ms: Annotated[float, Meta(gt=0)] | None = None
     """The owner's budget. Only the verdict reads it."""
 

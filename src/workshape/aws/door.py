@@ -41,6 +41,7 @@ from workshape.functions.function_url import MARK as URL_MARK
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
 from workshape.settings import Settings
+from workshape.traces.context import read_traceparent
 
 MIB = 1024 * 1024
 BODY_BYTES_MAX = 256 * MIB  # bodies are held whole; the largest of ours is a zip of 50 MiB, S3's parts are below this
@@ -209,6 +210,8 @@ class Door:
                 host = value
             elif name == "x-amzn-trace-id":
                 trace_id = value
+            elif name == "traceparent" and (context := read_traceparent(value)) is not None:
+                trace_id = trace_id or context.header()
         settings = self._settings
         return Call(settings.account, settings.region, request_id, f"http://{host}", trace_id, ask_upstream)
 

@@ -451,6 +451,7 @@ class Catalog:
             opt_folder=configuration.layers.folder,
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
             log_level=log_level(configuration),
+            traces_actively=configuration.tracing_mode == "Active",
         )
 
 

@@ -6,6 +6,7 @@ from math import ceil, inf
 from workshape.functions import platform_log, results
 from workshape.functions.actions import Outcome
 from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.invocation_trace import Moments, Subject
 from workshape.functions.limits import LOG_TAIL_BYTES
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import InvocationResult
@@ -92,6 +93,11 @@ class Reporter:
         failed = ending.error_type is not None
         arn = running.invocation.invoked_arn
         self._metrics.ended(arn, function.version, came_at, duration_ms, init_ms, failed=failed)
+        if running.invocation.trace is not None:
+            began = max(environment.started_at, running.arrived_at)
+            waited = (began, environment.ready_at) if apart_ms is not None and began < environment.ready_at else None
+            moments = Moments(running.arrived_at, running.started_at, now, at - now, waited)
+            running.invocation.trace.ended(_subject(running), moments, ending.error_type or "")
         return InvocationResult(
             request_id=running.invocation.request_id,
             payload=ending.body,
@@ -100,14 +106,17 @@ class Reporter:
             log_tail=_tail(running.log_tail),
         )
 
-    def throttled(self, running: RunningInvocation, reason: str, at: float) -> None:
+    def throttled(self, running: RunningInvocation, reason: str, now: float, at: float) -> None:
         """Keep a record of an invocation that was refused, and count it."""
         self._metrics.throttled(running.invocation.invoked_arn, running.function.version, at)
-        self.never_ran(running, "throttled", reason, at)
+        self.never_ran(running, "throttled", reason, now, at)
 
-    def never_ran(self, running: RunningInvocation, status: str, error_type: str, at: float) -> None:
+    def never_ran(self, running: RunningInvocation, status: str, error_type: str, now: float, at: float) -> None:
         """Keep a record of an invocation that no environment has seen."""
         function = running.function
+        if running.invocation.trace is not None:
+            moments = Moments(running.arrived_at, now, now, at - now)
+            running.invocation.trace.never_ran(_subject(running), moments, error_type)
         self._records.add(
             InvocationRecord(
                 time=at,
@@ -128,6 +137,11 @@ class Reporter:
                 environments=running.environments,
             )
         )
+
+
+def _subject(running: RunningInvocation) -> Subject:
+    function = running.function
+    return Subject(function.name, function.version, running.invocation.request_id, running.trigger)
 
 
 def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome) -> _Ending:

@@ -31,6 +31,7 @@ from workshape.functions.concurrency import ConcurrencyPeaks, TooManyRequests
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
+from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.log_level import is_too_detailed
@@ -136,7 +137,7 @@ class Invoker:
         actions = self._scheduler.invoke(function, request, self._reserved(function.name), self._reserved_total(), now)
         if isinstance(actions[0], Throttle):
             reason = actions[0].reason
-            self._reporter.throttled(running, reason, self._clock.wall_s())
+            self._reporter.throttled(running, reason, now, self._clock.wall_s())
             raise TooManyRequests(reason_code=reason.value)
         self._invocations[request] = running
         self._perform(actions, now)
@@ -192,14 +193,21 @@ class Invoker:
 
     def _responded(self, environment_id: EnvironmentId, request: RequestId, body: bytes) -> None:
         if self._scheduler.settled(environment_id, request):
-            self._invocations[request].body = body
+            running = self._invocations[request]
+            running.body = body
+            self._note_settled(running)
             self._drain_output(environment_id)
 
     def _failed(self, environment_id: EnvironmentId, request: RequestId, body: bytes, error_type: str) -> None:
         if self._scheduler.settled(environment_id, request):
             running = self._invocations[request]
             running.body, running.error_header, running.is_error = body, error_type, True
+            self._note_settled(running)
             self._drain_output(environment_id)
+
+    def _note_settled(self, running: RunningInvocation) -> None:
+        if running.invocation.trace is not None:
+            running.invocation.trace.settled_at = self._clock.monotonic_s()
 
     def _init_failed(self, environment_id: EnvironmentId, body: bytes, error_type: str) -> None:
         now = self._clock.monotonic_s()
@@ -280,13 +288,13 @@ class Invoker:
         running = self._invocations.pop(action.request)
         wall = self._clock.wall_s()
         if action.outcome is Outcome.ABANDONED:
-            self._fail(running, _closing(running.function), wall)
+            self._fail(running, _closing(running.function), now, wall)
             return
         assert action.environment is not None
         environment = self._environments[action.environment]
         if action.outcome is Outcome.START_FAILED:
             assert environment.failure is not None
-            self._fail(running, environment.failure, wall)
+            self._fail(running, environment.failure, now, wall)
             return
         if environment.invocation is not running and action.outcome is not Outcome.SETTLED:
             running.started_at = max(running.arrived_at, environment.started_at)  # it never got past the init phase
@@ -296,8 +304,8 @@ class Invoker:
         elif not running.future.done():
             running.future.set_result(result)
 
-    def _fail(self, running: RunningInvocation, error: Exception, wall: float) -> None:
-        self._reporter.never_ran(running, "platform_error", type(error).__name__, wall)
+    def _fail(self, running: RunningInvocation, error: Exception, now: float, wall: float) -> None:
+        self._reporter.never_ran(running, "platform_error", type(error).__name__, now, wall)
         if not running.future.done():
             running.future.set_exception(error)
 
@@ -405,11 +413,18 @@ class Invoker:
 class FunctionInvoker:
     """Invokes functions by name, as everything outside does."""
 
-    def __init__(self, resolve: Callable[[str, str | None], FunctionVersion], invoker: Invoker, clock: Clock) -> None:
-        """`resolve` is the catalog's: name and qualifier to version."""
+    def __init__(
+        self,
+        resolve: Callable[[str, str | None], FunctionVersion],
+        invoker: Invoker,
+        clock: Clock,
+        tracer: InvocationTracer | None = None,
+    ) -> None:
+        """`resolve` is the catalog's: name and qualifier to version. No tracer: nothing is traced."""
         self._resolve = resolve
         self._invoker = invoker
         self._clock = clock
+        self._tracer = tracer
 
     async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
         """Run the function once: an `InvokeFunction`."""
@@ -437,12 +452,18 @@ class FunctionInvoker:
         if len(payload) > SYNC_PAYLOAD_BYTES_MAX:
             raise PayloadTooLarge(size=len(payload), limit=SYNC_PAYLOAD_BYTES_MAX)
         function = self._resolve(name, qualifier)
+        trace = None
+        if self._tracer is not None:
+            now_s = int(self._clock.wall_s())
+            trace = self._tracer.begin(is_active=function.traces_actively, header=trace_id, now_s=now_s)
+            trace_id = trace.header if trace is not None else trace_id
         invocation = Invocation(
             request_id=RequestId(request_id or str(uuid.uuid4())),
             payload=payload,
             invoked_arn=f"{function.arn}:{qualifier}" if qualifier else function.arn,
             client_context=client_context,
             trace_id=trace_id or _trace_id(self._clock.wall_s()),
+            trace=trace,
             log_tail=log_tail,
         )
         return await self._invoker.invoke(function, invocation, trigger)

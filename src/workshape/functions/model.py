@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from workshape.functions.invocation_trace import InvocationTrace
 from workshape.functions.log_level import LogLevel
 
 FunctionName = NewType("FunctionName", str)
@@ -59,6 +60,8 @@ class FunctionVersion:
     """Its environments may begin from one that is initialised already. Never so for `$LATEST`."""
     log_level: LogLevel | None = None
     """The least level of its own lines that it wants in its log; None where it logs as text."""
+    traces_actively: bool = False
+    """Its invocations are traced even when their callers have not decided so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Invocation:
     """JSON text, already base64-decoded; empty when there is none."""
     trace_id: str = ""
     """X-Ray trace header."""
+    trace: InvocationTrace | None = field(default=None, repr=False, compare=False)
+    """Takes the invocation's spans, when it is traced."""
     log_tail: bool = False
     """The caller wants the last 4 KiB of the log in the result."""
 

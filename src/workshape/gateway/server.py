@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from workshape.clock import Clock
 from workshape.errors import WorkshapeError
-from workshape.functions.invoker import InvokeFunction
+from workshape.functions.async_queue import Invoke
 from workshape.gateway.payload import MalformedResponse, event_of, response_of
 from workshape.gateway.routes import Match, Route, RouteTable
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.traces.context import read_traceparent
 
 REQUEST_BYTES_MAX = 10_000_000
 TRIGGER = "http"
@@ -38,7 +39,7 @@ class RouteCount:
 class Gateway:
     """An app's HTTP API."""
 
-    def __init__(self, routes: Sequence[Route], invoke: InvokeFunction, clock: Clock, *, account: str) -> None:
+    def __init__(self, routes: Sequence[Route], invoke: Invoke, clock: Clock, *, account: str) -> None:
         """Take the routes; see `RouteTable` for what it refuses."""
         self._table = RouteTable(routes)
         self._invoke = invoke
@@ -73,7 +74,7 @@ class Gateway:
         event = event_of(request, match, request_id=request_id, account=self._account, now=self._clock.wall_s())
         try:
             async with asyncio.timeout(match.route.timeout_s):
-                result = await self._invoke(match.route.function, None, event, TRIGGER)
+                result = await self._invoke(match.route.function, None, event, TRIGGER, trace_id=_trace_header(request))
         except TimeoutError:
             # AWS: the status is undocumented for HTTP APIs; observed: 503 with this message. The function runs on.
             return _message(503, "Service Unavailable")
@@ -87,6 +88,14 @@ class Gateway:
         except MalformedResponse as error:
             _log.warning("http_response_malformed", extra={"route": match.route.key, "reason": error.reason})
             return _message(500, "Internal Server Error")
+
+
+def _trace_header(request: Request) -> str:
+    """The trace a request belongs to, as X-Ray writes it; empty when it belongs to none."""
+    header = request.header("x-amzn-trace-id")
+    if not header and (context := read_traceparent(request.header("traceparent"))) is not None:
+        return context.header()
+    return header
 
 
 def _message(status: int, text: str) -> Response:

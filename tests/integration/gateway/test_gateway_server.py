@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-async def invoke(name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
+async def invoke(name: str, qualifier: str | None, payload: bytes, trigger: str, **_more: object) -> InvocationResult:
     assert (qualifier, trigger) == (None, "http")
     return await FUNCTIONS[name](payload)
 
