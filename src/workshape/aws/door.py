@@ -13,7 +13,7 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from workshape.aws.operation import Call, NotOurs, Operation, Service, WireError
+from workshape.aws.operation import AskUpstream, Call, NotOurs, Operation, Service, WireError, nobody
 from workshape.aws.protocol.answers import read_answer
 from workshape.aws.protocol.codec import Codec, WireFault
 from workshape.aws.protocol.compiled import compile_codecs
@@ -163,7 +163,10 @@ class Door:
             operation = answerer.operations.get(name)
             if operation is None:
                 return await self._pass_on(answerer, name, request)
-            call = self._call(request, request_id, partial(self._ask_upstream, answerer, codec, name, request))
+            ask_upstream: AskUpstream = nobody
+            if answerer.is_shared:
+                ask_upstream = partial(self._ask_upstream, answerer, codec, name, request)
+            call = self._call(request, request_id, ask_upstream)
             try:
                 output = await operation(call, codec.read(name, labels, request))
             except NotOurs:
@@ -201,9 +204,7 @@ class Door:
         if self._settings.endpoint.verify_signatures:
             verify(request, self._secrets, self._clock.wall_s())
 
-    def _call(
-        self, request: Request, request_id: str, ask_upstream: Callable[[], Awaitable[dict[str, Any] | None]]
-    ) -> Call:
+    def _call(self, request: Request, request_id: str, ask_upstream: AskUpstream) -> Call:
         host = trace_id = ""
         for name, value in request.headers:
             if name == "host":

@@ -21,8 +21,11 @@ class NotOurs(CallerError):
     name: str
 
 
-async def _nobody() -> dict[str, Any] | None:
-    """There is no upstream."""
+AskUpstream = Callable[[], Awaitable[dict[str, Any] | None]]
+
+
+async def nobody() -> dict[str, Any] | None:
+    """Stand for the upstream where there is none."""
     return None
 
 
@@ -37,7 +40,7 @@ class Call:
     """The URL this front door is reached at, without a trailing slash: `http://127.0.0.1:4566`."""
     trace_id: str = ""
     """The X-Ray trace header the caller sent, if any."""
-    ask_upstream: Callable[[], Awaitable[dict[str, Any] | None]] = _nobody
+    ask_upstream: AskUpstream = nobody
     """Returns what the upstream answers to this very request, shaped as the operation's output; None when nobody
     answers for the service there, or not well."""
 

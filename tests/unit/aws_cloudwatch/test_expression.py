@@ -58,6 +58,11 @@ def test_series_are_combined_period_by_period(expression: str, result: dict[floa
     assert points(expression) == pytest.approx(result)
 
 
+def test_a_span_that_is_too_long_is_not_filled() -> None:
+    with pytest.raises(InvalidQuery, match="100,800"):
+        evaluate("FILL(m1, 0)", Scope(KNOWN.__getitem__, list, 0.0, 1e9))
+
+
 def test_an_array_stays_an_array() -> None:
     found = value("METRICS() * 2")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from workshape.aws.cloudwatch.errors import InvalidQuery, NotBuilt
 
+FILLED_POINTS_MAX = 100_800  # as many as GetMetricData answers with
 DEPTH_MAX = 32  # of brackets; an expression has 2,048 characters, and each bracket takes several calls to read
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?|\.\d+)|([a-zA-Z]\w*)|(.))", re.ASCII | re.DOTALL)
 _ID = re.compile(r"[a-z]\w*", re.ASCII)
@@ -148,6 +149,8 @@ class _Evaluation:
 
     def _filled(self, series: Series, filler: float) -> Series:
         at = self._scope.begin_s
+        if (self._scope.end_s - at) / series.period_s > FILLED_POINTS_MAX:
+            raise InvalidQuery(reason=f"FILL in {self._text!r} would give more than {FILLED_POINTS_MAX:,} data points.")
         points = {}
         while at < self._scope.end_s:
             points[at] = series.points.get(at, filler)
