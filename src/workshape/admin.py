@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
@@ -53,7 +53,7 @@ class Admin:
         broker: Broker,
         mappings: MappingSupervisor,
         logs: FunctionLogs,
-        scrape: Callable[[], bytes],
+        scrape: Callable[[], Awaitable[bytes]],
     ) -> None:
         """`scrape` writes the figures as Prometheus reads them."""
         self._app = app
@@ -81,7 +81,7 @@ class Admin:
             case "status":
                 return Response(200, _JSON, msgspec.json.encode(self._status()))
             case "metrics":
-                return Response(200, _EXPOSITION, self._scrape())
+                return Response(200, _EXPOSITION, await self._scrape())
             case "logs":
                 return self._log_lines(parse_qs(request.query))
             case other:

@@ -48,6 +48,7 @@ from workshape.functions.records import RecordWriter
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.routes import Route
 from workshape.gateway.server import Gateway
+from workshape.http1.client import HttpClient
 from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDepth, QueueName
@@ -227,7 +228,12 @@ class Engine:
         def answers() -> list[RouteStatus]:
             return [self._route_status(route) for route in routes]
 
+        proxy, run = None, self._run_file
+        if run.proxy is not None:
+            proxy = HttpClient(run.host, run.proxy.status_port)
+            self._stack.push_async_callback(proxy.close)
         scrape = Scrape(
+            proxy=proxy,
             keeper=self._metrics,
             functions=self._function_metrics,
             invoker=self._invoker,

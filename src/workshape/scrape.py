@@ -1,18 +1,41 @@
 """What Prometheus scrapes from a running engine: `/_workshape/metrics`. docs/observability.md has the names."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+import httptools
+import msgspec
+
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
+from workshape.http1.client import HttpClient
+from workshape.http1.message import Request
 from workshape.metrics.exposition import Family, Labels, counter, exposition, gauge, histogram
 from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
-from workshape.status import RouteStatus
+from workshape.status import Figures, RouteStatus
 
 DURATION_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 """From what a warm function takes to Lambda's longest timeout."""
+PROXY_ANSWER_S_MAX = 1.0  # another process of this machine; scrapers themselves wait ten
+_PROXY_GAUGES = {
+    "ClientConnections": ("client_connections", "Clients connected."),
+    "DatabaseConnections": ("database_connections", "Connections to the database."),
+    "MaxDatabaseConnectionsAllowed": ("database_connections_max", "Connections to the database, at most."),
+    "DatabaseConnectionsCurrentlyBorrowed": ("borrowed_connections", "Connections lent to a client."),
+    "DatabaseConnectionsCurrentlySessionPinned": ("pinned_connections", "Connections that a session keeps."),
+    "DatabaseConnectionsCurrentlyInTransaction": ("in_transaction_connections", "Connections in a transaction."),
+}
+_PROXY_COUNTERS = {
+    "ClientConnectionsReceived": ("clients_received_total", "Clients that came."),
+    "ClientConnectionsSetupFailedAuth": ("clients_refused_total", "Clients whose login was refused."),
+    "DatabaseConnectionsSetupFailed": ("connects_failed_total", "Connections to the database that failed."),
+    "QueryRequests": ("queries_total", "Queries."),
+}
+
+_log = logging.getLogger(__name__)
 
 
 class Scrape:
@@ -26,17 +49,42 @@ class Scrape:
         invoker: Invoker,
         broker: Broker,
         routes: Callable[[], Sequence[RouteStatus]],
+        proxy: HttpClient | None,
     ) -> None:
+        """`proxy` reaches the PostgreSQL proxy's figures, where there is one; it stays the caller's to close."""
         self._keeper = keeper
         self._functions = functions
         self._invoker = invoker
         self._broker = broker
         self._routes = routes
+        self._proxy = proxy
 
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         """Write all of them as they are now."""
+        proxy = await self._proxy_families()
         self._keeper.flush()  # folds the latest invocations into the totals
-        return exposition([*self._function_families(), self._environments(), self._queues(), self._answers()])
+        functions = self._function_families()
+        return exposition([*functions, self._environments(), self._queues(), self._answers(), *proxy])
+
+    async def _proxy_families(self) -> list[Family]:
+        """The proxy's figures; none when it does not answer, which is what a scraper should see then."""
+        if self._proxy is None:
+            return []
+        request = Request("GET", "/_workshape/status", (("host", "proxy"),))
+        try:
+            response = await self._proxy.send(request, PROXY_ANSWER_S_MAX)
+            assert isinstance(response.body, bytes), "the figures are short"
+            figures = msgspec.json.decode(response.body, type=Figures)
+        except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:
+            _log.warning("proxy_not_scraped", extra={"reason": str(error) or type(error).__name__})
+            return []
+        families = []
+        for make, names in ((gauge, _PROXY_GAUGES), (counter, _PROXY_COUNTERS)):
+            for figure, (name, text) in names.items():
+                value = figures.get(figure)
+                if isinstance(value, int | float):
+                    families.append(make(f"workshape_proxy_{name}", text, [({}, value)]))
+        return families
 
     def _function_families(self) -> Iterator[Family]:
         rows: list[tuple[Labels, int, int, int]] = []

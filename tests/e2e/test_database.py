@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -68,6 +69,21 @@ def samples(running: Running) -> list[ConnectionSample]:
     return list(read_json_lines(running.run.state.records / CONNECTIONS_FOLDER_NAME, ConnectionSample))
 
 
+def counted(running: Running, metric: str) -> float:
+    """Sum a metric of the function up over the last hour."""
+    now = datetime.now(UTC)
+    told = running.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": "visits"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return float(sum(point["Sum"] for point in told["Datapoints"]))
+
+
 def test_more_functions_than_connections_are_served_and_the_data_stays(make_app: Callable[..., Path]) -> None:
     folder = make_app(APP, visits__py=VISITS, requirements__txt="psycopg[binary]>=3.2,<4\n")
     (folder / "schema.sql").write_text(SCHEMA)
@@ -77,10 +93,12 @@ def test_more_functions_than_connections_are_served_and_the_data_stays(make_app:
         statuses = visit(running, first)
         seen = samples(running)
         figures = json.loads(workshape("status", "--json", "--folder", str(folder))[1])["proxy"]
+        scraped = httpx.get(f"{running.run.endpoint}/_workshape/metrics", trust_env=False).text
         said = workshape("logs", "visits", "--folder", str(folder), "--tail", "400")[1]
         workshape("down", str(folder))
     with bring_up(folder, "--no-follow") as running:
         again = visit(running, ["second"])
+        invocations = counted(running, "Invocations")
         direct = running.run.database_variables("direct")
         with psycopg.connect(direct["DATABASE_URL"]) as connection:
             visitors = {row[0] for row in connection.execute("SELECT visitor FROM visits")}
@@ -90,5 +108,8 @@ def test_more_functions_than_connections_are_served_and_the_data_stays(make_app:
     assert 2 < max(sample.connections for sample in seen) < MAX_CONNECTIONS
     assert figures["ClientConnections"] > MAX_CONNECTIONS, "there was no crowd"
     assert figures["DatabaseConnections"] < MAX_CONNECTIONS
+    assert f"workshape_proxy_queries_total {figures['QueryRequests']}\n" in scraped
+    assert "workshape_proxy_client_connections " in scraped
     assert again == [200]
+    assert invocations == PARALLEL + 1, "the metrics outlive the engine"
     assert visitors == {*first, "second"}
