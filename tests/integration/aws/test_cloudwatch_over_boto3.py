@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import httpx
 import pytest
 from botocore.exceptions import ClientError
@@ -155,6 +156,25 @@ def test_older_clients_speak_the_query_protocol(door: LiveDoor) -> None:
     assert answer.status_code == 200
     assert answer.text.count("<MetricName>") == 3
     assert "<ListMetricsResponse xmlns=" in answer.text
+
+
+def test_the_youngest_clients_speak_cbor(door: LiveDoor) -> None:
+    measure(door)
+    headers = {"smithy-protocol": "rpc-v2-cbor", "content-type": "application/cbor", "accept": "application/cbor"}
+    service = f"{door.url}/service/GraniteServiceVersion20100801/operation"
+    asked = {"MetricDataQueries": [query("m", "Invocations")], "StartTime": BEGIN, "EndTime": END}
+
+    def ask(operation: str, body: dict[str, Any]) -> httpx.Response:
+        encoded = cbor2.dumps(body, datetime_as_timestamp=True)
+        return httpx.post(f"{service}/{operation}", content=encoded, headers=headers)
+
+    answer, refused = ask("GetMetricData", asked), ask("GetMetricData", {**asked, "EndTime": BEGIN})
+
+    (result,) = cbor2.loads(answer.content)["MetricDataResults"]
+    assert (answer.status_code, answer.headers["smithy-protocol"]) == (200, "rpc-v2-cbor")
+    assert (result["Timestamps"][-1], result["Values"]) == (BEGIN, [50.0, 100.0])
+    assert (refused.status_code, refused.headers["x-amzn-query-error"]) == (400, "ValidationError;Sender")
+    assert "StartTime must be less" in cbor2.loads(refused.content)["message"]
 
 
 def test_other_namespaces_are_the_upstreams_and_a_list_has_both(door_to_moto: LiveDoor) -> None:

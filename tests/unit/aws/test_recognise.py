@@ -13,13 +13,16 @@ from workshape.aws.sigv4 import find_credential
 from workshape.http1.message import Request
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
-PREFIXES = {"AmazonSQS": "sqs"}
+PREFIXES = {"AmazonSQS": "sqs", "GraniteServiceVersion20100801": "monitoring", "Logs_20140328": "logs"}
+CBOR_PATH = "/service/GraniteServiceVersion20100801/operation"
 
 
 @cache
 def ours() -> dict[str, Sequence[Codec]]:
-    names = ("lambda", "sqs")
-    return {name: compile_codecs(name, Loader().load_service_model(name, "service-2")) for name in names}
+    names = {"lambda": "lambda", "sqs": "sqs", "monitoring": "cloudwatch", "logs": "logs"}
+    return {
+        signed: compile_codecs(name, Loader().load_service_model(name, "service-2")) for signed, name in names.items()
+    }
 
 
 def scope(service: str) -> tuple[str, str]:
@@ -41,6 +44,10 @@ def scope(service: str) -> tuple[str, str]:
         (Request("POST", "/2015-03-31/functions/f/invocations"), "lambda"),
         (Request("POST", "/123456789012/q", (FORM,), b"Action=SendMessage&MessageBody=x"), "sqs"),
         (Request("GET", "/?Action=ListQueues"), "sqs"),
+        (Request("POST", "/", (FORM,), b"Action=ListMetrics&Version=2010-08-01"), "monitoring"),
+        (Request("POST", f"{CBOR_PATH}/ListMetrics", (("smithy-protocol", "rpc-v2-cbor"),)), "monitoring"),
+        (Request("POST", "/", (("x-amz-target", "GraniteServiceVersion20100801.ListMetrics"),)), "monitoring"),
+        (Request("POST", "/", (("x-amz-target", "Logs_20140328.FilterLogEvents"),)), "logs"),
         (Request("POST", "/", (FORM,), b"Action=GetCallerIdentity&Version=2011-06-15"), "s3"),
         (Request("GET", "/bucket/key?AWSAccessKeyId=AK&Signature=x&Expires=1"), "s3"),
         (Request("GET", "/"), "s3"),
