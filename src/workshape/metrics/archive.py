@@ -46,6 +46,7 @@ class MetricArchive:
         self._path = path
         self._file_bytes_max = file_bytes_max
         self._ids: dict[Metric, int] = {}
+        self._last_minutes: dict[int, int] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -64,10 +65,14 @@ class MetricArchive:
         Raises:
             sqlite3.Error: the disk is full, or the file is gone; nothing of the points is kept then.
         """
-        with self._connection:
-            self._connection.execute("BEGIN")
-            for point in points:
-                self._add(point)
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN")
+                for point in points:
+                    self._add(point)
+        except sqlite3.Error:
+            self._forget()  # what was rolled back
+            raise
 
     def read(self, metric: Metric, begin: int, end: int) -> list[Point]:
         """The metric's points from minute `begin` until before `end`, oldest first, in the unit it was recorded in."""
@@ -112,9 +117,11 @@ class MetricArchive:
             values = Distribution.decoded(found[0])
             values.merge(point.values)
         self._connection.execute("REPLACE INTO points VALUES (?, ?, ?)", (*key, values.encoded()))
-        self._connection.execute(
-            "UPDATE metrics SET last_minute = ? WHERE id = ? AND last_minute < ?", (point.minute, metric, point.minute)
-        )
+        if self._last_minutes.get(metric, -1) < point.minute:
+            self._last_minutes[metric] = point.minute
+            self._connection.execute(
+                "UPDATE metrics SET last_minute = max(last_minute, ?) WHERE id = ?", (point.minute, metric)
+            )
 
     def _id(self, point: Point) -> int:
         metric = point.metric
@@ -136,7 +143,11 @@ class MetricArchive:
         for (metric,) in self._connection.execute("SELECT id FROM metrics").fetchall():
             self._connection.execute("DELETE FROM points WHERE metric = ? AND minute < ?", (metric, minute))
         self._connection.execute("DELETE FROM metrics WHERE last_minute < ?", (minute,))
+        self._forget()
+
+    def _forget(self) -> None:
         self._ids.clear()
+        self._last_minutes.clear()
 
     def _used_bytes(self) -> int:
         figures = ("page_count", "freelist_count", "page_size")

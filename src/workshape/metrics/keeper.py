@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from workshape.metrics.metric import Metric, Point
 SAMPLE_S = 10.0
 """How often gauges are read, and how much a crash may cost."""
 PRUNE_S = 3_600.0
+WRITTEN_AT_ONCE = 32  # points, about two milliseconds
 
 Source = Callable[[float], Iterable[Point]]
 """Returns what was measured since it was last asked; its argument is the Unix time."""
@@ -28,6 +30,7 @@ class MetricKeeper:
         self._archive = MetricArchive(path)
         self._clock = clock
         self._sources: list[Source] = []
+        self._waiting: deque[Point] = deque()  # asked for, and not written yet: gone before the next time
         self._pruned_at = 0.0
 
     def __repr__(self) -> str:
@@ -38,24 +41,19 @@ class MetricKeeper:
         self._sources.append(source)
 
     async def run(self) -> None:
-        """Ask and write, until cancelled."""
+        """Ask and write, until cancelled; a few points at a time, so that nobody else waits for the disk."""
         while True:
             await asyncio.sleep(SAMPLE_S)
-            self.flush()
+            self._ask()
+            while self._waiting:
+                self._write(WRITTEN_AT_ONCE)
+                await asyncio.sleep(0)
+            self._prune()
 
     def flush(self) -> None:
         """Ask every source now, and write what they say."""
-        now = self._clock.wall_s()
-        points = [point for source in self._sources for point in source(now)]
-        try:
-            if points:
-                self._archive.add(points)
-            if now - self._pruned_at >= PRUNE_S:
-                self._pruned_at = now
-                self._archive.prune(now)
-        except sqlite3.Error as error:
-            # A full disk must not stop the functions; what is lost is said.
-            _log.error("metrics_lost", extra={"points": len(points), "reason": str(error)})
+        self._ask()
+        self._write(len(self._waiting))
 
     def read(self, metric: Metric, begin: int, end: int) -> list[Point]:
         """A metric's points from minute `begin` until before `end`, oldest first. Flush first to have the latest."""
@@ -69,3 +67,26 @@ class MetricKeeper:
         """Write the rest."""
         self.flush()
         self._archive.close()
+
+    def _ask(self) -> None:
+        now = self._clock.wall_s()
+        for source in self._sources:
+            self._waiting.extend(source(now))
+
+    def _write(self, count: int) -> None:
+        points = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        try:
+            self._archive.add(points)
+        except sqlite3.Error as error:
+            # A full disk must not stop the functions; what is lost is said.
+            _log.error("metrics_lost", extra={"points": len(points), "reason": str(error)})
+
+    def _prune(self) -> None:
+        now = self._clock.wall_s()
+        if now - self._pruned_at < PRUNE_S:
+            return
+        self._pruned_at = now
+        try:
+            self._archive.prune(now)
+        except sqlite3.Error as error:
+            _log.error("metrics_not_pruned", extra={"reason": str(error)})

@@ -1,5 +1,6 @@
 """Metrics on disk: added up, found again, dropped when old or too many."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,25 @@ def test_a_file_that_grows_too_large_loses_its_oldest_days(tmp_path: Path) -> No
     left = archive.read(DURATION, 0, MINUTE * 2)
     assert 0 < len(left) < 2_500
     assert left[-1].minute == MINUTE + 4 * DAY_MINUTES + 499
+    archive.close()
+
+
+def test_points_that_could_not_be_written_do_no_harm_to_later_ones(tmp_path: Path) -> None:
+    archive = MetricArchive(tmp_path / "metrics.sqlite")
+    archive.add(points(DURATION, 1.0))
+    full = "PRAGMA max_page_count = 1"
+    room = "PRAGMA max_page_count = 1000000"
+    many = [point for number in range(2_000) for point in points(Metric("n", f"m{number}"), 1.0)]
+    archive._connection.execute(full)  # as on a full disk
+
+    with pytest.raises(sqlite3.OperationalError):
+        archive.add(many + points(INVOCATIONS, 1.0))
+
+    archive._connection.execute(room)
+    archive.add(points(INVOCATIONS, 2.0))
+    assert archive.metrics() == [DURATION, INVOCATIONS]
+    (point,) = archive.read(INVOCATIONS, MINUTE, MINUTE + 1)
+    assert point.values.total == 2.0
     archive.close()
 
 
