@@ -18,6 +18,7 @@ AWS = Path(sys.executable).with_name("aws")
 AT_MS = 1_791_442_429_256
 ONE, TWO = "2026/10/08/[$LATEST]one", "2026/10/08/[$LATEST]two"
 GROUP = "/aws/lambda/greeter"
+ARN = f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}"
 
 
 def write(door: LiveDoor, *lines: tuple[str, str], function: str = "greeter") -> None:
@@ -133,6 +134,10 @@ def test_other_groups_are_the_upstreams_and_a_list_has_both(door_to_moto: LiveDo
     groups = {group["logGroupName"]: group for group in client.describe_log_groups()["logGroups"]}
     events = client.get_log_events(logGroupName="/my/app", logStreamName="s", startFromHead=True)["events"]
 
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        client.get_log_events(logGroupName="/nobodys", logStreamName="s")
+    client.create_log_group(logGroupName="/aws/lambda/new")
+    assert client.describe_log_streams(logGroupName="/aws/lambda/new")["logStreams"] == []
     assert set(groups) == {"/my/app", GROUP}
     assert groups[GROUP]["retentionInDays"] == 7
     assert [event["message"] for event in events] == ["theirs"]
@@ -157,7 +162,12 @@ def test_other_groups_are_the_upstreams_and_a_list_has_both(door_to_moto: LiveDo
         ),
         (
             "start_query",
-            {"logGroupName": GROUP, "startTime": 0, "endTime": 1, "queryString": "fields @message"},
+            {
+                "logGroupIdentifiers": [f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}"],
+                "startTime": 0,
+                "endTime": 1,
+                "queryString": "fields @message",
+            },
             "InvalidParameterException",
             "Logs Insights",
         ),

@@ -93,11 +93,13 @@ class EventOperations:
 
     async def start_query(self, _call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Refuse Logs Insights on a function's own log."""
-        named = [parameters.get("logGroupName"), *parameters.get("logGroupNames", ())]
-        ours = [name for name in named if name and group_named(self._logs, name) is not None]
+        named = [*parameters.get("logGroupNames", ()), *parameters.get("logGroupIdentifiers", ())]
+        if "logGroupName" in parameters:
+            named.append(parameters["logGroupName"])
+        ours = [name for name in named if group_named(self._logs, name) is not None]
         if ours:
             raise NotBuilt(feature=f"Logs Insights (StartQuery on {', '.join(ours)})")
-        raise NotOurs(kind="log group", name=", ".join(filter(None, named)))
+        raise NotOurs(kind="log group", name=", ".join(named))
 
 
 def _wanted(parameters: Mapping[str, Any]) -> Wanted:

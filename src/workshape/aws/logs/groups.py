@@ -15,7 +15,7 @@ from typing import Any
 
 from workshape.arn import Arn, parse_arn
 from workshape.aws.logs.errors import InvalidToken, LogGroupNotFound
-from workshape.aws.operation import Call
+from workshape.aws.operation import Call, NotOurs
 from workshape.errors import Invalid
 from workshape.functions.log_reader import FOREVER_S, read_lines
 from workshape.functions.logs import FunctionLogs
@@ -40,16 +40,20 @@ def our_group(logs: FunctionLogs, parameters: Mapping[str, Any]) -> OurGroup | N
     Raises:
         Invalid: no group is named, or two.
     """
+    return group_named(logs, _asked(parameters))
+
+
+def _asked(parameters: Mapping[str, Any]) -> str:
     name, identifier = parameters.get("logGroupName"), parameters.get("logGroupIdentifier")
     if bool(name) == bool(identifier):
         raise Invalid(reason="Either logGroupName or logGroupIdentifier is needed, and not both.")
-    if identifier is not None and identifier.startswith("arn:"):
-        name = parse_arn(identifier).resource.removeprefix("log-group:").removesuffix(":*")
-    return group_named(logs, name or identifier or "")
+    return str(name or identifier)
 
 
 def group_named(logs: FunctionLogs, name: str) -> OurGroup | None:
-    """Find a group by its name; None when its log is not ours."""
+    """Find a group by its name or ARN; None when its log is not ours."""
+    if name.startswith("arn:"):
+        name = parse_arn(name).resource.removeprefix("log-group:").removesuffix(":*")
     function = FunctionName(name.removeprefix(PREFIX))
     if not name.startswith(PREFIX) or function not in logs.names():
         return None
@@ -57,14 +61,17 @@ def group_named(logs: FunctionLogs, name: str) -> OurGroup | None:
 
 
 async def theirs(call: Call, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What the upstream says of a group whose log is not ours.
+    """What the upstream says of a group whose log is not ours: a function's may be there before it has written.
 
     Raises:
-        LogGroupNotFound: it does not know it either, or there is none.
+        NotOurs: the group is no function's. LogGroupNotFound: the upstream does not know it either, or there is none.
     """
+    name = _asked(parameters)
+    if PREFIX not in name:
+        raise NotOurs(kind="log group", name=name)
     answered = await call.ask_upstream()
     if answered is None:
-        raise LogGroupNotFound(kind="log group", name=str(parameters.get("logGroupName")))
+        raise LogGroupNotFound(kind="log group", name=name)
     return answered
 
 
