@@ -41,6 +41,7 @@ from workshape.functions.function_metrics import FunctionMetrics, concurrency_po
 from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import FunctionInvoker, Invoker
 from workshape.functions.item_records import ItemRecordWriter
+from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion
@@ -103,7 +104,11 @@ class Engine:
         if self._gateway is not None:
             server = await self._gateway.start(settings.host, settings.ports.http)
             self._stack.push_async_callback(server.close)
+        names = [function.name for function in self._catalog.list()]
+        preparation = Preparation(self._launcher, self._catalog.resolve, names)
+        self._catalog.subscribe(preparation.changed)
         async with asyncio.TaskGroup() as group:
+            group.create_task(preparation.run(), name="preparation of environments")
             group.create_task(self._mappings.run(), name="event source mappings")
             group.create_task(self._events.run(), name="asynchronous invocations")
             group.create_task(self._metrics.run(), name="metrics")
@@ -134,13 +139,13 @@ class Engine:
         self._metrics = self._stack.enter_context(contextlib.closing(MetricKeeper(state.metrics, clock)))
         self._function_metrics = FunctionMetrics()
         self._logs = self._stack.enter_context(contextlib.closing(FunctionLogs(state.logs)))
-        folder = state.root / "environments"
-        launcher = ProcessLauncher(folder, settings.functions, notify=_say, show=run.files_of_functions())
-        self._stack.push_async_callback(launcher.close)
+        shown = run.files_of_functions()
+        self._launcher = ProcessLauncher(state.environments, settings.functions, notify=_say, show=shown)
+        self._stack.push_async_callback(self._launcher.close)
         self._invoker = Invoker(
             settings=settings.functions,
             clock=clock,
-            launcher=launcher,
+            launcher=self._launcher,
             logs=self._logs,
             records=records,
             metrics=self._function_metrics,

@@ -60,6 +60,11 @@ class StateFolder:
         return self.root / "store.sqlite"
 
     @property
+    def environments(self) -> Path:
+        """What `functions/launch/process.py` makes: runtimes' folders, roots of sandboxes, scratch space."""
+        return self.root / "environments"
+
+    @property
     def queues(self) -> Path:
         """The queues' journals."""
         return self.root / "queues"

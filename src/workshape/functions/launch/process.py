@@ -242,6 +242,10 @@ class ProcessLauncher:
         """
         return await self._channel(RuntimePlan(())).sandbox
 
+    def spawners(self) -> list[int]:
+        """The process ids of the spawners there are."""
+        return [channel.pid for channel in self._channels.values() if channel.alive]
+
     def cgroups(self) -> CgroupFolders:
         """The control groups that environments get their limits from."""
         if self._cgroups is None:

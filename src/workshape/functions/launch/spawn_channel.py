@@ -139,6 +139,12 @@ class SpawnChannel:
         """False before `start`, and once the spawner has ended."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """The spawner's process id."""
+        assert self._process is not None, "not started, or ended"
+        return self._process.pid
+
     def start(self) -> None:
         """Start the spawner process."""
         ours, theirs = socket.socketpair()
