@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,14 @@ class RuntimeOwner:
         return environment
 
     async def start(
-        self, code: Path, *, runtime: str, handler: str = "index.handler", memory_mb: int = 512, **variables: str
+        self,
+        code: Path,
+        *,
+        runtime: str,
+        handler: str = "index.handler",
+        memory_mb: int = 512,
+        layers: str = "",
+        **variables: str,
     ) -> tuple[EnvironmentId, EnvironmentProcess]:
         """Open a listener and start an environment for it."""
         environment = await self._reserve()
@@ -66,7 +73,7 @@ class RuntimeOwner:
         )
         order = LaunchOrder(
             environment,
-            function,
+            replace(function, opt_folder=layers),
             self.addresses[environment],
             InitializationType.ON_DEMAND,
             "/aws/lambda/f",

@@ -1,0 +1,80 @@
+"""The filter of system calls, run by a small interpreter of the kernel's BPF."""
+
+import errno
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workshape.functions.launch import seccomp
+
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+REFUSE = 0x00050000 | errno.EPERM
+NO_SUCH_CALL = 0x00050000 | errno.ENOSYS
+CLONE = {"x86_64": 56, "aarch64": 220}
+
+
+def judge(machine: str, number: int, argument: int = 0, architecture: int | None = None) -> int:
+    """Return what the filter says to a system call."""
+    program = [struct.unpack_from("HBBI", seccomp.filter_program(machine), at) for at in range(0, _size(machine), 8)]
+    data = {0: number, 4: architecture or ARCHITECTURES[machine], 16: argument & 0xFFFFFFFF}
+    position, loaded = 0, 0
+    while True:
+        code, if_true, if_false, value = program[position]
+        position += 1
+        if code == 0x06:
+            return int(value)
+        if code == 0x20:
+            loaded = data[value]
+        else:
+            holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
+            position += if_true if holds else if_false
+
+
+def _size(machine: str) -> int:
+    return len(seccomp.filter_program(machine))
+
+
+@pytest.mark.parametrize(
+    ("machine", "calls"),
+    [
+        ("x86_64", {"mount": 165, "ptrace": 101, "unshare": 272, "bpf": 321, "setns": 308}),
+        ("aarch64", {"mount": 40, "ptrace": 117, "unshare": 97, "bpf": 280, "setns": 268}),
+    ],
+)
+def test_what_reaches_out_of_a_sandbox_is_refused(machine: str, calls: dict[str, int]) -> None:
+    assert {name: judge(machine, number) for name, number in calls.items()} == dict.fromkeys(calls, REFUSE)
+    assert judge(machine, 442) == REFUSE, "mount_setattr"
+
+
+@pytest.mark.parametrize(
+    ("machine", "calls"),
+    [
+        ("x86_64", {"read": 0, "execve": 59, "futex": 202, "openat": 257}),
+        ("aarch64", {"read": 63, "execve": 221, "futex": 98, "openat": 56}),
+    ],
+)
+def test_what_every_program_does_is_allowed(machine: str, calls: dict[str, int]) -> None:
+    assert {name: judge(machine, number) for name, number in calls.items()} == dict.fromkeys(calls, ALLOW)
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_clone_starts_threads_and_processes_but_no_namespaces(machine: str) -> None:
+    threads = 0x003D0F00
+    assert judge(machine, CLONE[machine], threads) == ALLOW
+    assert judge(machine, CLONE[machine], 17) == ALLOW
+    for namespace in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
+        assert judge(machine, CLONE[machine], namespace | 17) == REFUSE
+    assert judge(machine, 435) == NO_SUCH_CALL, "clone3: its flags cannot be read"
+
+
+@given(st.integers(0, 600))
+def test_another_architectures_numbers_end_the_process(number: int) -> None:
+    assert judge("x86_64", number, architecture=0x40000003) == KILL
+    assert judge("x86_64", number | 0x40000000) == REFUSE
+
+
+def test_a_machine_without_a_list_has_no_filter() -> None:
+    assert seccomp.filter_program("riscv64") == b""
