@@ -31,6 +31,7 @@ class StopReason(Enum):
     KEEP_ALIVE = "idle for the keep-alive time"
     AGE = "too old"
     RETIRED = "its revision was replaced"
+    SURPLUS = "more than its version's provisioned concurrency"
     TIMED_OUT = "the function timed out"
     INIT_TIMED_OUT = "the init phase took too long"
     INIT_FAILED = "the init phase failed"

@@ -48,21 +48,25 @@ class Concurrency:
     """Counts invocations from admission to result, waiting ones included.
 
     A reservation is both a floor and a ceiling: its function may always use it, never more, and nobody else may
-    use it. 0 switches the function off. Reservations are facts handed in with each call, so that a changed one
-    holds from the next invocation on; what was admitted before runs on.
+    use it. 0 switches the function off. Provisioned concurrency is set aside from the function's reservation, or
+    from the unreserved pool when it has none: only invocations that find a provisioned environment may use it.
+    Both are facts handed in with each call, so that a change holds from the next invocation on; what was admitted
+    before runs on.
     """
 
     def __init__(self, account: int) -> None:
         self._account = account
         self._total = 0
-        self._unreserved = 0
+        self._shared = 0
+        self._shared_provisioned = 0
         self._by_function: dict[FunctionName, int] = {}
+        self._provisioned: dict[FunctionName, int] = {}
         self._total_peak = 0
         self._unreserved_peak = 0
         self._peaks: dict[FunctionName, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Concurrency {self._total}/{self._account} unreserved={self._unreserved}>"
+        return f"<Concurrency {self._total}/{self._account} unreserved={self.unreserved}>"
 
     @property
     def total(self) -> int:
@@ -72,25 +76,42 @@ class Concurrency:
     @property
     def unreserved(self) -> int:
         """Those of them that share the unreserved pool."""
-        return self._unreserved
+        return self._shared - self._shared_provisioned
 
     def of(self, function: FunctionName) -> int:
         """Those of one function."""
         return self._by_function.get(function, 0)
 
-    def refuses(self, function: FunctionName, reserved: int | None, reserved_total: int) -> ThrottleReason | None:
-        """Say why one more invocation cannot be admitted; None when it can.
+    def refuses(
+        self, function: FunctionName, reserved: int | None, reserved_total: int, set_aside: int = 0
+    ) -> ThrottleReason | None:
+        """Say why one more invocation cannot be admitted on demand; None when it can.
 
-        `reserved_total` is the sum of all functions' reservations.
+        `reserved_total` is the sum of all functions' reservations; `set_aside` the provisioned concurrency within the
+        function's own reservation, or that of all functions without one.
+        """
+        if reserved is not None:
+            on_demand = self.of(function) - self._provisioned.get(function, 0)
+            if on_demand >= reserved - set_aside:
+                return ThrottleReason.RESERVED
+        elif self.unreserved >= self._account - reserved_total - set_aside:
+            return ThrottleReason.ACCOUNT
+        return self.refuses_provisioned(function, reserved, reserved_total)
+
+    def refuses_provisioned(
+        self, function: FunctionName, reserved: int | None, reserved_total: int
+    ) -> ThrottleReason | None:
+        """Say why one more invocation cannot be admitted though a provisioned environment is idle; None when it can.
+
+        Only what was set aside while others were using that room comes here: it holds once they have ended.
         """
         if reserved is not None and self.of(function) >= reserved:
             return ThrottleReason.RESERVED
-        if reserved is None and self._unreserved >= self._account - reserved_total:
+        if reserved is None and self._shared >= self._account - reserved_total:
             return ThrottleReason.ACCOUNT
-        # Only a reservation made while others were using that room comes here: it holds once they have ended.
         return ThrottleReason.ACCOUNT if self._total >= self._account else None
 
-    def admit(self, function: FunctionName, *, reserved: bool) -> None:
+    def admit(self, function: FunctionName, *, reserved: bool, provisioned: bool = False) -> None:
         """Count an invocation in."""
         self._total += 1
         count = self._by_function[function] = self._by_function.get(function, 0) + 1
@@ -98,27 +119,28 @@ class Concurrency:
             self._peaks[function] = count
         if self._total > self._total_peak:
             self._total_peak = self._total
+        if provisioned:
+            self._provisioned[function] = self._provisioned.get(function, 0) + 1
         if not reserved:
-            self._unreserved += 1
-            if self._unreserved > self._unreserved_peak:
-                self._unreserved_peak = self._unreserved
+            self._shared += 1
+            self._shared_provisioned += provisioned
+            if self.unreserved > self._unreserved_peak:
+                self._unreserved_peak = self.unreserved
 
-    def release(self, function: FunctionName, *, reserved: bool) -> None:
-        """Count it out, with the same `reserved` it was admitted with."""
-        left = self._by_function[function] - 1
-        assert left >= 0, "released more often than admitted"
-        if left:
-            self._by_function[function] = left
-        else:
-            del self._by_function[function]
+    def release(self, function: FunctionName, *, reserved: bool, provisioned: bool = False) -> None:
+        """Count it out, with what it was admitted with."""
         self._total -= 1
+        _count_down(self._by_function, function)
+        if provisioned:
+            _count_down(self._provisioned, function)
         if not reserved:
-            self._unreserved -= 1
+            self._shared -= 1
+            self._shared_provisioned -= provisioned
 
     def take_peaks(self) -> ConcurrencyPeaks:
         """Return the peaks since the last time; the next ones begin at what is running now."""
         peaks = ConcurrencyPeaks(self._total_peak, self._unreserved_peak, self._peaks)
-        self._total_peak, self._unreserved_peak, self._peaks = self._total, self._unreserved, dict(self._by_function)
+        self._total_peak, self._unreserved_peak, self._peaks = self._total, self.unreserved, dict(self._by_function)
         return peaks
 
 
@@ -149,3 +171,31 @@ class ScalingRate:
         return (now - self._refilled_at) * (SCALING_ENVIRONMENTS / SCALING_PERIOD_S) >= (
             SCALING_ENVIRONMENTS - self._left
         )
+
+
+class ScalingRates:
+    """Every function's own scaling rate."""
+
+    def __init__(self) -> None:
+        self._rates: dict[FunctionName, ScalingRate] = {}
+
+    def __repr__(self) -> str:
+        return f"<ScalingRates {self._rates}>"
+
+    def take(self, function: FunctionName, now: float) -> bool:
+        """Use up one of a function's new environments; tell whether there was one."""
+        rate = self._rates.get(function)
+        if rate is None:
+            # The full ones are the same as none: the table holds only functions that scaled within the last 10 s.
+            self._rates = {other: rate for other, rate in self._rates.items() if not rate.is_full(now)}
+            rate = self._rates[function] = ScalingRate(now)
+        return rate.take(now)
+
+
+def _count_down(counts: dict[FunctionName, int], function: FunctionName) -> None:
+    left = counts[function] - 1
+    assert left >= 0, "released more often than admitted"
+    if left:
+        counts[function] = left
+    else:
+        del counts[function]

@@ -46,12 +46,14 @@ class IllegalTransition(AssertionError):
 class Admitted:
     """An invocation that was let in: it waits for an environment, or it has one, until it gets its one result."""
 
-    __slots__ = ("deadline", "request", "reserved")
+    __slots__ = ("deadline", "provisioned", "request", "reserved")
 
-    def __init__(self, request: RequestId, *, reserved: bool) -> None:
+    def __init__(self, request: RequestId, *, reserved: bool, provisioned: bool = False) -> None:
         self.request = request
         self.reserved = reserved
         """Whether it counts against its function's reservation (else: against the unreserved pool)."""
+        self.provisioned = provisioned
+        """Whether it uses provisioned concurrency, which has been set aside from either."""
         self.deadline: float | None = None
         """When it times out; None until that clock runs: from its dispatch, or from its second init phase."""
 
@@ -66,6 +68,7 @@ class Environment:
         "id",
         "idle_since",
         "invocations",
+        "provisioned",
         "retried",
         "settled",
         "started_at",
@@ -73,7 +76,15 @@ class Environment:
         "timer_at",
     )
 
-    def __init__(self, environment: EnvironmentId, function: FunctionVersion, now: float, *, retried: bool) -> None:
+    def __init__(
+        self,
+        environment: EnvironmentId,
+        function: FunctionVersion,
+        now: float,
+        *,
+        retried: bool = False,
+        provisioned: bool = False,
+    ) -> None:
         self.id = environment
         self.function = function
         self.state = EnvironmentState.STARTING
@@ -85,6 +96,8 @@ class Environment:
         """The function has given its response or error; what is left is its next GET next."""
         self.retried = retried
         """Its init phase is the second attempt, inside an invocation's own timeout."""
+        self.provisioned = provisioned
+        """It is part of its version's provisioned concurrency, for as long as it lives."""
         self.deadline = inf
         """When something must be done about it if nothing happens before; what, depends on its state."""
         self.timer_at = inf

@@ -184,7 +184,7 @@ def _record(
         request_id=report.request,
         environment=environment.id,
         trigger=running.trigger,
-        init_ms=init_ms,
+        init_ms=None if environment.provisioned else init_ms,  # nobody waited for it
         duration_ms=report.duration_ms,
         billed_ms=report.billed_ms,
         memory_mb=report.memory_mb,
@@ -197,6 +197,7 @@ def _record(
         queued_ms=max(0.0, (running.started_at - running.arrived_at) * 1_000),
         concurrency=running.concurrency,
         environments=running.environments,
+        provisioned=environment.provisioned,
     )
 
 

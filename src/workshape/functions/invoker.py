@@ -40,10 +40,12 @@ from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
     FunctionVersion,
+    InitializationType,
     Invocation,
     InvocationResult,
     RequestId,
 )
+from workshape.functions.provisioned import AllocationView
 from workshape.functions.records import RecordWriter
 from workshape.functions.running import RunningEnvironment, RunningInvocation
 from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
@@ -69,6 +71,8 @@ class EnvironmentView:
     started_at: float
     """Unix time."""
     pid: int | None
+    provisioned: bool
+    """It is part of its version's provisioned concurrency."""
 
 
 class PayloadTooLarge(Invalid):
@@ -147,6 +151,20 @@ class Invoker:
         """End the environments of a function that run any other revision than these."""
         self._perform(self._scheduler.retire(name, kept_revisions), self._clock.monotonic_s())
 
+    def provision(self, function: FunctionVersion, count: int, *, reserved: bool) -> None:
+        """Keep so many environments of a version initialised ahead of its invocations; 0 ends them.
+
+        `reserved` tells whether its function has a reservation, of which they are a part then.
+        """
+        if self._closed:
+            return
+        now = self._clock.monotonic_s()
+        self._perform(self._scheduler.provision(function, count, now, reserved=reserved), now)
+
+    def provisioned(self, function: FunctionVersion) -> AllocationView | None:
+        """How a version's provisioned concurrency stands; None when it has none."""
+        return self._scheduler.provisioned(function)
+
     def environments(self) -> list[EnvironmentView]:
         """Every environment there is, oldest first."""
         views = []
@@ -161,6 +179,7 @@ class Invoker:
                     environment.invocations,
                     running.wall_started_at,
                     running.process.pid if running.process is not None else None,
+                    environment.provisioned,
                 )
             )
         return views
@@ -312,7 +331,15 @@ class Invoker:
     def _start(self, action: Start, now: float) -> None:
         wall = self._clock.wall_s()
         stream = platform_log.log_stream(action.function, wall, secrets.token_hex(16))
-        environment = RunningEnvironment(action.environment, action.function, stream, now, wall, retried=action.retried)
+        environment = RunningEnvironment(
+            action.environment,
+            action.function,
+            stream,
+            now,
+            wall,
+            retried=action.retried,
+            provisioned=action.initialization_type is InitializationType.PROVISIONED,
+        )
         self._environments[action.environment] = environment
         environment.entering = asyncio.get_running_loop().create_task(self._gate.enter())
         environment.starting = self._spawn(self._launch(environment, action))

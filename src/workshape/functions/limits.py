@@ -30,5 +30,10 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
 """
 INIT_S_MAX = 10.0
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
+PROVISIONED_INIT_S_MIN = 130.0
+"""With provisioned concurrency the init phase may take this long, or the function's timeout if that is longer.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
 LOG_TAIL_BYTES = 4 * KIB
 """Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (LogType)"""

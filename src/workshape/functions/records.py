@@ -56,6 +56,8 @@ class InvocationRecord(
     """Busy environments of its function when it began, its own included."""
     environments: int = 0
     """Environments alive of its function when it began."""
+    provisioned: bool = False
+    """It ran on provisioned concurrency: an init phase was over before it came."""
 
 
 class BatchNote(msgspec.Struct, frozen=True, tag_field="kind", tag="batch"):

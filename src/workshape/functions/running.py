@@ -62,6 +62,7 @@ class RunningEnvironment:
         "invocation",
         "leave_gate",
         "process",
+        "provisioned",
         "ready_at",
         "retried",
         "started_at",
@@ -79,6 +80,7 @@ class RunningEnvironment:
         wall: float,
         *,
         retried: bool,
+        provisioned: bool,
     ) -> None:
         self.id = environment
         self.function = function
@@ -86,6 +88,7 @@ class RunningEnvironment:
         self.started_at = now
         self.wall_started_at = wall
         self.retried = retried
+        self.provisioned = provisioned
         self.ready_at = inf
         self.starting: asyncio.Task[None] | None = None
         self.entering: asyncio.Task[Callable[[], None]] | None = None

@@ -5,6 +5,9 @@ served by whichever comes free first, that one or another: on Lambda, too, an en
 initialised long before its first invocation, and waiting longer than need be helps nobody. So that each waiting
 invocation has an environment on its way, there are never fewer starting than waiting.
 
+A version with provisioned concurrency has environments of a second kind, in a pool of their own (`provisioned.py`).
+Its invocations go to those first; what finds none idle is served on demand, as if there were no others.
+
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
@@ -24,18 +27,23 @@ from workshape.functions.actions import (
     Thaw,
     Throttle,
 )
-from workshape.functions.concurrency import Concurrency, ScalingRate, ThrottleReason
+from workshape.functions.concurrency import Concurrency, ScalingRates, ThrottleReason
 from workshape.functions.deadlines import Deadlines
 from workshape.functions.environment import Admitted, Environment, EnvironmentState
-from workshape.functions.limits import INIT_S_MAX
-from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, RequestId
+from workshape.functions.freezing import Freezing
+from workshape.functions.limits import INIT_S_MAX, PROVISIONED_INIT_S_MIN
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType, RequestId
 from workshape.functions.pool import IDLE, STARTING, Pool
+from workshape.functions.provisioned import (
+    INIT_FAILURE,
+    START_FAILURE,
+    Allocation,
+    Allocations,
+    AllocationView,
+    VersionKey,
+)
 from workshape.settings import FunctionSettings
 
-FREEZE_AFTER_S = 0.010
-"""An environment idle this long is frozen: late enough that warm traffic never pays for it."""
-
-PoolKey = tuple[FunctionName, str, str]
 State = EnvironmentState
 
 
@@ -46,14 +54,13 @@ class Scheduler:
         self._keep_alive_s = settings.keep_alive_s
         self._age_s_max = settings.age_s_max
         self._concurrency = Concurrency(settings.account_concurrency)
-        self._pools: dict[PoolKey, Pool] = {}
+        self._pools: dict[VersionKey, Pool] = {}
+        self._allocations = Allocations()
         self._environments: dict[EnvironmentId, Environment] = {}
         self._last_id = 0
-        self._rates: dict[FunctionName, ScalingRate] = {}
+        self._rates = ScalingRates()
         self._deadlines = Deadlines()
-        self._warm: dict[PoolKey, Pool] = {}
-        """Pools with something to freeze, or lately so."""
-        self._freeze_at = inf
+        self._freezing = Freezing()
 
     def __repr__(self) -> str:
         return f"<Scheduler environments={len(self._environments)} {self._concurrency!r}>"
@@ -65,7 +72,11 @@ class Scheduler:
     ) -> list[Action]:
         """Admit an invocation and find it an environment, or refuse it."""
         name = function.name
-        refusal = self._concurrency.refuses(name, reserved, reserved_total)
+        allocation = self._allocations.get(_key(function))
+        if allocation is not None and allocation.has_idle:
+            return self._invoke_provisioned(allocation, request, reserved, reserved_total, now)
+        set_aside = self._allocations.set_aside(name, reserved=reserved is not None)
+        refusal = self._concurrency.refuses(name, reserved, reserved_total, set_aside)
         if refusal is not None:
             return [Throttle(request, refusal)]
         pool = self._pool(function)
@@ -76,7 +87,7 @@ class Scheduler:
             return self._dispatch(environment, admitted, now)
         actions: list[Action] = [Queue(request)]
         if pool.starting <= len(pool.waiting):
-            if not self._may_start(name, now):
+            if not self._rates.take(name, now):
                 self._forget_if_empty(pool)
                 return [Throttle(request, _rate_reason(reserved))]
             actions.insert(0, self._start(pool, now))
@@ -103,14 +114,13 @@ class Scheduler:
         if environment is not None and environment.state is State.STARTING:
             environment.move(State.INIT)
             if not environment.retried:
-                self._deadlines.set(environment, now + INIT_S_MAX)
+                self._deadlines.set(environment, now + _init_s_max(environment))
 
     def became_ready(self, environment_id: EnvironmentId, now: float) -> list[Action]:
         """GET next came: the init phase, or the invocation, is over."""
         environment = self._environments.get(environment_id)
         if environment is None or environment.state in IDLE or environment.state is State.STOPPING:
             return []
-        pool = self._pool(environment.function)
         if environment.current is not None:
             if not environment.settled:
                 return []  # a runtime that asks twice for the same invocation: it still owes the answer
@@ -118,9 +128,12 @@ class Scheduler:
         else:
             actions = []
             self.started(environment_id, now)  # its GET next can overtake the news that it was started
-            pool.starting -= 1
+            self._home(environment).starting -= 1
+            if environment.provisioned:
+                self._allocations.of(_key(environment.function)).init_succeeded()
         environment.move(State.IDLE)
-        actions += self._serve_or_keep(pool, environment, now)
+        keep = self._keep_provisioned if environment.provisioned else self._serve_or_keep
+        actions += keep(environment, now)
         return actions
 
     def start_failed(self, environment_id: EnvironmentId) -> list[Action]:
@@ -152,12 +165,29 @@ class Scheduler:
         Idle environments end now, busy ones after their invocation, starting ones once nobody waits for them.
         """
         actions: list[Action] = []
+        for allocation in [each for each in self._allocations if each.pool.function.name == name]:
+            if allocation.pool.function.revision not in kept_revisions:
+                actions += self._ask_for(allocation, 0)
         for pool in [pool for key, pool in self._pools.items() if key[0] == name]:
             pool.retired = pool.function.revision not in kept_revisions
             if pool.retired:
                 idle = [*pool.frozen, *pool.warm]
                 actions += [self._stop(environment, StopReason.RETIRED) for environment in idle]
         return actions
+
+    def provision(self, function: FunctionVersion, count: int, now: float, *, reserved: bool) -> list[Action]:
+        """Keep so many environments of a version initialised ahead of its invocations; 0 ends them.
+
+        `reserved` tells whether its function has a reservation, of which they are a part then.
+        """
+        key = _key(function)
+        allocation = self._allocations.get(key)
+        if allocation is None:
+            if count == 0:
+                return []
+            allocation = self._allocations.add(key, function)
+        allocation.reserved = reserved
+        return [*self._ask_for(allocation, count), *self._serve_from(allocation, now), *self._start_missing(now)]
 
     def close(self) -> list[Action]:
         """End everything; invocations that have not ended are abandoned."""
@@ -167,23 +197,26 @@ class Scheduler:
                 continue
             if environment.current is not None:
                 actions.append(self._answer(environment, Outcome.ABANDONED))
-            actions += self._abandon_waiting(self._pool(environment.function))
+            actions += self._abandon_waiting(environment.function)
             actions.append(self._stop(environment, StopReason.CLOSING))
+        self._allocations = Allocations()
         return actions
 
     # Time
 
     def next_deadline(self) -> float:
         """When to call `tick` at the latest; `inf` when time changes nothing."""
-        return min(self._freeze_at, self._deadlines.next())
+        return min(self._freezing.due_at, self._deadlines.next(), self._allocations.due_at)
 
     def tick(self, now: float) -> list[Action]:
-        """Do what is due: timeouts of functions and init phases, keep-alive, age, freezing."""
+        """Do what is due: timeouts of functions and init phases, keep-alive, age, freezing, provisioning."""
         actions: list[Action] = []
         for environment in self._deadlines.due(now):
             actions += self._overdue(environment, now)
-        if self._freeze_at <= now:
-            actions += self._freeze(now)
+        if self._freezing.due_at <= now:
+            actions += [Freeze(environment.id) for environment in self._freezing.freeze(now)]
+        if self._allocations.due_at <= now:
+            actions += self._start_missing(now)
         return actions
 
     # What there is
@@ -199,12 +232,26 @@ class Scheduler:
 
     def counts(self, function: FunctionVersion) -> tuple[int, int]:
         """Environments of the function's revision: (busy, alive)."""
-        pool = self._pools.get(_key(function))
-        return (pool.busy, len(pool.alive)) if pool is not None else (0, 0)
+        key = _key(function)
+        busy = alive = 0
+        if (pool := self._pools.get(key)) is not None:
+            busy, alive = pool.busy, len(pool.alive)
+        if (allocation := self._allocations.get(key)) is not None:
+            busy, alive = busy + allocation.pool.busy, alive + len(allocation.pool.alive)
+        return busy, alive
 
     def pools(self) -> Iterable[Pool]:
-        """Every revision that has environments."""
+        """Every revision that has environments on demand."""
         return self._pools.values()
+
+    def allocations(self) -> Iterable[Allocation]:
+        """Every version that has provisioned concurrency, or still has environments of it."""
+        return self._allocations
+
+    def provisioned(self, function: FunctionVersion) -> AllocationView | None:
+        """How a version's provisioned concurrency stands; None when it has none."""
+        allocation = self._allocations.get(_key(function))
+        return allocation.view() if allocation is not None and allocation.target else None
 
     # Private
 
@@ -215,29 +262,94 @@ class Scheduler:
             pool = self._pools[key] = Pool(function)
         return pool
 
+    def _home(self, environment: Environment) -> Pool:
+        """The pool an environment belongs to."""
+        if environment.provisioned:
+            return self._allocations.of(_key(environment.function)).pool
+        return self._pool(environment.function)
+
     def _forget_if_empty(self, pool: Pool) -> None:
         if pool.is_empty:
-            key = _key(pool.function)
-            self._pools.pop(key, None)
-            self._warm.pop(key, None)
+            self._pools.pop(_key(pool.function), None)
 
-    def _may_start(self, name: FunctionName, now: float) -> bool:
-        rate = self._rates.get(name)
-        if rate is None:
-            # The full ones are the same as none: the table holds only functions that scaled within the last 10 s.
-            self._rates = {other: rate for other, rate in self._rates.items() if not rate.is_full(now)}
-            rate = self._rates[name] = ScalingRate(now)
-        return rate.take(now)
+    # Provisioned concurrency
 
-    def _start(self, pool: Pool, now: float, retry_deadline: float | None = None) -> Start:
+    def _invoke_provisioned(
+        self, allocation: Allocation, request: RequestId, reserved: int | None, reserved_total: int, now: float
+    ) -> list[Action]:
+        name = allocation.pool.function.name
+        refusal = self._concurrency.refuses_provisioned(name, reserved, reserved_total)
+        if refusal is not None:
+            return [Throttle(request, refusal)]
+        admitted = Admitted(request, reserved=reserved is not None, provisioned=True)
+        self._concurrency.admit(name, reserved=admitted.reserved, provisioned=True)
+        return self._dispatch(allocation.take_idle(), admitted, now)
+
+    def _ask_for(self, allocation: Allocation, count: int) -> Iterator[Action]:
+        allocation.ask_for(count)
+        yield from self._trim(allocation)
+        self._allocations.look_again()
+
+    def _trim(self, allocation: Allocation) -> Iterator[Action]:
+        for environment in allocation.surplus():
+            yield self._stop(environment, StopReason.SURPLUS)
+
+    def _start_missing(self, now: float) -> Iterator[Action]:
+        for allocation in self._allocations.to_start(now):
+            yield self._start(allocation.pool, now, provisioned=True)
+
+    def _keep_provisioned(self, environment: Environment, now: float) -> list[Action]:
+        """Keep it however long it is idle, unless there are enough without it; it may be the one others waited for."""
+        allocation = self._allocations.of(_key(environment.function))
+        allocation.pool.put_idle(environment, now)
+        old_at = environment.started_at + self._age_s_max
+        if old_at <= now:
+            allocation.outgoing[environment.id] = environment
+        self._deadlines.set(environment, inf if old_at <= now else old_at)
+        self._freezing.expect(allocation.pool, now)
+        return [*self._trim(allocation), *self._serve_from(allocation, now), *self._start_missing(now)]
+
+    def _serve_from(self, allocation: Allocation, now: float) -> list[Action]:
+        """Give those that wait for an environment on demand the provisioned ones that are idle."""
+        actions: list[Action] = []
+        pool = self._pools.get(_key(allocation.pool.function))
+        while pool is not None and pool.waiting and allocation.has_idle:
+            environment = allocation.take_idle()
+            if not self._serve_waiting(pool, environment, actions, now):
+                allocation.pool.put_idle(environment, now)
+        return actions
+
+    def _count_dispatch(self, environment: Environment, admitted: Admitted) -> None:
+        """Tell provisioned invocations from those that spilled over; move one that waited to what it got."""
+        function = environment.function
+        allocation = self._allocations.get(_key(function))
+        if allocation is None:
+            return
+        if not environment.provisioned:
+            allocation.spillovers += 1
+            return
+        allocation.invocations += 1
+        if not admitted.provisioned:
+            self._concurrency.release(function.name, reserved=admitted.reserved)
+            self._concurrency.admit(function.name, reserved=admitted.reserved, provisioned=True)
+            admitted.provisioned = True
+
+    # Environments
+
+    def _start(
+        self, pool: Pool, now: float, retry_deadline: float | None = None, *, provisioned: bool = False
+    ) -> Start:
         self._last_id += 1
         retried = retry_deadline is not None
-        environment = Environment(EnvironmentId(self._last_id), pool.function, now, retried=retried)
+        environment = Environment(
+            EnvironmentId(self._last_id), pool.function, now, retried=retried, provisioned=provisioned
+        )
         self._environments[environment.id] = environment
         pool.add(environment)
         if retry_deadline is not None:
             self._deadlines.set(environment, retry_deadline)
-        return Start(environment.id, pool.function, retried)
+        kind = InitializationType.PROVISIONED if provisioned else InitializationType.ON_DEMAND
+        return Start(environment.id, pool.function, retried, kind)
 
     def _dispatch(self, environment: Environment, admitted: Admitted, now: float) -> list[Action]:
         actions: list[Action] = []
@@ -245,20 +357,19 @@ class Scheduler:
             environment.move(State.IDLE)
             actions.append(Thaw(environment.id))
         environment.take(admitted)
+        self._count_dispatch(environment, admitted)
         if admitted.deadline is None:
             admitted.deadline = now + environment.function.timeout_s
         self._deadlines.set(environment, admitted.deadline)
         actions.append(Dispatch(environment.id, admitted.request, admitted.deadline))
         return actions
 
-    def _serve_or_keep(self, pool: Pool, environment: Environment, now: float) -> list[Action]:
+    def _serve_or_keep(self, environment: Environment, now: float) -> list[Action]:
         """Give an environment that is idle its next invocation; else keep it, unless its time is over."""
+        pool = self._pool(environment.function)
         actions: list[Action] = []
-        while pool.waiting:
-            admitted = pool.waiting.popleft()
-            if admitted.deadline is None or admitted.deadline > now:
-                return [*actions, *self._dispatch(environment, admitted, now)]
-            actions.append(self._answer_waiting(pool, admitted, Outcome.TIMED_OUT, environment.id))
+        if self._serve_waiting(pool, environment, actions, now):
+            return actions
         pool.put_idle(environment, now)
         if pool.retired:
             return [*actions, self._stop(environment, StopReason.RETIRED)]
@@ -266,23 +377,24 @@ class Scheduler:
         if old_at <= now:
             return [*actions, self._stop(environment, StopReason.AGE)]
         self._deadlines.set(environment, min(now + self._keep_alive_s, old_at))
-        self._warm[_key(pool.function)] = pool
-        if self._freeze_at == inf:
-            self._freeze_at = now + FREEZE_AFTER_S
+        self._freezing.expect(pool, now)
         return actions
 
-    def _freeze(self, now: float) -> Iterator[Action]:
-        """Freeze what has been idle long enough; look again in a while if anything idle is left."""
-        self._freeze_at = inf
-        for key, pool in list(self._warm.items()):
-            for environment in pool.freeze_idle_since(now - FREEZE_AFTER_S):
-                yield Freeze(environment.id)
-            if pool.warm:
-                self._freeze_at = now + FREEZE_AFTER_S
-            else:
-                del self._warm[key]
+    def _serve_waiting(self, pool: Pool, environment: Environment, actions: list[Action], now: float) -> bool:
+        """Give an environment that is idle the invocation that waits longest, unless none does."""
+        while pool.waiting:
+            admitted = pool.waiting.popleft()
+            if admitted.deadline is None or admitted.deadline > now:
+                actions += self._dispatch(environment, admitted, now)
+                return True
+            actions.append(self._answer_waiting(pool.function, admitted, Outcome.TIMED_OUT, environment.id))
+        return False
 
     def _overdue(self, environment: Environment, now: float) -> list[Action]:
+        if environment.state in IDLE and environment.provisioned:
+            self._allocations.of(_key(environment.function)).outgoing[environment.id] = environment
+            self._allocations.look_again()
+            return []
         if environment.state in IDLE:
             is_old = environment.started_at + self._age_s_max <= now
             return [self._stop(environment, StopReason.AGE if is_old else StopReason.KEEP_ALIVE)]
@@ -298,15 +410,19 @@ class Scheduler:
         Each environment does so for another invocation: if all did for the one that waits longest, the timeouts of the
         others would begin only after its end, one after the other.
         """
-        pool = self._pool(environment.function)
+        pool = self._home(environment)
         actions: list[Action] = [self._stop(environment, StopReason.INIT_TIMED_OUT)]
+        if environment.provisioned:
+            self._allocations.of(_key(environment.function)).init_failed(INIT_FAILURE)
+            return actions
         if not pool.waiting:
             self._forget_if_empty(pool)
             return actions
         oldest = pool.waiting[0]
         if oldest.deadline is not None and oldest.deadline <= now:
             pool.waiting.popleft()
-            actions.append(self._answer_waiting(pool, oldest, Outcome.TIMED_OUT, environment.id, after_stop=True))
+            answer = self._answer_waiting(pool.function, oldest, Outcome.TIMED_OUT, environment.id, after_stop=True)
+            actions.append(answer)
             self._forget_if_empty(pool)
         elif pool.starting < len(pool.waiting):
             served = next((admitted for admitted in pool.waiting if admitted.deadline is None), oldest)
@@ -320,51 +436,64 @@ class Scheduler:
         environment = self._environments.get(environment_id)
         if environment is None or environment.state is State.STOPPING:
             return []
-        pool = self._pool(environment.function)
+        pool = self._home(environment)
         actions: list[Action] = []
         was_starting = environment.state in STARTING
+        if was_starting and environment.provisioned:
+            why = START_FAILURE if outcome is Outcome.START_FAILED else INIT_FAILURE
+            self._allocations.of(_key(environment.function)).init_failed(why)
         if environment.current is not None:
             actions.append(self._answer(environment, Outcome.SETTLED if environment.settled else outcome))
         actions.append(self._stop(environment, reason))
         if was_starting and pool.starting < len(pool.waiting):
-            actions.insert(0, self._answer_waiting(pool, pool.waiting.popleft(), outcome, environment.id))
+            actions.insert(0, self._answer_waiting(pool.function, pool.waiting.popleft(), outcome, environment.id))
             self._forget_if_empty(pool)
         return actions
 
-    def _abandon_waiting(self, pool: Pool) -> Iterator[Action]:
-        while pool.waiting:
-            yield self._answer_waiting(pool, pool.waiting.popleft(), Outcome.ABANDONED)
+    def _abandon_waiting(self, function: FunctionVersion) -> Iterator[Action]:
+        pool = self._pools.get(_key(function))
+        while pool is not None and pool.waiting:
+            yield self._answer_waiting(function, pool.waiting.popleft(), Outcome.ABANDONED)
 
     def _answer(self, environment: Environment, outcome: Outcome, *, after_stop: bool = False) -> Answer:
         admitted = environment.drop()
         assert admitted is not None
-        self._concurrency.release(environment.function.name, reserved=admitted.reserved)
+        name = environment.function.name
+        self._concurrency.release(name, reserved=admitted.reserved, provisioned=admitted.provisioned)
         return Answer(admitted.request, outcome, environment.id, after_stop)
 
     def _answer_waiting(
         self,
-        pool: Pool,
+        function: FunctionVersion,
         admitted: Admitted,
         outcome: Outcome,
         environment: EnvironmentId | None = None,
         *,
         after_stop: bool = False,
     ) -> Answer:
-        self._concurrency.release(pool.function.name, reserved=admitted.reserved)
+        self._concurrency.release(function.name, reserved=admitted.reserved)
         return Answer(admitted.request, outcome, environment, after_stop)
 
     def _stop(self, environment: Environment, reason: StopReason) -> Stop:
-        pool = self._pool(environment.function)
+        pool = self._home(environment)
         pool.remove(environment)
         environment.move(State.STOPPING)
         environment.deadline = inf
-        self._forget_if_empty(pool)
+        if environment.provisioned:
+            self._allocations.of(_key(environment.function)).lost(environment)
+            self._allocations.look_again()
+        else:
+            self._forget_if_empty(pool)
         return Stop(environment.id, reason)
 
 
-def _key(function: FunctionVersion) -> PoolKey:
+def _key(function: FunctionVersion) -> VersionKey:
     return function.name, function.version, function.revision
 
 
 def _rate_reason(reserved: int | None) -> ThrottleReason:
     return ThrottleReason.RATE if reserved is None else ThrottleReason.RESERVED_RATE
+
+
+def _init_s_max(environment: Environment) -> float:
+    return max(PROVISIONED_INIT_S_MIN, environment.function.timeout_s) if environment.provisioned else INIT_S_MAX

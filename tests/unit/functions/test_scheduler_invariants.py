@@ -4,10 +4,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from workshape.functions.actions import Action, Answer, Dispatch, Freeze, Queue, Start, Stop, Thaw, Throttle
+from workshape.functions.actions import (
+    Action,
+    Answer,
+    Dispatch,
+    Freeze,
+    Queue,
+    Start,
+    Stop,
+    StopReason,
+    Thaw,
+    Throttle,
+)
 from workshape.functions.environment import EnvironmentState
-from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, RequestId
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType, RequestId
 from workshape.functions.pool import STARTING
+from workshape.functions.provisioned import STARTING_MAX, AllocationStatus
 from workshape.functions.scheduler import Scheduler
 from workshape.settings import FunctionSettings
 
@@ -37,13 +49,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.stopping: set[EnvironmentId] = set()
         self.alive: set[EnvironmentId] = set()
         self.revision = dict.fromkeys(NAMES, "1")
+        self.provisioned: dict[EnvironmentId, bool] = {}
+        self.asked: dict[FunctionName, int] = dict.fromkeys(NAMES, 0)
 
     def perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Start(environment=environment):
+                case Start(environment=environment, initialization_type=kind):
                     assert environment not in self.alive | self.stopping
                     self.alive.add(environment)
+                    self.provisioned[environment] = kind is InitializationType.PROVISIONED
                 case Dispatch(environment=environment, request=request):
                     assert environment in self.alive, "only a living environment gets work"
                     assert environment not in self.running, "no environment runs two invocations"
@@ -55,8 +70,9 @@ class SchedulerMachine(RuleBasedStateMachine):
                     assert request in self.open, "exactly one result for each"
                     del self.open[request]
                     self.running = {key: value for key, value in self.running.items() if value != request}
-                case Stop(environment=environment):
+                case Stop(environment=environment, reason=reason):
                     assert environment in self.alive
+                    assert not (self.provisioned[environment] and reason in (StopReason.KEEP_ALIVE, StopReason.AGE))
                     assert environment not in self.running, "what ran there has been answered"
                     self.alive.discard(environment)
                     self.frozen.discard(environment)
@@ -80,20 +96,29 @@ class SchedulerMachine(RuleBasedStateMachine):
         function = version(name, self.revision[name])
         actions = self.scheduler.invoke(function, request, RESERVED.get(name), RESERVED_TOTAL, self.now)
         self.perform(actions)
-        started = [action.environment for action in actions if isinstance(action, Start)]
-        return multiple(*started)  # type: ignore[return-value]  # hypothesis's way to return none or several
+        return started(actions)
+
+    @rule(target=environments, name=st.sampled_from(NAMES), count=st.sampled_from([0, 1, 2, 3, STARTING_MAX + 2]))
+    def provision(self, name: FunctionName, count: int) -> EnvironmentId:
+        self.asked[name] = count
+        function = version(name, self.revision[name])
+        actions = self.scheduler.provision(function, count, self.now, reserved=name in RESERVED)
+        self.perform(actions)
+        return started(actions)
 
     @rule(environment=environments)
     def process_exists(self, environment: EnvironmentId) -> None:
         self.scheduler.started(environment, self.now)
 
-    @rule(environment=environments, response=st.booleans())
-    def asks_for_next(self, environment: EnvironmentId, response: bool) -> None:
+    @rule(target=environments, environment=environments, response=st.booleans())
+    def asks_for_next(self, environment: EnvironmentId, response: bool) -> EnvironmentId:
         if response and environment in self.running:
             assert self.scheduler.settled(environment, self.running[environment])
         if environment in self.frozen:
-            return
-        self.perform(self.scheduler.became_ready(environment, self.now))
+            return multiple()  # type: ignore[return-value]
+        actions = self.scheduler.became_ready(environment, self.now)
+        self.perform(actions)
+        return started(actions)
 
     @rule(environment=environments)
     def answers_something_else(self, environment: EnvironmentId) -> None:
@@ -114,7 +139,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         actions = self.scheduler.tick(self.now)
         self.perform(actions)
         assert self.scheduler.next_deadline() > self.now
-        return multiple(*(action.environment for action in actions if isinstance(action, Start)))  # type: ignore[return-value]
+        return started(actions)
 
     @precondition(lambda self: self.stopping)
     @rule(data=st.data())
@@ -125,6 +150,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), revision=st.sampled_from(["1", "2"]))
     def code_changes(self, name: FunctionName, revision: str) -> None:
+        self.asked[name] = self.asked[name] if revision == self.revision[name] else 0
         self.revision[name] = revision
         self.perform(self.scheduler.retire(name, {revision}))
 
@@ -153,8 +179,36 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert not pool.is_empty
 
     @invariant()
+    def there_are_never_more_provisioned_environments_than_asked_for_and_fewer_only_for_a_reason(self) -> None:
+        starting = 0
+        for allocation in self.scheduler.allocations():
+            pool = allocation.pool
+            starting += pool.starting
+            assert all(self.provisioned[environment] for environment in pool.alive)
+            assert allocation.target in (0, self.asked[pool.function.name])
+            staying = {*pool.alive} - {*allocation.outgoing} - allocation.ending
+            assert len(staying) <= allocation.target
+            assert allocation.ready <= allocation.target
+            assert allocation.serves or pool.busy == len(allocation.ending), "nobody uses them before all are there"
+            view = allocation.view()
+            assert view.busy + len(pool.warm) + len(pool.frozen) == view.allocated + len(allocation.ending)
+            if view.status is AllocationStatus.READY and not allocation.outgoing:
+                assert view.reason == ""
+            if len(staying) < allocation.target:
+                some_start = any(each.pool.starting for each in self.scheduler.allocations())
+                assert some_start or self.scheduler.next_deadline() < self.now + 61, "another attempt is on its way"
+        assert starting <= STARTING_MAX
+
+    @invariant()
+    def nobody_waits_beside_an_idle_provisioned_environment(self) -> None:
+        waiting = [pool.function for pool in self.scheduler.pools() if pool.waiting]
+        assert not any(each.has_idle and each.pool.function in waiting for each in self.scheduler.allocations())
+
+    @invariant()
     def idle_environments_end_and_freeze_in_time(self) -> None:
         for environment in self.scheduler.environments():
+            if environment.provisioned:
+                continue
             if environment.state in (EnvironmentState.IDLE, EnvironmentState.FROZEN):
                 assert self.now < environment.idle_since + 60
                 assert self.now < environment.started_at + 200
@@ -165,6 +219,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.perform(self.scheduler.close())
         assert not self.open
         assert not self.alive
+
+
+def started(actions: list[Action]) -> EnvironmentId:
+    """What a rule returns: the environments started, as hypothesis has it for none or several."""
+    return multiple(*(action.environment for action in actions if isinstance(action, Start)))  # type: ignore[return-value]
 
 
 SchedulerMachine.TestCase.settings = settings(
