@@ -91,7 +91,9 @@ class Admin:
         environments = defaultdict(list)
         for view in self._invoker.environments():
             environments[view.function].append(
-                EnvironmentStatus(view.id, view.version, view.state, view.invocations, view.started_at)
+                EnvironmentStatus(
+                    view.id, view.version, view.state, view.invocations, view.started_at, view.provisioned
+                )
             )
         return EngineStatus(
             app=self._app,

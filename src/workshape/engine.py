@@ -45,6 +45,7 @@ from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion
+from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.records import RecordWriter
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.routes import Route
@@ -101,6 +102,7 @@ class Engine:
         if self._app is not None:
             changes = await apply(self._app, self._catalogues(self._app))
             _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})
+        self._provisioned.begin()
         if self._gateway is not None:
             server = await self._gateway.start(settings.host, settings.ports.http)
             self._stack.push_async_callback(server.close)
@@ -157,6 +159,7 @@ class Engine:
         self._watch = DatabaseWatch(run.database, state.records, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
         self._catalog.subscribe(self._function_metrics.forget)
+        self._provisioned = ProvisionedConfigs(self._documents, self._catalog, self._invoker, clock)
         self._add_metric_sources()
         invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock, self._open_tracer())
         self._events = AsyncQueue(
@@ -194,6 +197,7 @@ class Engine:
             mapping_operations(self._mappings),
             events=self._events,
             fetch_object=fetch_from(self._upstream, self._run_file.settings),
+            provisioned=self._provisioned,
         )
         return [
             functions,

@@ -33,6 +33,8 @@ class EnvironmentStatus(msgspec.Struct, frozen=True):
     invocations: int
     started_at: float
     """Seconds since the Unix epoch."""
+    provisioned: bool = False
+    """It is part of its version's provisioned concurrency."""
 
 
 class FunctionStatus(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from tests.fakes.invocations import FakeInvoke
+from tests.fakes.provisioner import FakeProvisioner
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
@@ -25,6 +26,7 @@ from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.logs import FunctionLogs
+from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
@@ -53,6 +55,8 @@ class LiveDoor:
         self.events: AsyncQueue
         self.logs: FunctionLogs
         self.metrics: MetricKeeper
+        self.provisioned: ProvisionedConfigs
+        self.provisioner = FakeProvisioner()
         self.url = ""
         self._upstream = upstream or {}
         self._ready = threading.Event()
@@ -111,13 +115,17 @@ class LiveDoor:
             clock=clock,
         )
         self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
+        self.provisioned = ProvisionedConfigs(store, self.catalog, self.provisioner, clock)
+        self.provisioned.begin()
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
         self.logs = FunctionLogs(self.folder / "logs")
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)
         services = [
-            lambda_service(self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch),
+            lambda_service(
+                self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch, provisioned=self.provisioned
+            ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),
             logs_service(self.logs),

@@ -12,7 +12,7 @@ from rich.table import Table
 from workshape.cli.admin import EndpointOption, FolderOption, engine_status, find_running, proxy_figures
 from workshape.cli.errors import reported
 from workshape.run import RunFile, is_running
-from workshape.status import EngineStatus, Figures
+from workshape.status import EngineStatus, EnvironmentStatus, Figures
 
 
 @reported
@@ -53,7 +53,7 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
                     function.memory_mb,
                     function.timeout_s,
                     "-" if function.reserved_concurrency is None else function.reserved_concurrency,
-                    _states([environment.state for environment in function.environments]),
+                    _states([_state(environment) for environment in function.environments]),
                 )
                 for function in engine.functions
             ],
@@ -88,8 +88,12 @@ def _parts(run: RunFile | None) -> list[dict[str, Any]]:
     return [{"name": mark.name, "pid": mark.pid, "state": "running" if is_running(mark) else "down"} for mark in marks]
 
 
+def _state(environment: EnvironmentStatus) -> str:
+    return f"provisioned {environment.state}" if environment.provisioned else environment.state
+
+
 def _states(states: list[str]) -> str:
-    """Count alike: `3 idle, 1 busy`."""
+    """Count alike: `3 provisioned idle, 1 busy`."""
     if not states:
         return "none"
     return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states))

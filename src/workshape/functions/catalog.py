@@ -135,7 +135,7 @@ class Catalog:
         return f"<Catalog functions={len(self._functions)}>"
 
     def subscribe(self, on_change: OnChange) -> None:
-        """Be told of every change of code or configuration, and of every end."""
+        """Be told of every change of code, configuration or reservation, of every alias, and of every end."""
         self._on_change.append(on_change)
 
     def resolve(self, name: str, qualifier: str | None) -> FunctionVersion:
@@ -352,7 +352,7 @@ class Catalog:
         others = self.reserved_total() - (function.reserved_concurrency or 0)
         if count is not None and others + count > self.account_concurrency - UNRESERVED_CONCURRENCY_MIN:
             raise ReservationTooLarge(minimum=UNRESERVED_CONCURRENCY_MIN)
-        return self._write(msgspec.structs.replace(function, reserved_concurrency=count))
+        return self._keep(msgspec.structs.replace(function, reserved_concurrency=count))
 
     def reserved_concurrency(self, name: FunctionName) -> int | None:
         """Return a function's reserved concurrency, for the scheduler: None also when the function is gone."""

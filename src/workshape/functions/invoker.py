@@ -8,7 +8,6 @@ import logging
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from workshape.clock import Clock
@@ -47,7 +46,7 @@ from workshape.functions.model import (
 )
 from workshape.functions.provisioned import AllocationView
 from workshape.functions.records import RecordWriter
-from workshape.functions.running import RunningEnvironment, RunningInvocation
+from workshape.functions.running import EnvironmentView, RunningEnvironment, RunningInvocation
 from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
 from workshape.functions.scheduler import Scheduler
 from workshape.settings import FunctionSettings
@@ -56,23 +55,6 @@ InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationRes
 """Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentView:
-    """An environment, for `workshape status`."""
-
-    id: EnvironmentId
-    function: FunctionName
-    version: str
-    state: str
-    """`starting`, `init`, `idle`, `frozen`, `busy`, `stopping`."""
-    invocations: int
-    started_at: float
-    """Unix time."""
-    pid: int | None
-    provisioned: bool
-    """It is part of its version's provisioned concurrency."""
 
 
 class PayloadTooLarge(Invalid):

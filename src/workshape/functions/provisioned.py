@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.htm
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html (how Lambda allocates it)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -272,3 +272,32 @@ class Allocations:
 
     def _starting(self) -> int:
         return sum(allocation.pool.starting for allocation in self)
+
+
+def split(count: int, version: str, additional_weights: Mapping[str, float]) -> dict[str, int]:
+    """Share an alias's provisioned concurrency out among the versions it points at.
+
+    AWS: undocumented how; we chose each by its weight, and the whole of it, none lost to rounding.
+    """
+    shares = {other: round(count * weight) for other, weight in additional_weights.items()}
+    return {version: count - sum(shares.values()), **shares}
+
+
+def together(requested: int, views: Iterable[AllocationView]) -> AllocationView:
+    """Tell how the allocations stand that make up one configuration."""
+    parts = list(views)
+    failed = next((part for part in parts if part.status is AllocationStatus.FAILED), None)
+    in_progress = sum(part.requested for part in parts) < requested or any(
+        part.status is AllocationStatus.IN_PROGRESS for part in parts
+    )
+    status = AllocationStatus.IN_PROGRESS if in_progress else AllocationStatus.READY
+    return AllocationView(
+        requested=requested,
+        allocated=sum(part.allocated for part in parts),
+        available=sum(part.available for part in parts),
+        busy=sum(part.busy for part in parts),
+        status=status if failed is None else failed.status,
+        reason="" if failed is None else failed.reason,
+        invocations=sum(part.invocations for part in parts),
+        spillovers=sum(part.spillovers for part in parts),
+    )

@@ -2,10 +2,28 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 
 from workshape.functions.launch.process import EnvironmentProcess
-from workshape.functions.model import EnvironmentId, FunctionVersion, Invocation, InvocationResult
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, Invocation, InvocationResult
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """An environment, for `workshape status`."""
+
+    id: EnvironmentId
+    function: FunctionName
+    version: str
+    state: str
+    """`starting`, `init`, `idle`, `frozen`, `busy`, `stopping`."""
+    invocations: int
+    started_at: float
+    """Unix time."""
+    pid: int | None
+    provisioned: bool
+    """It is part of its version's provisioned concurrency."""
 
 
 class RunningInvocation:

@@ -21,10 +21,12 @@ from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
     FunctionVersion,
+    InitializationType,
     Invocation,
     InvocationResult,
     RequestId,
 )
+from workshape.functions.provisioned import AllocationStatus
 from workshape.functions.records import InvocationRecord, RecordWriter, read_records
 from workshape.functions.runtime_api import RuntimeCallbacks
 from workshape.settings import FunctionSettings
@@ -257,6 +259,42 @@ async def test_processor_time_is_limited_once_the_init_phase_is_over(engine: Eng
     assert process.cpu_limits_mb == [FUNCTION.memory_mb]
     engine.api.respond(E1, b"1")
     await running
+
+
+async def test_an_invocation_on_provisioned_concurrency_waits_for_nothing_and_its_record_says_so(
+    engine: Engine,
+) -> None:
+    engine.invoker.provision(FUNCTION, 1, reserved=False)
+    await engine.make_ready(E1)
+    running = engine.begin("r1", tail=True)
+    await asyncio.sleep(0)
+    engine.api.respond(E1, b"1")
+
+    result = await running
+
+    order = engine.launcher.environments[0].order
+    (record,) = engine.written()
+    (shown,) = engine.invoker.environments()
+    allocation = engine.invoker.provisioned(FUNCTION)
+    assert order.initialization_type is InitializationType.PROVISIONED
+    assert "Init Duration" in result.log_tail.decode(), "the first REPORT line still tells of the init phase"
+    assert (record.provisioned, record.init_ms, record.environment) == (True, None, 1)
+    assert (shown.provisioned, shown.state) == (True, "idle")
+    assert allocation is not None
+    assert (allocation.available, allocation.invocations, allocation.spillovers) == (1, 1, 0)
+
+
+async def test_a_provisioned_environment_whose_init_phase_fails_is_tried_again(engine: Engine) -> None:
+    engine.invoker.provision(FUNCTION, 1, reserved=False)
+    await engine.started(1)
+
+    engine.api.callbacks.init_failed(E1, b"{}", "Runtime.ImportModuleError")
+    engine.invoker.provision(FUNCTION, 1, reserved=False)  # asked for afresh, it does not wait
+    await engine.make_ready(E2)
+
+    allocation = engine.invoker.provisioned(FUNCTION)
+    assert allocation is not None
+    assert allocation.status is AllocationStatus.READY
 
 
 async def test_a_failed_start_is_the_platforms_error(engine: Engine) -> None:

@@ -45,8 +45,9 @@ def sent(service: str, operation: str, parameters: dict[str, Any]) -> Request:
     body = urlencode(wire["body"]) if isinstance(wire["body"], dict) else wire["body"]
     body = body.encode() if isinstance(body, str) else bytes(body)
     query = urlencode(wire["query_string"], doseq=True) if wire["query_string"] else ""
+    separator = "&" if "?" in wire["url_path"] else "?"
     headers = tuple((name.lower(), str(value)) for name, value in wire["headers"].items())
-    return Request(wire["method"], wire["url_path"] + (f"?{query}" if query else ""), headers, body)
+    return Request(wire["method"], wire["url_path"] + (f"{separator}{query}" if query else ""), headers, body)
 
 
 def read_back(service: str, operation: str, response: Response) -> dict[str, Any]:
@@ -189,6 +190,10 @@ LAMBDA_INPUTS: list[tuple[str, dict[str, Any]]] = [
     ("PutFunctionConcurrency", {"FunctionName": "f", "ReservedConcurrentExecutions": 0}),
     ("CreateEventSourceMapping", {"FunctionName": "f", "EventSourceArn": QUEUE, "Enabled": True}),
     ("DeleteEventSourceMapping", {"UUID": "b2cf7ba6-a2a3-444b-9692-e04c8da3082b"}),
+    ("GetProvisionedConcurrencyConfig", {"FunctionName": "f", "Qualifier": "live"}),
+    ("ListProvisionedConcurrencyConfigs", {"FunctionName": "f", "MaxItems": 3}),
+    ("ListLayers", {"MaxItems": 3}),
+    ("GetLayerVersionByArn", {"Arn": "arn:aws:lambda:us-east-1:123456789012:layer:l:1"}),
 ]
 
 

@@ -10,14 +10,15 @@ from workshape.aws.operation import Call, Operation
 from workshape.functions.catalog import Catalog
 from workshape.functions.limits import UNPACKED_BYTES_MAX, ZIP_BYTES_MAX
 from workshape.functions.model import FunctionName
+from workshape.functions.provisioned_configs import ProvisionedConfigs
 
 TOTAL_CODE_BYTES_MAX = 75 * 1024**3
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (reported, not enforced)"""
 
 
-def concurrency_operations(catalog: Catalog) -> Mapping[str, Operation]:
+def concurrency_operations(catalog: Catalog, configs: ProvisionedConfigs) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
-    operations = _ConcurrencyOperations(catalog)
+    operations = _ConcurrencyOperations(catalog, configs)
     return {
         "PutFunctionConcurrency": operations.put,
         "GetFunctionConcurrency": operations.get,
@@ -27,19 +28,20 @@ def concurrency_operations(catalog: Catalog) -> Mapping[str, Operation]:
 
 
 class _ConcurrencyOperations:
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, configs: ProvisionedConfigs) -> None:
         self._catalog = catalog
+        self._configs = configs
 
     async def put(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         count = parameters["ReservedConcurrentExecutions"]
-        self._catalog.reserve_concurrency(self._name(parameters), count)
+        self._configs.reserve(self._name(parameters), count)
         return {"ReservedConcurrentExecutions": count}
 
     async def get(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         return {"ReservedConcurrentExecutions": self._catalog.get(self._name(parameters)).reserved_concurrency}
 
     async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        self._catalog.reserve_concurrency(self._name(parameters), None)
+        self._configs.reserve(self._name(parameters), None)
         return {}
 
     async def get_account_settings(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

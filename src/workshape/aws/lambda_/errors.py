@@ -13,6 +13,7 @@ from workshape.functions.async_queue import EventsFull
 from workshape.functions.configuration import OutOfBounds
 from workshape.functions.function_name import UnreachableFunction
 from workshape.functions.policy import PolicyTooLong
+from workshape.functions.provisioned_configs import ProvisionedConfigNotFound
 from workshape.functions.revision import RevisionMismatch
 from workshape.triggers.model import MappingBusy
 
@@ -73,6 +74,7 @@ def _service(_error: Any) -> dict[str, Any]:
 ERRORS: Mapping[type[WorkshapeError], WireError] = {
     NotFound: WireError("ResourceNotFoundException", 404, _user),
     UnreachableFunction: WireError("ResourceNotFoundException", 404, _user),
+    ProvisionedConfigNotFound: WireError("ProvisionedConcurrencyConfigNotFoundException", 404, _user),
     Conflict: WireError("ResourceConflictException", 409, _user),
     MappingBusy: WireError("ResourceInUseException", 400, _user),
     RevisionMismatch: WireError("PreconditionFailedException", 412, _user),

@@ -15,12 +15,14 @@ from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
 from workshape.aws.lambda_.layers import layer_operations
 from workshape.aws.lambda_.permissions import permission_operations
+from workshape.aws.lambda_.provisioned import provisioned_operations
 from workshape.aws.lambda_.runtime_management import runtime_management_operations
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
 from workshape.functions.async_queue import AsyncQueue, Invoke
 from workshape.functions.catalog import Catalog
+from workshape.functions.provisioned_configs import ProvisionedConfigs
 
 
 def lambda_service(
@@ -30,6 +32,7 @@ def lambda_service(
     *,
     events: AsyncQueue,
     fetch_object: FetchObject,
+    provisioned: ProvisionedConfigs,
 ) -> Service:
     """Offer the catalogue's functions as Lambda; `mappings` are the operations on event source mappings."""
     return Service(
@@ -40,11 +43,12 @@ def lambda_service(
             **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),
             **layer_operations(catalog, fetch_object),
-            **concurrency_operations(catalog),
+            **concurrency_operations(catalog, provisioned),
             **permission_operations(catalog),
             **event_invoke_operations(catalog),
             **function_url_operations(catalog),
             **runtime_management_operations(catalog),
+            **provisioned_operations(catalog, provisioned),
             **tag_operations(catalog),
             **mappings,
         },
