@@ -21,6 +21,7 @@ from workshape.app.catalogue import function_catalogue
 from workshape.app.plan import PresentMapping
 from workshape.app.storage import Storage
 from workshape.arn import function_arn, queue_arn
+from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
@@ -35,6 +36,7 @@ from workshape.clock import Clock
 from workshape.database_watch import DatabaseWatch
 from workshape.errors import Invalid
 from workshape.functions.async_queue import AsyncQueue
+from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
@@ -114,6 +116,7 @@ class Engine:
             group.create_task(self._mappings.run(), name="event source mappings")
             group.create_task(self._events.run(), name="asynchronous invocations")
             group.create_task(self._metrics.run(), name="metrics")
+            group.create_task(self._autoscaler.run(), name="application auto scaling")
             if self._watch is not None:
                 group.create_task(self._watch.run(), name="database watch")
             self._admin.ready = True
@@ -127,13 +130,12 @@ class Engine:
         self._stack.push_async_callback(self._broker.close)
         self._upstream = Upstream(run.upstream)
         self._stack.push_async_callback(self._upstream.close)
-        account_concurrency = settings.functions.account_concurrency
         self._catalog = Catalog(
             self._documents,
             CodeStore(state.code),
             region=region,
             account=account,
-            account_concurrency=account_concurrency,
+            account_concurrency=settings.functions.account_concurrency,
             clock=clock,
         )
         records = self._stack.enter_context(contextlib.closing(RecordWriter(state.records)))
@@ -179,6 +181,7 @@ class Engine:
         gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
         self._gateway = Gateway(gateway_routes, invoke.invoke, clock, account=settings.account) if routes else None
         self._admin = self._make_admin(routes)
+        self._autoscaler = Autoscaler(self._documents, self._provisioned, clock)
         urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
         self._door = Door(
             self._services(invoke, clock),
@@ -204,6 +207,7 @@ class Engine:
             sqs_service(self._broker),
             cloudwatch_service(self._metrics, clock),
             logs_service(self._logs),
+            autoscaling_service(self._autoscaler, clock),
         ]
 
     def _open_tracer(self) -> InvocationTracer | None:

@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from tests.fakes.invocations import FakeInvoke
 from tests.fakes.provisioner import FakeProvisioner
+from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
@@ -22,6 +23,7 @@ from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
 from workshape.functions.async_queue import AsyncQueue
+from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
@@ -57,6 +59,7 @@ class LiveDoor:
         self.metrics: MetricKeeper
         self.provisioned: ProvisionedConfigs
         self.provisioner = FakeProvisioner()
+        self.autoscaler: Autoscaler
         self.url = ""
         self._upstream = upstream or {}
         self._ready = threading.Event()
@@ -117,6 +120,7 @@ class LiveDoor:
         self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
         self.provisioned = ProvisionedConfigs(store, self.catalog, self.provisioner, clock)
         self.provisioned.begin()
+        self.autoscaler = Autoscaler(store, self.provisioned, clock)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
         self.logs = FunctionLogs(self.folder / "logs")
@@ -129,6 +133,7 @@ class LiveDoor:
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),
             logs_service(self.logs),
+            autoscaling_service(self.autoscaler, clock),
         ]
         urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for_lambda(settings, clock))
         door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)

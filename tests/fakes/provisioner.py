@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from workshape.functions.actions import Action, Start
-from workshape.functions.model import EnvironmentId, FunctionVersion
+from workshape.functions.model import EnvironmentId, FunctionVersion, RequestId
 from workshape.functions.provisioned import AllocationView
 from workshape.functions.scheduler import Scheduler
 from workshape.settings import FunctionSettings
@@ -38,6 +38,13 @@ class FakeProvisioner:
         while self._starting:
             self._perform(self._scheduler.init_failed(self._starting.pop()))
             self._perform(self._scheduler.tick(self.now))
+
+    def make_busy(self, count: int) -> None:
+        """Have so many of the environments run an invocation each that does not end."""
+        for allocation in self._scheduler.allocations():
+            while allocation.pool.busy < count:
+                request = RequestId(f"{allocation.pool.function.version}-{allocation.pool.busy}")
+                self._perform(self._scheduler.invoke(allocation.pool.function, request, None, 0, self.now))
 
     def _perform(self, actions: Iterable[Action]) -> None:
         self._starting += [action.environment for action in actions if isinstance(action, Start)]
