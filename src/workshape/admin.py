@@ -9,7 +9,8 @@ import msgspec
 
 from workshape.arn import parse_arn
 from workshape.aws.logs.filter_pattern import compile_pattern
-from workshape.errors import CallerError
+from workshape.backends import Selection
+from workshape.errors import BackendUnavailable, CallerError
 from workshape.functions.catalog import Catalog
 from workshape.functions.invoker import Invoker
 from workshape.functions.log_line import LogLine
@@ -22,6 +23,7 @@ from workshape.metrics.exposition import CONTENT_TYPE
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
 from workshape.status import (
+    EndedConnections,
     EngineStatus,
     EnvironmentStatus,
     FunctionStatus,
@@ -33,6 +35,7 @@ from workshape.status import (
 from workshape.triggers.supervisor import MappingSupervisor
 
 PREFIX = "/_workshape/"
+KILL_CONNECTIONS = "kill-connections"
 TAIL_LINES_MAX = 10_000  # a bound on one answer; the files themselves are in the state folder
 
 _JSON = (("content-type", "application/json"),)
@@ -54,8 +57,11 @@ class Admin:
         mappings: MappingSupervisor,
         logs: FunctionLogs,
         scrape: Callable[[], Awaitable[bytes]],
+        end_connections: Callable[[Selection], Awaitable[EndedConnections]] | None,
     ) -> None:
-        """`scrape` writes the figures as Prometheus reads them."""
+        """`scrape` writes the figures as Prometheus reads them. `end_connections` ends those of the database; None:
+        there is none.
+        """
         self._app = app
         self._routes = routes
         self._catalog = catalog
@@ -64,6 +70,7 @@ class Admin:
         self._mappings = mappings
         self._logs = logs
         self._scrape = scrape
+        self._end_connections = end_connections
         self.ready = False
         """Set once everything is applied: until then the health is 503."""
 
@@ -72,9 +79,12 @@ class Admin:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
-        if request.method != "GET":
-            return _refusal(405, "the admin API only tells: use GET")
-        match request.path.removeprefix(PREFIX):
+        what = request.path.removeprefix(PREFIX)
+        if what == KILL_CONNECTIONS and request.method == "POST":
+            return await self._kill_connections(parse_qs(request.query))
+        if request.method != "GET" or what == KILL_CONNECTIONS:
+            return _refusal(405, f"{KILL_CONNECTIONS} takes POST, everything else GET")
+        match what:
             case "health":
                 health = Health("ready" if self.ready else "starting", self._app)
                 return Response(200 if self.ready else 503, _JSON, msgspec.json.encode(health))
@@ -85,7 +95,21 @@ class Admin:
             case "logs":
                 return self._log_lines(parse_qs(request.query))
             case other:
-                return _refusal(404, f"there is no {PREFIX}{other}: health, status, metrics and logs are there")
+                there = f"health, status, metrics, logs and {KILL_CONNECTIONS}"
+                return _refusal(404, f"there is no {PREFIX}{other}: {there} are there")
+
+    async def _kill_connections(self, query: dict[str, list[str]]) -> Response:
+        function = query.get("function", [None])[-1]
+        if self._end_connections is None:
+            return _refusal(404, "no database runs here: there is nothing to end")
+        if function is not None and function not in [one.name for one in self._catalog.list()]:
+            return _refusal(404, f"there is no function named {function}")
+        idle, everybody = (query.get(name, [""])[-1] == "1" for name in ("idle", "all"))
+        try:
+            ended = await self._end_connections(Selection(function, idle_only=idle, everybody=everybody))
+        except BackendUnavailable as error:
+            return _refusal(503, str(error))
+        return Response(200, _JSON, msgspec.json.encode(ended))
 
     def _status(self) -> EngineStatus:
         environments = defaultdict(list)

@@ -8,13 +8,18 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from pathlib import Path
+from collections.abc import Collection
 
 import asyncpg
+import httpx
+import msgspec
 
+from workshape.backends import WATCH, Backend, Selection, choose, count_by_owner
 from workshape.clock import Clock
-from workshape.run import DatabaseRun
+from workshape.errors import BackendUnavailable
+from workshape.run import RunFile
 from workshape.shape.observations import CONNECTIONS_FOLDER_NAME, ConnectionSample
+from workshape.status import EndedConnections
 from workshape.store.json_lines import JsonLineWriter
 
 INTERVAL_S = 0.1
@@ -27,6 +32,16 @@ QUERY = (
     "SELECT count(*), current_setting('max_connections')::int "
     "FROM pg_stat_activity WHERE backend_type = 'client backend'"
 )
+BACKENDS = (
+    "SELECT pid, application_name, state = 'idle' AS is_idle FROM pg_stat_activity "
+    "WHERE backend_type = 'client backend' ORDER BY pid"
+)
+END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE pid = ANY($1::int[]) AND (usename = current_user OR pg_has_role('pg_signal_backend', 'member'))"
+)
+"""Source: https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL"""
+END_S_MAX = 2.0  # for connections that are in the middle of something; who is still there then is told
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +49,16 @@ _log = logging.getLogger(__name__)
 class DatabaseWatch:
     """Samples one server until cancelled; a server that goes away is asked again."""
 
-    def __init__(self, database: DatabaseRun, records: Path, clock: Clock) -> None:
-        """`records` is the folder of the run's records."""
-        self._database = database
+    def __init__(self, run: RunFile, clock: Clock) -> None:
+        """Watch the run's database, which it must have."""
+        assert run.database is not None, "there is something to watch"
+        self._database = run.database
+        self._proxy = None if run.proxy is None else f"http://{run.host}:{run.proxy.status_port}/_workshape/backends"
         self._clock = clock
-        self._lines = JsonLineWriter[ConnectionSample](records / CONNECTIONS_FOLDER_NAME)
+        self._lines = JsonLineWriter[ConnectionSample](run.state.records / CONNECTIONS_FOLDER_NAME)
         self._last: ConnectionSample | None = None
+        self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()  # a connection answers one question at a time
 
     def __repr__(self) -> str:
         return f"<DatabaseWatch {self._database.name} last={self._last}>"
@@ -56,9 +75,54 @@ class DatabaseWatch:
                 delay_s = min(RECONNECT_S_MAX, delay_s * 2)
                 continue
             delay_s = RECONNECT_S_FIRST
+            self._connection = connection
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._watch(connection)
+            self._connection = None
             connection.terminate()
+
+    async def end_connections(self, selection: Selection, functions: Collection[str]) -> EndedConnections:
+        """End connections, and tell whose they were and who is left; `functions` are the names there are.
+
+        It is done through the watch's own connection: when it is needed, there may be no other to be had.
+
+        Raises:
+            BackendUnavailable: the watch has none at the moment, or the proxy does not say which are its own.
+        """
+        connection, address = self._connection, f"{self._database.server_host}:{self._database.server_port}"
+        if connection is None:
+            raise BackendUnavailable(backend="the database", address=address, reason="the watch cannot connect to it")
+        try:
+            async with self._turn:
+                present = await _backends(connection)
+                # Asked after the list was made: what is on it and the proxy's is among what the proxy names.
+                proxy = await self._proxy_pids(needed=not selection.everybody)
+                chosen = choose(present, selection, functions, proxy)
+                await connection.execute(END, [backend.pid for backend in chosen])
+                left = await _backends(connection)
+                deadline = self._clock.monotonic_s() + END_S_MAX
+                while {one.pid for one in left} & {one.pid for one in chosen} and self._clock.monotonic_s() < deadline:
+                    await asyncio.sleep(INTERVAL_S)
+                    left = await _backends(connection)
+                max_connections = int(await connection.fetchval("SELECT current_setting('max_connections')::int"))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise BackendUnavailable(backend="the database", address=address, reason=str(error)) from error
+        still = {backend.pid for backend in left}
+        ended = [backend for backend in chosen if backend.pid not in still]
+        return EndedConnections(count_by_owner(ended, proxy), count_by_owner(left, proxy), max_connections)
+
+    async def _proxy_pids(self, *, needed: bool) -> list[int]:
+        if self._proxy is None:
+            return []
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=QUERY_S_MAX) as client:
+                answer = await client.get(self._proxy)
+                answer.raise_for_status()
+                return msgspec.json.decode(answer.content, type=list[int])
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
+            if not needed:
+                return []
+            raise BackendUnavailable(backend="the proxy", address=self._proxy, reason=str(error)) from error
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database
@@ -74,12 +138,13 @@ class DatabaseWatch:
             ssl=tls,
             timeout=CONNECT_S_MAX,
             command_timeout=QUERY_S_MAX,
-            server_settings={"application_name": "workshape database watch"},
+            server_settings={"application_name": WATCH},
         )
 
     async def _watch(self, connection: asyncpg.Connection) -> None:
         while True:
-            connections, max_connections = await connection.fetchrow(QUERY)
+            async with self._turn:
+                connections, max_connections = await connection.fetchrow(QUERY)
             now = self._clock.wall_s()
             self._note(ConnectionSample(time=now, connections=connections, max_connections=max_connections))
             await asyncio.sleep(INTERVAL_S)
@@ -89,3 +154,8 @@ class DatabaseWatch:
         if last is None or last.connections != sample.connections or sample.time - last.time >= HEARTBEAT_S:
             self._last = sample
             self._lines.write([sample])
+
+
+async def _backends(connection: asyncpg.Connection) -> list[Backend]:
+    rows = await connection.fetch(BACKENDS)
+    return [Backend(row["pid"], row["application_name"] or "", bool(row["is_idle"])) for row in rows]

@@ -32,6 +32,7 @@ from workshape.aws.operation import Service
 from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
+from workshape.backends import Selection
 from workshape.clock import Clock
 from workshape.database_watch import DatabaseWatch
 from workshape.errors import Invalid
@@ -59,7 +60,7 @@ from workshape.queues.model import QueueDepth, QueueName
 from workshape.queues.queue_metrics import QueueMetrics
 from workshape.run import RunFile
 from workshape.scrape import Scrape
-from workshape.status import RouteStatus
+from workshape.status import EndedConnections, RouteStatus
 from workshape.store.documents import Documents
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.supervisor import MappingSupervisor
@@ -158,7 +159,7 @@ class Engine:
             reserved_total=self._catalog.reserved_total,
         )
         self._stack.push_async_callback(self._invoker.close)
-        self._watch = DatabaseWatch(run.database, state.records, clock) if run.database is not None else None
+        self._watch = DatabaseWatch(run, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
         self._catalog.subscribe(self._function_metrics.forget)
         self._provisioned = ProvisionedConfigs(self._documents, self._catalog, self._invoker, clock)
@@ -262,7 +263,12 @@ class Engine:
             mappings=self._mappings,
             logs=self._logs,
             scrape=scrape.text,
+            end_connections=self._end_connections if self._watch is not None else None,
         )
+
+    async def _end_connections(self, selection: Selection) -> EndedConnections:
+        assert self._watch is not None, "wired only where there is a database"
+        return await self._watch.end_connections(selection, [function.name for function in self._catalog.list()])
 
     def _route_status(self, route: app_model.Route) -> RouteStatus:
         counts = self._gateway.counts() if self._gateway is not None else []
@@ -287,7 +293,7 @@ class Engine:
         run, settings = self._run_file, self._run_file.settings
         return Catalogues(
             functions=function_catalogue(
-                self._catalog, run.builds, lambda function: run.database_variables(function.database)
+                self._catalog, run.builds, lambda function: run.database_variables(function.database, function.name)
             ),
             mappings=_mapping_catalogue(self._mappings, settings.region, settings.account),
             broker=self._broker,

@@ -206,12 +206,19 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The address at which programs of this machine reach every port."""
         return reached_at(self.settings.host)
 
-    def database_variables(self, use: Literal["proxy", "direct"] | None) -> dict[str, str]:
-        """The environment variables of a function that uses the database that way."""
+    def database_variables(self, use: Literal["proxy", "direct"] | None, function: str) -> dict[str, str]:
+        """The environment variables of a function that uses the database that way.
+
+        PGAPPNAME is how its connections say whose they are, to the clients that know it (libpq's and node-postgres);
+        our own URLs say it to the others.
+        """
         if use is None or self.database is None:
             return {}
         way = self.proxy if use == "proxy" and self.proxy is not None else self.database
-        return {"DATABASE_URL": way.url, **({} if way.ca_file is None else {"DATABASE_CA_FILE": way.ca_file})}
+        is_own = way is self.database and not self.database.embedded
+        url = way.url if is_own else f"{way.url}&application_name={function}"
+        ca_file = {} if way.ca_file is None else {"DATABASE_CA_FILE": way.ca_file}
+        return {"DATABASE_URL": url, "PGAPPNAME": function, **ca_file}
 
     def files_of_functions(self) -> list[str]:
         """The files outside of their code that functions are told to read."""

@@ -12,6 +12,9 @@ The engine answers on its front door, the proxy on `RunFile.proxy.status_port`:
                               the client leaves, else it ends there. Only lines written since T (Unix time), that match
                               PATTERN (a filter pattern of CloudWatch Logs) and belong to the request ID. 404
                               {"message": ...} for a function not known, 400 for a pattern that is none.
+    POST /_workshape/kill-connections?function=NAME&idle=1&all=1
+                              200 `EndedConnections`: ends connections of the database, by default those that functions
+                              have of their own. 404 {"message": ...} where there is no database or no such function.
 """
 
 import msgspec
@@ -85,6 +88,15 @@ class EngineStatus(msgspec.Struct, frozen=True):
     queues: tuple[QueueStatus, ...] = ()
     mappings: tuple[MappingStatus, ...] = ()
     routes: tuple[RouteStatus, ...] = ()
+
+
+class EndedConnections(msgspec.Struct, frozen=True):
+    """What `POST /_workshape/kill-connections` did."""
+
+    ended: dict[str, int]
+    """Connections by who had them: a function, the proxy, an application's name."""
+    left: dict[str, int]
+    max_connections: int
 
 
 Figures = dict[str, float | int | str | bool | None]

@@ -29,9 +29,20 @@ timeout_s = 30
 memory_mb = 256
 database = "proxy"
 
+[functions.holds]
+runtime = "{RUNTIME}"
+handler = "visits.handle"
+code = "code"
+requirements = "requirements.txt"
+database = "direct"
+
 [[routes]]
 route = "POST /visits/{{visitor}}"
 function = "visits"
+
+[[routes]]
+route = "POST /holds/{{visitor}}"
+function = "holds"
 
 [database]
 name = "shop"
@@ -99,7 +110,10 @@ def test_more_functions_than_connections_are_served_and_the_data_stays(make_app:
     with bring_up(folder, "--no-follow") as running:
         again = visit(running, ["second"])
         invocations = counted(running, "Invocations")
-        direct = running.run.database_variables("direct")
+        held = httpx.post(f"{running.run.http}/holds/third", trust_env=False, timeout=REQUEST_S_MAX).status_code
+        killed = workshape("kill-connections", "--folder", str(folder))
+        afterwards = visit(running, ["fourth"])
+        direct = running.run.database_variables("direct", "visits")
         with psycopg.connect(direct["DATABASE_URL"]) as connection:
             visitors = {row[0] for row in connection.execute("SELECT visitor FROM visits")}
 
@@ -112,4 +126,9 @@ def test_more_functions_than_connections_are_served_and_the_data_stays(make_app:
     assert "workshape_proxy_client_connections " in scraped
     assert again == [200]
     assert invocations == PARALLEL + 1, "the metrics outlive the engine"
-    assert visitors == {*first, "second"}
+    assert held == 200
+    assert killed[0] == 0
+    assert killed[1].splitlines()[0] == "ended 1 connection (1 of holds)"
+    assert "of the proxy" in killed[1].splitlines()[1]
+    assert afterwards == [200], "the proxy's connections were left alone"
+    assert visitors == {*first, "second", "third", "fourth"}

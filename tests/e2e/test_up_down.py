@@ -64,6 +64,9 @@ def test_an_app_answers_every_command_and_ends_when_it_is_told(make_app: Callabl
         invoked = workshape("invoke", "keep", "--payload", "{}", "--log", "--folder", str(folder))
         failed = workshape("invoke", "keep", "--payload", '{"fail": "no room"}', "--folder", str(folder))
         missing = workshape("invoke", "kept", "--folder", str(folder))
+        throttled = workshape("throttle", "keep", "0", "--folder", str(folder))
+        refused = workshape("invoke", "keep", "--payload", "{}", "--folder", str(folder))
+        killed = workshape("kill-connections", "--folder", str(folder))
         second = workshape("up", str(folder), "--port", "0")
         down = workshape("down", str(folder))
         ended = running.stop()
@@ -83,6 +86,9 @@ def test_an_app_answers_every_command_and_ends_when_it_is_told(make_app: Callabl
     assert '"errorMessage": "no room", "errorType": "ValueError"' in failed[1]
     assert missing[0] == 1
     assert "Function not found" in missing[1]
+    assert throttled == (0, "keep: reserved concurrency was not set, is 0 (nothing runs)\n")
+    assert refused[0] == 1
+    assert killed == (1, "workshape: no database runs here: there is nothing to end\n")
     assert second[0] == 1
     assert f"(process {running.process.pid}): stop it with `workshape down" in second[1]
     assert down == (0, f"stopped (process {running.process.pid})\n")

@@ -15,7 +15,7 @@ import typer
 
 from workshape.errors import BackendUnavailable, CallerError, Invalid
 from workshape.run import RunFile, StateFolder, is_running, read_run_file
-from workshape.status import EngineStatus, Figures
+from workshape.status import EndedConnections, EngineStatus, Figures
 
 ANSWER_S_MAX = 10.0
 
@@ -122,6 +122,30 @@ def log_lines(
         raise _unavailable(address, error) from error
 
 
+def end_connections(running: Running, function: str | None, *, idle: bool, everybody: bool) -> EndedConnections:
+    """Have the engine end connections of the database.
+
+    Raises:
+        Invalid: it will not; the message is its own. BackendUnavailable: it does not answer, or cannot.
+    """
+    parameters = {"idle": str(int(idle)), "all": str(int(everybody))}
+    if function is not None:
+        parameters["function"] = function
+    address = f"{running.endpoint}/_workshape/kill-connections"
+    try:
+        response = httpx.post(address, params=parameters, timeout=ANSWER_S_MAX, trust_env=False)
+        if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.SERVICE_UNAVAILABLE):
+            raise Invalid(reason=msgspec.json.decode(response.content, type=_Refusal).message)
+        response.raise_for_status()
+    except (httpx.HTTPError, msgspec.DecodeError) as error:
+        raise _unavailable(address, error) from error
+    return msgspec.json.decode(response.content, type=EndedConnections)
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+
+
 def _get(address: str) -> bytes:
     try:
         response = httpx.get(address, timeout=ANSWER_S_MAX, trust_env=False)
@@ -131,5 +155,5 @@ def _get(address: str) -> bytes:
     return response.content
 
 
-def _unavailable(address: str, error: httpx.HTTPError) -> BackendUnavailable:
+def _unavailable(address: str, error: Exception) -> BackendUnavailable:
     return BackendUnavailable(backend="workshape", address=address, reason=str(error) or type(error).__name__)

@@ -3,17 +3,14 @@
 import base64
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import botocore.session
 import typer
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from workshape.cli.admin import EndpointOption, FolderOption, find_running
 from workshape.cli.errors import reported
-from workshape.errors import BackendUnavailable, Invalid
-from workshape.settings import Settings
+from workshape.cli.lambda_client import lambda_client
+from workshape.errors import Invalid
 
 INVOKE_S_MAX = 960  # Lambda's longest timeout is 900 s, and there is a start before it
 FUNCTION_FAILED = 1
@@ -31,14 +28,9 @@ def invoke(
 ) -> None:
     """Invoke a function and print what it returned. Exit status 1 when the function failed."""
     running = find_running(folder, endpoint)
-    client = _lambda_client(running.endpoint, running.run.settings if running.run is not None else Settings())
-    try:
+    with lambda_client(running, INVOKE_S_MAX) as client:
         answer = client.invoke(FunctionName=function, Payload=read_payload(payload), LogType="Tail" if log else "None")
         body = answer["Payload"].read()
-    except ClientError as error:
-        raise Invalid(reason=error.response["Error"].get("Message") or str(error)) from error
-    except BotoCoreError as error:
-        raise BackendUnavailable(backend="workshape", address=running.endpoint, reason=str(error)) from error
     if log:
         sys.stderr.write(base64.b64decode(answer.get("LogResult", "")).decode(errors="replace"))
     sys.stdout.write(f"{body.decode(errors='replace')}\n")
@@ -61,16 +53,3 @@ def read_payload(payload: str) -> bytes:
         return Path(payload[1:]).read_bytes()
     except OSError as error:
         raise Invalid(reason=f"the payload {payload[1:]} cannot be read: {error.strerror}") from error
-
-
-def _lambda_client(endpoint: str, settings: Settings) -> Any:
-    session = botocore.session.Session()
-    config = Config(read_timeout=INVOKE_S_MAX, retries={"total_max_attempts": 1})
-    return session.create_client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name=settings.region,
-        aws_access_key_id=settings.endpoint.access_key,
-        aws_secret_access_key=settings.endpoint.secret_key,
-        config=config,
-    )

@@ -58,6 +58,8 @@ class Snapshot:
     query_requests: int
     counters: Counters
     pins: tuple[PinShown, ...]
+    backend_pids: tuple[int, ...]
+    """The server's process ids of the database connections."""
 
     def cloudwatch(self) -> dict[str, float | int | str | bool | None]:
         """The figures by RDS Proxy's names; latencies in microseconds, as there."""

@@ -108,6 +108,14 @@ class Link:
         return f"<Link {self.id} {chr(self.status)} expected={len(self.expected)} held={self.holder is not None}>"
 
     @property
+    def backend_pid(self) -> int:
+        """The process id of the server's end.
+
+        Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
+        """
+        return int.from_bytes(self.key[:4])
+
+    @property
     def at_rest(self) -> bool:
         """Whether no transaction is open and nothing is owed in either direction."""
         return (

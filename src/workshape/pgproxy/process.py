@@ -32,11 +32,15 @@ async def run_proxy(config: ProxyConfig) -> None:
 
 
 async def start_status(proxy: ProxyServer, host: str, port: int) -> HttpServer:
-    """Answer GET /_workshape/status (CloudWatch's names) and GET /status (plain names, and every pin)."""
+    """Answer GET /_workshape/status (CloudWatch's names), GET /status (plain names, and every pin) and
+    GET /_workshape/backends (the process ids of its connections on the server).
+    """
 
     async def answer(request: Request) -> Response:
         if request.method == "GET" and request.path == "/_workshape/status":
             return Response(200, JSON, msgspec.json.encode(proxy.snapshot().cloudwatch()))
+        if request.method == "GET" and request.path == "/_workshape/backends":
+            return Response(200, JSON, msgspec.json.encode(proxy.snapshot().backend_pids))
         if request.method == "GET" and request.path == "/status":
             return Response(200, JSON, msgspec.json.encode(proxy.snapshot().document()))
         return Response(404, JSON, b'{"message": "not found"}')

@@ -177,6 +177,7 @@ class ProxyServer:
             query_requests=self._counters.queries + sum(session.queries for session in sessions),
             counters=self._counters,
             pins=tuple(shown for client in self._clients for shown in _pins_shown(client, now)),
+            backend_pids=tuple(one.link.backend_pid for one in self._databases.values() if one.link is not None),
         )
 
     # clients

@@ -120,7 +120,7 @@ def test_an_app_comes_up_answers_the_commands_and_goes_down(app_folder: Path) ->
     with up(app_folder) as (process, run, said):
         assert run.database is not None
         assert run.proxy is not None
-        variables = run.database_variables("direct")
+        variables = run.database_variables("direct", "events")
         with psycopg.connect(variables["DATABASE_URL"]) as connection:
             posts = connection.execute("SELECT count(*) FROM posts").fetchone()
         status = done("status", "--json", "--folder", str(app_folder))

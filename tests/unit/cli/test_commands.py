@@ -31,7 +31,15 @@ runner = CliRunner()
 
 
 @pytest.mark.parametrize(
-    "command", [["down"], ["status", "--folder"], ["invoke", "search", "--folder"], ["logs", "--folder"]]
+    "command",
+    [
+        ["down"],
+        ["status", "--folder"],
+        ["invoke", "search", "--folder"],
+        ["logs", "--folder"],
+        ["throttle", "search", "5", "--folder"],
+        ["kill-connections", "--folder"],
+    ],
 )
 def test_a_command_to_nobody_says_how_to_start_one(tmp_path: Path, command: list[str]) -> None:
     result = runner.invoke(app, [*command, str(tmp_path)])
@@ -73,7 +81,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_an_endpoint_that_does_not_answer_is_told() -> None:
     (port,) = free_ports("127.0.0.1", 1)
 
-    for command in (["status"], ["logs"], ["invoke", "search"]):
+    for command in (["status"], ["logs"], ["invoke", "search"], ["throttle", "search", "1"], ["kill-connections"]):
         result = runner.invoke(app, [*command, "--endpoint", f"http://127.0.0.1:{port}"])
 
         assert result.exit_code == 1
