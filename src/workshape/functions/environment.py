@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from math import inf
 
+from workshape.functions.limits import INIT_S_MAX, PROVISIONED_INIT_S_MIN
 from workshape.functions.model import EnvironmentId, FunctionVersion, RequestId
 
 
@@ -68,6 +69,7 @@ class Environment:
         "id",
         "idle_since",
         "invocations",
+        "owed",
         "provisioned",
         "retried",
         "settled",
@@ -94,6 +96,8 @@ class Environment:
         self.current: Admitted | None = None
         self.settled = False
         """The function has given its response or error; what is left is its next GET next."""
+        self.owed: Admitted | None = None
+        """The invocation that is answered once its processes are gone, and keeps its place until then."""
         self.retried = retried
         """Its init phase is the second attempt, inside an invocation's own timeout."""
         self.provisioned = provisioned
@@ -105,6 +109,11 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"<Environment {self.id} {self.function.name} {self.state.name} invocations={self.invocations}>"
+
+    @property
+    def init_s_max(self) -> float:
+        """How long its init phase may take, unless that is part of an invocation."""
+        return max(PROVISIONED_INIT_S_MIN, self.function.timeout_s) if self.provisioned else INIT_S_MAX
 
     def move(self, state: EnvironmentState) -> None:
         """Take a step of the table.

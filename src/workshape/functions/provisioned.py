@@ -126,7 +126,7 @@ class Allocation:
             requested=self.target,
             allocated=self.ready,
             available=self.ready if self.serves else 0,
-            busy=self.pool.busy,
+            busy=self.pool.busy - len(self.ending),
             status=self.status,
             reason=self.reason,
             invocations=self.invocations,

@@ -31,7 +31,6 @@ from workshape.functions.concurrency import Concurrency, ScalingRates, ThrottleR
 from workshape.functions.deadlines import Deadlines
 from workshape.functions.environment import Admitted, Environment, EnvironmentState
 from workshape.functions.freezing import Freezing
-from workshape.functions.limits import INIT_S_MAX, PROVISIONED_INIT_S_MIN
 from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType, RequestId
 from workshape.functions.pool import IDLE, STARTING, Pool
 from workshape.functions.provisioned import (
@@ -114,7 +113,7 @@ class Scheduler:
         if environment is not None and environment.state is State.STARTING:
             environment.move(State.INIT)
             if not environment.retried:
-                self._deadlines.set(environment, now + _init_s_max(environment))
+                self._deadlines.set(environment, now + environment.init_s_max)
 
     def became_ready(self, environment_id: EnvironmentId, now: float) -> list[Action]:
         """GET next came: the init phase, or the invocation, is over."""
@@ -157,7 +156,10 @@ class Scheduler:
 
     def gone(self, environment_id: EnvironmentId) -> None:
         """A `Stop` has been carried out."""
-        self._environments.pop(environment_id).move(State.GONE)
+        environment = self._environments.pop(environment_id)
+        environment.move(State.GONE)
+        if environment.owed is not None:
+            self._release(environment.function, environment.owed)
 
     def retire(self, name: FunctionName, kept_revisions: Collection[str]) -> list[Action]:
         """The function changed (or was deleted: it keeps none): end what runs other revisions of it than these.
@@ -420,9 +422,8 @@ class Scheduler:
             return actions
         oldest = pool.waiting[0]
         if oldest.deadline is not None and oldest.deadline <= now:
-            pool.waiting.popleft()
-            answer = self._answer_waiting(pool.function, oldest, Outcome.TIMED_OUT, environment.id, after_stop=True)
-            actions.append(answer)
+            environment.owed = pool.waiting.popleft()
+            actions.append(Answer(oldest.request, Outcome.TIMED_OUT, environment.id, after_stop=True))
             self._forget_if_empty(pool)
         elif pool.starting < len(pool.waiting):
             served = next((admitted for admitted in pool.waiting if admitted.deadline is None), oldest)
@@ -458,21 +459,20 @@ class Scheduler:
     def _answer(self, environment: Environment, outcome: Outcome, *, after_stop: bool = False) -> Answer:
         admitted = environment.drop()
         assert admitted is not None
-        name = environment.function.name
-        self._concurrency.release(name, reserved=admitted.reserved, provisioned=admitted.provisioned)
+        if after_stop:
+            environment.owed = admitted
+        else:
+            self._release(environment.function, admitted)
         return Answer(admitted.request, outcome, environment.id, after_stop)
 
     def _answer_waiting(
-        self,
-        function: FunctionVersion,
-        admitted: Admitted,
-        outcome: Outcome,
-        environment: EnvironmentId | None = None,
-        *,
-        after_stop: bool = False,
+        self, function: FunctionVersion, admitted: Admitted, outcome: Outcome, environment: EnvironmentId | None = None
     ) -> Answer:
-        self._concurrency.release(function.name, reserved=admitted.reserved)
-        return Answer(admitted.request, outcome, environment, after_stop)
+        self._release(function, admitted)
+        return Answer(admitted.request, outcome, environment)
+
+    def _release(self, function: FunctionVersion, admitted: Admitted) -> None:
+        self._concurrency.release(function.name, reserved=admitted.reserved, provisioned=admitted.provisioned)
 
     def _stop(self, environment: Environment, reason: StopReason) -> Stop:
         pool = self._home(environment)
@@ -493,7 +493,3 @@ def _key(function: FunctionVersion) -> VersionKey:
 
 def _rate_reason(reserved: int | None) -> ThrottleReason:
     return ThrottleReason.RATE if reserved is None else ThrottleReason.RESERVED_RATE
-
-
-def _init_s_max(environment: Environment) -> float:
-    return max(PROVISIONED_INIT_S_MIN, environment.function.timeout_s) if environment.provisioned else INIT_S_MAX

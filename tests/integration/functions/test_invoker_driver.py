@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.launch import FakeLauncher, FakeRuntimeApi
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
-from workshape.functions import scheduler as scheduler_module
+from workshape.functions import environment as environment_module
 from workshape.functions.concurrency import TooManyRequests
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import FunctionInvoker, Invoker, PayloadTooLarge
@@ -207,7 +207,7 @@ async def test_an_init_error_is_passed_through_and_reported(engine: Engine) -> N
 async def test_an_init_phase_that_takes_too_long_begins_once_more(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler_module, "INIT_S_MAX", 0.05)
+    monkeypatch.setattr(environment_module, "INIT_S_MAX", 0.05)
     running = engine.begin("r1")
     await engine.make_ready(E2)
     engine.api.respond(E2, b'"late"')

@@ -160,6 +160,44 @@ def test_at_the_function_timeout_the_invocation_is_answered_and_the_environment_
     assert again == [Start(E2, FUNCTION), Queue(B)]
 
 
+def test_the_place_of_a_timed_out_invocation_is_free_once_its_processes_are_gone() -> None:
+    core = scheduler()
+    invoke(core, A, 1.0, reserved=1)
+    core.became_ready(E1, 1.1)
+    core.tick(4.1)
+
+    early = invoke(core, B, 4.2, reserved=1)
+    core.gone(E1)
+    late = invoke(core, C, 4.3, reserved=1)
+
+    assert early == [Throttle(B, ThrottleReason.RESERVED)], "it has not been answered yet"
+    assert late == [Start(E2, FUNCTION), Queue(C)]
+
+
+def test_so_is_the_place_of_one_whose_second_init_phase_took_too_long() -> None:
+    core = scheduler()
+    invoke(core, A, 1.0, reserved=1)
+    core.started(E1, 1.0)
+    core.tick(11.0)
+    core.tick(14.0)
+
+    early = invoke(core, B, 14.1, reserved=1)
+    core.gone(E2)
+    late = invoke(core, C, 14.2, reserved=1)
+
+    assert early == [Throttle(B, ThrottleReason.RESERVED)]
+    assert isinstance(late[0], Start)
+
+
+def test_an_exit_after_the_response_leaves_the_response_as_it_is() -> None:
+    core = scheduler()
+    invoke(core, A, 1.0)
+    core.became_ready(E1, 1.1)
+    core.settled(E1, A)
+
+    assert core.exited(E1) == [Answer(A, Outcome.SETTLED, E1), Stop(E1, StopReason.EXITED)]
+
+
 def test_a_response_given_before_the_timeout_stands_though_the_runtime_never_asks_for_more() -> None:
     core = scheduler()
     invoke(core, A, 1.0)
@@ -335,6 +373,37 @@ def test_a_reservation_is_a_floor_that_others_cannot_use() -> None:
 
     assert unreserved == [Throttle(B, ThrottleReason.ACCOUNT)]
     assert isinstance(reserved[0], Start)
+
+
+def test_a_lower_reservation_holds_from_the_next_invocation_on() -> None:
+    core = scheduler()
+    warm(2, core)
+    for request in (A, B):
+        invoke(core, request, 2.0, reserved=2)
+
+    lowered = invoke(core, C, 2.1, reserved=1)
+    finish(core, E2, A, 2.2)
+    still_full = invoke(core, C, 2.3, reserved=1)
+    finish(core, E1, B, 2.4)
+    free = invoke(core, C, 2.5, reserved=1)
+
+    assert lowered == still_full == [Throttle(C, ThrottleReason.RESERVED)]
+    assert isinstance(free[0], Dispatch)
+
+
+def test_a_reservation_made_while_others_use_its_room_holds_once_they_have_ended() -> None:
+    core = scheduler(account=2)
+    warm(2, core)
+    other = FunctionVersion(FunctionName("events"), "$LATEST", "arn", "python3.12", "a.b", "/code", 128, 3, "1")
+    for request in (A, B):
+        invoke(core, request, 2.0)
+
+    early = core.invoke(other, C, 1, 1, 2.1)
+    finish(core, E2, A, 2.2)
+    late = core.invoke(other, C, 1, 1, 2.3)
+
+    assert early == [Throttle(C, ThrottleReason.ACCOUNT)]
+    assert isinstance(late[0], Start)
 
 
 def test_a_function_gets_a_thousand_environments_at_once_and_then_a_hundred_a_second() -> None:

@@ -45,6 +45,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.requests = 0
         self.open: dict[RequestId, FunctionName] = {}
         self.running: dict[EnvironmentId, RequestId] = {}
+        self.held: dict[EnvironmentId, FunctionName] = {}
+        """Answers to be told once the environment's processes are gone."""
         self.frozen: set[EnvironmentId] = set()
         self.stopping: set[EnvironmentId] = set()
         self.alive: set[EnvironmentId] = set()
@@ -66,10 +68,8 @@ class SchedulerMachine(RuleBasedStateMachine):
                     assert request in self.open
                     assert request not in self.running.values(), "no invocation runs twice"
                     self.running[environment] = request
-                case Answer(request=request):
-                    assert request in self.open, "exactly one result for each"
-                    del self.open[request]
-                    self.running = {key: value for key, value in self.running.items() if value != request}
+                case Answer():
+                    self.answered(action)
                 case Stop(environment=environment, reason=reason):
                     assert environment in self.alive
                     assert not (self.provisioned[environment] and reason in (StopReason.KEEP_ALIVE, StopReason.AGE))
@@ -87,6 +87,14 @@ class SchedulerMachine(RuleBasedStateMachine):
                     del self.open[request]
                 case Queue(request=request):
                     assert request in self.open
+
+    def answered(self, answer: Answer) -> None:
+        assert answer.request in self.open, "exactly one result for each"
+        name = self.open.pop(answer.request)
+        if answer.after_stop:
+            assert answer.environment is not None
+            self.held[answer.environment] = name
+        self.running = {key: value for key, value in self.running.items() if value != answer.request}
 
     @rule(target=environments, name=st.sampled_from(NAMES))
     def invoke(self, name: FunctionName) -> EnvironmentId:  # a tuple of new environments, as hypothesis has it
@@ -147,6 +155,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         environment = data.draw(st.sampled_from(sorted(self.stopping)))
         self.stopping.discard(environment)
         self.scheduler.gone(environment)
+        self.held.pop(environment, None)
 
     @rule(name=st.sampled_from(NAMES), revision=st.sampled_from(["1", "2"]))
     def code_changes(self, name: FunctionName, revision: str) -> None:
@@ -156,11 +165,12 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_limit_is_passed(self) -> None:
-        by_name = {name: sum(1 for other in self.open.values() if other == name) for name in NAMES}
-        assert len(self.open) <= ACCOUNT
+        places = [*self.open.values(), *self.held.values()]
+        by_name = {name: places.count(name) for name in NAMES}
+        assert len(places) <= ACCOUNT
         assert by_name[NAMES[0]] + by_name[NAMES[1]] <= ACCOUNT - RESERVED_TOTAL, "nobody eats a reservation"
         assert all(by_name[name] <= limit for name, limit in RESERVED.items())
-        assert self.scheduler.concurrency.total == len(self.open)
+        assert self.scheduler.concurrency.total == len(places)
 
     @invariant()
     def no_admitted_invocation_is_forgotten(self) -> None:
@@ -191,7 +201,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert allocation.ready <= allocation.target
             assert allocation.serves or pool.busy == len(allocation.ending), "nobody uses them before all are there"
             view = allocation.view()
-            assert view.busy + len(pool.warm) + len(pool.frozen) == view.allocated + len(allocation.ending)
+            assert view.busy + len(pool.warm) + len(pool.frozen) == view.allocated
             if view.status is AllocationStatus.READY and not allocation.outgoing:
                 assert view.reason == ""
             if len(staying) < allocation.target:
