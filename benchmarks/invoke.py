@@ -26,8 +26,9 @@ from benchmarks.report import Report, main
 from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
 from workshape.clock import Clock
+from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics
-from workshape.functions.invoker import FunctionInvoker, Invoker
+from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import EnvironmentStartFailed, ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion

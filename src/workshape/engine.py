@@ -40,9 +40,10 @@ from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
+from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
 from workshape.functions.invocation_trace import InvocationTracer
-from workshape.functions.invoker import FunctionInvoker, Invoker
+from workshape.functions.invoker import Invoker
 from workshape.functions.item_records import ItemRecordWriter
 from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
@@ -199,6 +200,7 @@ class Engine:
             self._catalog,
             invoke.invoke,
             mapping_operations(self._mappings),
+            stream=invoke.stream,
             events=self._events,
             fetch_object=fetch_from(self._upstream, self._run_file.settings),
             provisioned=self._provisioned,

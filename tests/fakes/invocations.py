@@ -1,9 +1,12 @@
 """An invoker that runs nothing: it answers as told, and remembers what it was asked."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from workshape.functions.model import LATEST, InvocationResult, RequestId
+from workshape.functions.response_stream import ResponseStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ def echo(asked: Asked) -> InvocationResult:
 
 @dataclass
 class FakeInvoke:
-    """Stands where `FunctionInvoker.invoke` stands."""
+    """Stands where `FunctionInvoker.invoke` and `FunctionInvoker.stream` stand."""
 
     resolve: Callable[[str, str | None], object]
     """The catalogue's: what it does not find is not invoked."""
@@ -51,3 +54,14 @@ class FakeInvoke:
         asked = Asked(name, qualifier, payload, trigger, request_id, client_context, trace_id, log_tail)
         self.asked.append(asked)
         return self.answer(asked)
+
+    async def stream(
+        self, name: str, qualifier: str | None, payload: bytes, trigger: str, **more: Any
+    ) -> ResponseStream:
+        """Answer whole, as a function does that does not stream."""
+        result: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
+        result.set_result(await self(name, qualifier, payload, trigger, **more))
+        stream = ResponseStream(LATEST)
+        stream.follow(result)
+        await stream.begun
+        return stream

@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder, ProcessLauncher
-from workshape.functions.model import EnvironmentId, Invocation
-from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
+from workshape.functions.model import EnvironmentId, FunctionVersion, Invocation
+from workshape.functions.runtime_api import RuntimeApi
+from workshape.functions.telemetry_delivery import Telemetry
 from workshape.settings import FunctionSettings
 
 
@@ -22,7 +24,9 @@ class FakeRuntimeApi(RuntimeApi):
         self.deadlines_ms: dict[EnvironmentId, int] = {}
         self.opened: set[EnvironmentId] = set()
 
-    async def open(self, environment: EnvironmentId) -> str:
+    async def open(
+        self, environment: EnvironmentId, function: FunctionVersion, telemetry: Telemetry, extensions: Sequence[str]
+    ) -> str:
         self.opened.add(environment)
         return f"127.0.0.1:{10_000 + environment}"
 

@@ -128,7 +128,13 @@ class LiveDoor:
         fetch = fetch_from(upstream, settings)
         services = [
             lambda_service(
-                self.catalog, self.invoke, {}, events=self.events, fetch_object=fetch, provisioned=self.provisioned
+                self.catalog,
+                self.invoke,
+                {},
+                stream=self.invoke.stream,
+                events=self.events,
+                fetch_object=fetch,
+                provisioned=self.provisioned,
             ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from math import ceil, inf
 
-from workshape.functions import platform_log, results
+from workshape.functions import platform_log, results, telemetry_events
 from workshape.functions.actions import Outcome
+from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invocation_trace import Moments, Subject
 from workshape.functions.limits import LOG_TAIL_BYTES
@@ -36,6 +37,15 @@ class Reporter:
 
     def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line the function wrote."""
+        environment.telemetry.publish("function", "function", line)
+        self._write(environment, line, at)
+
+    def extension_output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
+        """Keep a line an external extension wrote."""
+        environment.telemetry.publish("extension", "extension", line)
+        self._write(environment, line, at)
+
+    def _write(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         self._logs.write(environment.function.name, environment.stream, line, at)
         running = environment.invocation
         if running is not None and running.log_tail is not None:
@@ -45,7 +55,17 @@ class Reporter:
         """Write START."""
         environment.invocation = running
         line = platform_log.start_line(running.function, running.invocation.request_id, at)
-        self.output(environment, line, at)
+        self._write(environment, line, at)
+        telemetry_events.invocation_began(running, environment)
+
+    def init_began(self, environment: RunningEnvironment) -> None:
+        """Tell extensions."""
+        telemetry_events.init_began(environment)
+
+    def init_ended_well(self, environment: RunningEnvironment, now: float) -> None:
+        """Tell extensions; logs have it with the first invocation."""
+        telemetry_events.init_ended(environment, platform_log.SUCCESS, None, now)
+        environment.telemetry.init_ended()
 
     def init_ended_badly(
         self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
@@ -57,6 +77,7 @@ class Reporter:
         phase = "invoke" if environment.retried else "init"
         duration_ms = (now - environment.started_at) * 1_000
         report = platform_log.InitReport(phase, status, error_type, duration_ms)
+        telemetry_events.init_ended(environment, status, error_type, now)
         line = platform_log.init_report_line(environment.function, report, at)
         self._logs.write(environment.function.name, environment.stream, line, at)
 
@@ -86,7 +107,9 @@ class Reporter:
             init_ms=apart_ms,
         )
         for line in platform_log.end_lines(function, report, at):
-            self.output(environment, line, at)
+            self._write(environment, line, at)
+        telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
+        telemetry_events.invocation_ended(running, environment, report)
         environment.invocation = None
         self._records.add(_record(running, environment, report, ending, init_ms, at))
         came_at = at - (now - running.arrived_at)
@@ -98,13 +121,20 @@ class Reporter:
             waited = (began, environment.ready_at) if apart_ms is not None and began < environment.ready_at else None
             moments = Moments(running.arrived_at, running.started_at, now, at - now, waited)
             running.invocation.trace.ended(_subject(running), moments, ending.error_type or "")
-        return InvocationResult(
-            request_id=running.invocation.request_id,
-            payload=ending.body,
-            executed_version=function.version,
-            function_error=None if ending.error_type is None else results.UNHANDLED,
-            log_tail=_tail(running.log_tail),
-        )
+        return _result(running, ending)
+
+    def answered(self, running: RunningInvocation, environment: RunningEnvironment, now: float) -> InvocationResult:
+        """Return what the caller gets while extensions are still at work; the rest of the log comes without it."""
+        ending = _ending(running, environment, Outcome.SETTLED)
+        telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
+        return _result(running, ending)
+
+    def extension(self, environment: RunningEnvironment, extension: Extension, error_type: str, at: float) -> None:
+        """Write the line about an extension: at the end of the init phase, or when it fails."""
+        state, events = extension.state.value, extension.events
+        telemetry_events.extension_told(environment, extension.name, state, events, error_type)
+        line = platform_log.extension_line(environment.function, extension.name, state, events, error_type, at)
+        self._logs.write(environment.function.name, environment.stream, line, at)
 
     def throttled(self, running: RunningInvocation, reason: str, now: float, at: float) -> None:
         """Keep a record of an invocation that was refused, and count it."""
@@ -155,17 +185,30 @@ def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome
         case Outcome.TIMED_OUT:
             body = results.timed_out(request, running.function.timeout_s)
             return _Ending(body, results.TIMED_OUT, platform_log.TIMEOUT, "timeout", crashed=True)
-        case Outcome.EXITED:
-            body = results.exited(request, environment.exit)
-            return _Ending(body, results.EXIT_ERROR, platform_log.ERROR, "error", crashed=True)
-        case Outcome.INIT_EXITED:
-            body = results.exited(request, environment.exit)
-            return _Ending(body, results.EXIT_ERROR, platform_log.ERROR, "init_error", crashed=True)
+        case Outcome.EXITED | Outcome.INIT_EXITED:
+            kind = environment.exit_type
+            if kind == results.EXIT_ERROR:
+                body = results.exited(request, environment.exit)
+            else:
+                body = results.extension_failed(request, kind, environment.exit)
+            record_status = "error" if outcome is Outcome.EXITED else "init_error"
+            return _Ending(body, kind, platform_log.ERROR, record_status, crashed=True)
         case Outcome.INIT_FAILED:
             error_type = results.error_type(environment.init_error, environment.init_error_header)
             return _Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
         case _:
             raise AssertionError(f"{outcome} is no result of a function")
+
+
+def _result(running: RunningInvocation, ending: _Ending) -> InvocationResult:
+    return InvocationResult(
+        request_id=running.invocation.request_id,
+        payload=ending.body,
+        executed_version=running.function.version,
+        function_error=None if ending.error_type is None else results.UNHANDLED,
+        error_type=ending.error_type or "",
+        log_tail=_tail(running.log_tail),
+    )
 
 
 def _record(
@@ -193,7 +236,7 @@ def _record(
         status=ending.record_status,
         error_type=ending.error_type,
         request_bytes=len(running.invocation.payload),
-        response_bytes=len(ending.body),
+        response_bytes=len(ending.body) + (running.stream.streamed_bytes if running.stream is not None else 0),
         queued_ms=max(0.0, (running.started_at - running.arrived_at) * 1_000),
         concurrency=running.concurrency,
         environments=running.environments,

@@ -6,12 +6,11 @@ An invocation costs no task: its caller awaits a future that the Runtime API's c
 import asyncio
 import logging
 import secrets
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from math import inf
 
 from workshape.clock import Clock
-from workshape.errors import BackendUnavailable, Invalid, PlatformError
+from workshape.errors import BackendUnavailable, PlatformError
 from workshape.functions import platform_log, results
 from workshape.functions.actions import (
     Action,
@@ -27,41 +26,39 @@ from workshape.functions.actions import (
     Throttle,
 )
 from workshape.functions.concurrency import ConcurrencyPeaks, TooManyRequests
+from workshape.functions.environment_api import RuntimeCallbacks
+from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
-from workshape.functions.invocation_trace import InvocationTracer
+from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
-from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.log_level import is_too_detailed
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
     FunctionVersion,
-    InitializationType,
     Invocation,
     InvocationResult,
     RequestId,
 )
 from workshape.functions.provisioned import AllocationView
 from workshape.functions.records import RecordWriter
+from workshape.functions.response_stream import ResponseStream
 from workshape.functions.running import EnvironmentView, RunningEnvironment, RunningInvocation
-from workshape.functions.runtime_api import RuntimeApi, RuntimeCallbacks
+from workshape.functions.runtime_api import RuntimeApi
 from workshape.functions.scheduler import Scheduler
+from workshape.functions.shutdown import shut_down
+from workshape.functions.telemetry_delivery import Telemetry
+from workshape.http1.message import Flow
+from workshape.http1.pieces import Pieces
 from workshape.settings import FunctionSettings
 
 InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
 """Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
 
 _log = logging.getLogger(__name__)
-
-
-class PayloadTooLarge(Invalid):
-    """{size} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"""
-
-    size: int
-    limit: int
 
 
 class Invoker:
@@ -94,7 +91,19 @@ class Invoker:
         self._reporter = Reporter(logs, records, metrics)
         self._limits_cpu = settings.cpu == "proportional"
         self._scheduler = Scheduler(settings, clock.monotonic_s())
-        self._api = runtime_api(RuntimeCallbacks(self._ready, self._responded, self._failed, self._init_failed))
+        callbacks = RuntimeCallbacks(
+            ready=self._ready,
+            streams=self._streams,
+            responded=self._responded,
+            failed=self._failed,
+            init_failed=self._init_failed,
+            runtime_done=self._runtime_done,
+            runtime_exited=self._exited,
+            extension_ready=self._extension_ready,
+            extension_failed=self._extension_failed,
+            extension_output=self._extension_output,
+        )
+        self._api = runtime_api(callbacks)
         self._invocations: dict[RequestId, RunningInvocation] = {}
         self._environments: dict[EnvironmentId, RunningEnvironment] = {}
         self._gate = InitGate()
@@ -114,12 +123,33 @@ class Invoker:
             EnvironmentStartFailed: no process could be made for it.
             BackendUnavailable: the platform is closing.
         """
+        return await self._admit(function, invocation, trigger).future
+
+    async def stream(self, function: FunctionVersion, invocation: Invocation, trigger: str = "api") -> ResponseStream:
+        """Run a function once; return as soon as its response begins, or it has ended without one.
+
+        Raises: as `invoke`.
+        """
+        stream = ResponseStream(function.version)
+        stream.follow(self._admit(function, invocation, trigger, stream).future)
+        try:
+            await stream.begun
+        except asyncio.CancelledError:
+            stream.abandon()
+            raise
+        stream.raise_platform_error()
+        return stream
+
+    def _admit(
+        self, function: FunctionVersion, invocation: Invocation, trigger: str, stream: ResponseStream | None = None
+    ) -> RunningInvocation:
         if self._closed:
             raise _closing(function)
         now = self._clock.monotonic_s()
         request = invocation.request_id
         assert request not in self._invocations, "a request id is used once"
         running = RunningInvocation(function, invocation, trigger, now)
+        running.stream = stream
         actions = self._scheduler.invoke(function, request, self._reserved(function.name), self._reserved_total(), now)
         if isinstance(actions[0], Throttle):
             reason = actions[0].reason
@@ -127,7 +157,7 @@ class Invoker:
             raise TooManyRequests(reason_code=reason.value)
         self._invocations[request] = running
         self._perform(actions, now)
-        return await running.future
+        return running
 
     def retire(self, name: FunctionName, kept_revisions: Collection[str]) -> None:
         """End the environments of a function that run any other revision than these."""
@@ -189,8 +219,13 @@ class Invoker:
             environment.leave_gate()
             if environment.process is not None:
                 self._init_ended(environment, environment.process)
+            self._reporter.init_ended_well(environment, now)
             _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
         self._perform(self._scheduler.became_ready(environment_id, now), now)
+
+    def _streams(self, _environment_id: EnvironmentId, request: RequestId, flow: Flow) -> Pieces | None:
+        running = self._invocations.get(request)
+        return running.stream.begin(flow) if running is not None and running.stream is not None else None
 
     def _responded(self, environment_id: EnvironmentId, request: RequestId, body: bytes) -> None:
         if self._scheduler.settled(environment_id, request):
@@ -228,6 +263,29 @@ class Invoker:
         if self._limits_cpu:
             process.limit_cpu(environment.function.memory_mb)
 
+    def _runtime_done(self, environment_id: EnvironmentId) -> None:
+        """Tell the caller: what extensions still do is no matter of its."""
+        environment = self._environments[environment_id]
+        running = environment.invocation
+        if running is not None and not running.future.done():
+            now = self._clock.monotonic_s()
+            running.future.set_result(self._reporter.answered(running, environment, now))
+
+    def _extension_ready(self, environment_id: EnvironmentId, extension: Extension) -> None:
+        self._reporter.extension(self._environments[environment_id], extension, "", self._clock.wall_s())
+
+    def _extension_failed(self, environment_id: EnvironmentId, extension: Extension, kind: str, why: str) -> None:
+        environment = self._environments.get(environment_id)
+        if environment is not None and not environment.exit:
+            self._reporter.extension(environment, extension, kind, self._clock.wall_s())
+            environment.exit_type = kind
+            self._exited(environment_id, why)
+
+    def _extension_output(self, environment_id: EnvironmentId, line: bytes) -> None:
+        environment = self._environments.get(environment_id)
+        if environment is not None:
+            self._reporter.extension_output(environment, line, self._clock.wall_s())
+
     # What the processes do
 
     def _output(self, environment_id: EnvironmentId, line: bytes) -> None:
@@ -240,13 +298,13 @@ class Invoker:
 
     def _exited(self, environment_id: EnvironmentId, how: str) -> None:
         environment = self._environments.get(environment_id)
-        if environment is None:
-            return
+        if environment is None or environment.exit:
+            return  # a runtime's end is told by its supervisor first, if it has one
         now = self._clock.monotonic_s()
         environment.exit = how
         actions = self._scheduler.exited(environment_id)
         if actions:
-            self._init_ended_badly(environment, platform_log.ERROR, results.EXIT_ERROR, now)
+            self._init_ended_badly(environment, platform_log.ERROR, environment.exit_type, now)
         self._perform(actions, now)
 
     # What the scheduler wants
@@ -313,14 +371,16 @@ class Invoker:
     def _start(self, action: Start, now: float) -> None:
         wall = self._clock.wall_s()
         stream = platform_log.log_stream(action.function, wall, secrets.token_hex(16))
+        telemetry = Telemetry(self._clock, keeps_early=bool(extension_names(action.function.opt_folder)))
         environment = RunningEnvironment(
             action.environment,
             action.function,
             stream,
             now,
             wall,
+            telemetry,
             retried=action.retried,
-            provisioned=action.initialization_type is InitializationType.PROVISIONED,
+            initialization_type=action.initialization_type,
         )
         self._environments[action.environment] = environment
         environment.entering = asyncio.get_running_loop().create_task(self._gate.enter())
@@ -335,11 +395,14 @@ class Invoker:
         environment.leave_gate = entering.result()
         environment.started_at, environment.wall_started_at = self._clock.monotonic_s(), self._clock.wall_s()
         function = action.function
+        self._reporter.init_began(environment)
         try:
             order = LaunchOrder(
                 environment=environment.id,
                 function=function,
-                runtime_api_address=await self._api.open(environment.id),
+                runtime_api_address=await self._api.open(
+                    environment.id, function, environment.telemetry, extension_names(function.opt_folder)
+                ),
                 initialization_type=action.initialization_type,
                 log_group=platform_log.log_group(function),
                 log_stream=environment.stream,
@@ -366,16 +429,18 @@ class Invoker:
         if action.reason is StopReason.INIT_TIMED_OUT:
             self._init_ended_badly(environment, platform_log.TIMEOUT, None, now)
         _log.info("environment_stopped", extra={"environment": environment.id, "reason": action.reason.value})
-        self._spawn(self._end(environment))
+        self._spawn(self._end(environment, action.reason))
 
-    async def _end(self, environment: RunningEnvironment) -> None:
-        """Kill the processes of an environment, then tell the result that waited for that."""
+    async def _end(self, environment: RunningEnvironment, reason: StopReason) -> None:
+        """End the processes of an environment, then tell the result that waited for that."""
         try:
             if environment.entering is not None:
                 environment.entering.cancel()
             if environment.starting is not None:
                 await asyncio.wait({environment.starting})
             if environment.process is not None:
+                if (api := self._api.environment(environment.id)) is not None:
+                    await shut_down(environment.process, api, reason, self._clock)
                 await environment.process.kill()
             await self._api.close(environment.id)
         finally:
@@ -417,74 +482,6 @@ class Invoker:
         self._timer_at = inf
         now = self._clock.monotonic_s()
         self._perform(self._scheduler.tick(now), now)
-
-
-class FunctionInvoker:
-    """Invokes functions by name, as everything outside does."""
-
-    def __init__(
-        self,
-        resolve: Callable[[str, str | None], FunctionVersion],
-        invoker: Invoker,
-        clock: Clock,
-        tracer: InvocationTracer | None = None,
-    ) -> None:
-        """`resolve` is the catalog's: name and qualifier to version. No tracer: nothing is traced."""
-        self._resolve = resolve
-        self._invoker = invoker
-        self._clock = clock
-        self._tracer = tracer
-
-    async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
-        """Run the function once: an `InvokeFunction`."""
-        return await self.invoke(name, qualifier, payload, trigger)
-
-    async def invoke(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> InvocationResult:
-        """Run the function once; an absent request id or trace id is made up.
-
-        Raises:
-            NotFound: no such function, version or alias.
-            PayloadTooLarge: over 6 MiB.
-            TooManyRequests, PlatformError: see `Invoker.invoke`.
-        """
-        if len(payload) > SYNC_PAYLOAD_BYTES_MAX:
-            raise PayloadTooLarge(size=len(payload), limit=SYNC_PAYLOAD_BYTES_MAX)
-        function = self._resolve(name, qualifier)
-        trace = None
-        if self._tracer is not None:
-            now_s = int(self._clock.wall_s())
-            trace = self._tracer.begin(is_active=function.traces_actively, header=trace_id, now_s=now_s)
-            trace_id = trace.header if trace is not None else trace_id
-        invocation = Invocation(
-            request_id=RequestId(request_id or str(uuid.uuid4())),
-            payload=payload,
-            invoked_arn=f"{function.arn}:{qualifier}" if qualifier else function.arn,
-            client_context=client_context,
-            trace_id=trace_id or _trace_id(self._clock.wall_s()),
-            trace=trace,
-            log_tail=log_tail,
-        )
-        return await self._invoker.invoke(function, invocation, trigger)
-
-
-def _trace_id(at: float) -> str:
-    """Make an X-Ray trace header that is not sampled.
-
-    Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-    """
-    digits = secrets.token_hex(20)
-    return f"Root=1-{int(at):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
 
 
 def _closing(function: FunctionVersion) -> BackendUnavailable:

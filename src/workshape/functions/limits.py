@@ -8,6 +8,8 @@ MIB = 1024 * KIB
 
 SYNC_PAYLOAD_BYTES_MAX = 6 * MIB
 ASYNC_PAYLOAD_BYTES_MAX = 1 * MIB
+INVOKE_ASYNC_PAYLOAD_BYTES_MAX = 256 * KIB
+"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_InvokeAsync.html"""
 MEMORY_MB_MIN = 128
 MEMORY_MB_MAX = 10_240
 TIMEOUT_S_MAX = 900

@@ -92,4 +92,6 @@ class InvocationResult:
     executed_version: str
     function_error: str | None = None
     """None, or `Unhandled`: the X-Amz-Function-Error header."""
+    error_type: str = ""
+    """What failed, as in the payload or as the runtime named it beside: `ValueError`, `Runtime.ExitError`."""
     log_tail: bytes = field(default=b"", repr=False)

@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html (which at level INFO)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -101,6 +102,19 @@ def init_report_line(function: FunctionVersion, report: InitReport, at: float) -
         record["errorType"] = report.error_type
     record["metrics"] = {"durationMs": round(report.duration_ms, 3)}
     return _event(at, "platform.initReport", record)
+
+
+def extension_line(
+    function: FunctionVersion, name: str, state: str, events: Sequence[str], error_type: str, at: float
+) -> bytes:
+    """Write the line about an extension."""
+    if function.log_format is LogFormat.TEXT:
+        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]"
+        return (f"{text}\tError Type: {error_type}" if error_type else text).encode()
+    record: dict[str, Any] = {"name": name, "state": state, "events": events}
+    if error_type:
+        record["errorType"] = error_type
+    return _event(at, "platform.extension", record)
 
 
 def _report_text(report: Report) -> str:

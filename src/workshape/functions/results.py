@@ -34,6 +34,11 @@ def exited(request: RequestId, how: str) -> bytes:
     return _encode(EXIT_ERROR, f"RequestId: {request} Error: {reason}")
 
 
+def extension_failed(request: RequestId, kind: str, why: str) -> bytes:
+    """Say that an extension ended, or reported that it cannot go on."""
+    return _encode(kind, f"RequestId: {request} Error: {why}")
+
+
 def error_type(body: bytes, header: str) -> str:
     """Name the type of an error the runtime reported: its body's `errorType`, else what its header says."""
     try:

@@ -5,8 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from workshape.functions import results
 from workshape.functions.launch.process import EnvironmentProcess
-from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, Invocation, InvocationResult
+from workshape.functions.model import (
+    EnvironmentId,
+    FunctionName,
+    FunctionVersion,
+    InitializationType,
+    Invocation,
+    InvocationResult,
+)
+from workshape.functions.response_stream import ResponseStream
+from workshape.functions.telemetry_delivery import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,10 @@ class RunningInvocation:
         "future",
         "invocation",
         "is_error",
+        "is_runtime_done",
         "log_tail",
         "started_at",
+        "stream",
         "trigger",
     )
 
@@ -56,7 +68,11 @@ class RunningInvocation:
         self.environments = 0
         self.body = b""
         """What the function answered: a response, or an error object."""
+        self.stream: ResponseStream | None = None
+        """Where a streamed response goes; None: the caller wants it whole."""
         self.is_error = False
+        self.is_runtime_done = False
+        """Extensions have been told that it is."""
         self.error_header = ""
         self.log_tail: list[bytes] | None = [] if invocation.log_tail else None
 
@@ -70,6 +86,7 @@ class RunningEnvironment:
     __slots__ = (
         "entering",
         "exit",
+        "exit_type",
         "failure",
         "function",
         "held",
@@ -77,15 +94,16 @@ class RunningEnvironment:
         "init_error",
         "init_error_header",
         "init_told",
+        "initialization_type",
         "invocation",
         "leave_gate",
         "process",
-        "provisioned",
         "ready_at",
         "retried",
         "started_at",
         "starting",
         "stream",
+        "telemetry",
         "wall_started_at",
     )
 
@@ -96,17 +114,19 @@ class RunningEnvironment:
         stream: str,
         now: float,
         wall: float,
+        telemetry: Telemetry,
         *,
         retried: bool,
-        provisioned: bool,
+        initialization_type: InitializationType,
     ) -> None:
         self.id = environment
+        self.telemetry = telemetry
+        self.initialization_type = initialization_type
         self.function = function
         self.stream = stream
         self.started_at = now
         self.wall_started_at = wall
         self.retried = retried
-        self.provisioned = provisioned
         self.ready_at = inf
         self.starting: asyncio.Task[None] | None = None
         self.entering: asyncio.Task[Callable[[], None]] | None = None
@@ -120,6 +140,8 @@ class RunningEnvironment:
         self.init_told = False
         """Its init phase has been reported: with its first invocation, or as a failure."""
         self.exit = ""
+        """How its runtime, or an extension, ended by itself."""
+        self.exit_type = results.EXIT_ERROR
         self.failure: Exception | None = None
         self.held: tuple[RunningInvocation, InvocationResult] | None = None
         """A result that may be told only once nothing of the environment runs any more."""
@@ -128,6 +150,11 @@ class RunningEnvironment:
         return (
             f"<RunningEnvironment {self.id} of {self.function.name} pid={self.process.pid if self.process else None}>"
         )
+
+    @property
+    def provisioned(self) -> bool:
+        """It is part of its version's provisioned concurrency."""
+        return self.initialization_type is InitializationType.PROVISIONED
 
     @property
     def max_memory_mb(self) -> int:

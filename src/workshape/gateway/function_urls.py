@@ -13,8 +13,9 @@ import msgspec
 from workshape.clock import Clock
 from workshape.errors import Denied, Throttled, WorkshapeError
 from workshape.functions.catalog import Catalog
+from workshape.functions.function_invoker import PayloadTooLarge
 from workshape.functions.function_url import AuthType, FunctionUrl, url_id_of
-from workshape.functions.invoker import InvokeFunction, PayloadTooLarge
+from workshape.functions.invoker import InvokeFunction
 from workshape.functions.model import LATEST, FunctionName
 from workshape.gateway.cors import preflight, with_cors
 from workshape.gateway.payload import MalformedResponse, event_of, response_of

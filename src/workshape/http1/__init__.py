@@ -1,4 +1,5 @@
-"""HTTP/1.1 for every listener of ours: `message.py` (requests, responses), `server.py` (bytes to handlers).
+"""HTTP/1.1 for every listener of ours: `message.py` (requests, responses), `server.py` (bytes to handlers),
+`pieces.py` (a body between who sends and who reads it), `client.py`.
 
 The parsing is httptools' (llhttp, Node.js's own parser); what is here turns its callbacks into requests.
 """

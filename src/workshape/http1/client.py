@@ -14,13 +14,13 @@ from typing import cast
 import httptools
 
 from workshape.http1.message import HeaderPairs, Request, Response
+from workshape.http1.pieces import Pieces
 
 MIB = 1024 * 1024
 CONNECTIONS_MAX = 200  # to the server; further requests wait for one
 CONNECT_S_MAX = 5.0
 IDLE_S_MAX = 4.0  # below what servers keep: the common ones close after 5 s and more
 HELD_BYTES_MAX = 64 * MIB  # a longer body is handed on piece by piece as it comes
-UNREAD_BYTES_MAX = MIB  # of such a body: reading pauses until its reader has caught up
 _STREAMED_TYPE = "application/vnd.amazon.eventstream"  # never ends by itself
 
 
@@ -212,7 +212,7 @@ class _Connection(asyncio.Protocol):
             return
         if self._stream is not None:
             if (stream := self._stream()) is not None:
-                stream.push(body)
+                stream.pieces.push(body)
             return
         self._body.append(body)
         self._body_bytes += len(body)
@@ -234,7 +234,7 @@ class _Connection(asyncio.Protocol):
     def _finish(self, *, keep: bool) -> None:
         if self._stream is not None:
             if (stream := self._stream()) is not None:
-                stream.end(None)
+                stream.pieces.end(None)
             keep = False  # its reading may be paused
         else:
             self._give(Response(self._status, tuple(self._headers), b"".join(self._body)))
@@ -245,7 +245,7 @@ class _Connection(asyncio.Protocol):
             return
         if self._stream is not None:
             if (stream := self._stream()) is not None:
-                stream.end(failure)
+                stream.pieces.end(failure)
         elif self._answer is not None and not self._answer.done():
             self._answer.set_exception(failure)
         self.release(keep=False)
@@ -254,7 +254,7 @@ class _Connection(asyncio.Protocol):
         stream = _StreamedBody(self)
         self._stream = weakref.ref(stream)
         for piece in self._body:
-            stream.push(piece)
+            stream.pieces.push(piece)
         self._body = []
         headers: HeaderPairs = tuple(pair for pair in self._headers if pair[0] != "content-length")
         self._give(Response(self._status, headers, stream))
@@ -269,48 +269,16 @@ class _StreamedBody:
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self._pieces: deque[bytes] = deque()
-        self._unread_bytes = 0
-        self._ended = False
-        self._failure: Exception | None = None
-        self._arrived: asyncio.Future[None] | None = None
+        self.pieces = Pieces(connection)
 
     def __del__(self) -> None:
         self._connection.release(keep=False)
-
-    def push(self, piece: bytes) -> None:
-        """Add what came."""
-        self._pieces.append(piece)
-        self._unread_bytes += len(piece)
-        if self._unread_bytes > UNREAD_BYTES_MAX:
-            self._connection.pause()
-        self._wake()
-
-    def end(self, failure: Exception | None) -> None:
-        """Nothing more comes: all is here, or the connection broke."""
-        self._ended, self._failure = True, failure
-        self._wake()
 
     def __aiter__(self) -> "_StreamedBody":
         return self
 
     async def __anext__(self) -> bytes:
-        while not self._pieces:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                raise StopAsyncIteration
-            self._arrived = asyncio.get_running_loop().create_future()
-            await self._arrived
-        piece = self._pieces.popleft()
-        self._unread_bytes -= len(piece)
-        if self._unread_bytes <= UNREAD_BYTES_MAX // 2:
-            self._connection.resume()
-        return piece
-
-    def _wake(self) -> None:
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
+        return await anext(self.pieces)
 
 
 def _request_head(request: Request) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import unquote
 
 HeaderPairs = tuple[tuple[str, str], ...]
@@ -73,3 +74,26 @@ class LateResponse:
         self._deliver = deliver
         if self._response is not None:
             deliver(self._response)
+
+
+class Flow(Protocol):
+    """Who sends a body: it can be made to wait."""
+
+    def pause(self) -> None:
+        """Read no more from it."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class BodySink(Protocol):
+    """Takes a request's body piece by piece. Plain calls: they run inside the reading and must not block."""
+
+    def data(self, piece: bytes) -> None:
+        """Take what came."""
+
+    def end(self, trailers: HeaderPairs) -> Response:
+        """Answer the request: its body is whole."""
+
+    def lost(self) -> None:
+        """The client has gone before that."""

@@ -7,17 +7,22 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
 
 from workshape.http1.head import response_head
-from workshape.http1.message import LateResponse, Request, Response
+from workshape.http1.message import BodySink, Flow, LateResponse, Request, Response
 
 Handler = Callable[[Request], Awaitable[Response] | Response | LateResponse]
 """A coroutine function as a rule; a plain function that has its answer at once spares the task."""
+TakeBody = Callable[[Request, Flow], BodySink | None]
+"""Asked of each request in chunked coding, once its headers are read: who takes its body as it comes?
+
+None: nobody; the body is read whole, and the handler gets the request.
+"""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -40,9 +45,16 @@ class Limits:
 class HttpServer:
     """A listening socket and its connections. Made by `serve_tcp` or `serve_unix`."""
 
-    def __init__(self, handler: Handler, limits: Limits, admits: Callable[[socket.socket], bool] | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        take_body: TakeBody | None = None,
+        admits: Callable[[socket.socket], bool] | None = None,
+    ) -> None:
         self.handler = handler
         self.limits = limits
+        self.take_body = take_body
         self.admits = admits
         self.connections: set[_Connection] = set()
         self._listener: asyncio.Server | None = None
@@ -86,6 +98,7 @@ async def serve_socket(
     handler: Handler,
     listening: socket.socket,
     limits: Limits | None = None,
+    take_body: TakeBody | None = None,
     *,
     admits: Callable[[socket.socket], bool] | None = None,
 ) -> HttpServer:
@@ -93,19 +106,21 @@ async def serve_socket(
 
     `admits` is shown each new connection; one that it does not admit is closed unread.
     """
-    server = HttpServer(handler, limits or Limits(), admits)
+    server = HttpServer(handler, limits or Limits(), take_body, admits)
     loop = asyncio.get_running_loop()
     server.started(await loop.create_server(lambda: _Connection(server), sock=listening, backlog=1024))
     return server
 
 
-async def serve_tcp(handler: Handler, host: str, port: int, limits: Limits | None = None) -> HttpServer:
+async def serve_tcp(
+    handler: Handler, host: str, port: int, limits: Limits | None = None, take_body: TakeBody | None = None
+) -> HttpServer:
     """Listen on a TCP port; 0 picks a free one, see `HttpServer.port`.
 
     Raises:
         OSError: the address is in use or not ours.
     """
-    server = HttpServer(handler, limits or Limits())
+    server = HttpServer(handler, limits or Limits(), take_body)
     loop = asyncio.get_running_loop()
     server.started(await loop.create_server(lambda: _Connection(server), host, port, backlog=1024))
     return server
@@ -125,13 +140,14 @@ async def serve_unix(handler: Handler, path: str, limits: Limits | None = None) 
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request that was read and not yet answered, or the refusal of what could not be read as one."""
+    """A request that was read and not yet answered, or only its answer is left to be sent in its turn."""
 
     request: Request
     keep_alive: bool
     chunks_allowed: bool = True
     """HTTP/1.0 knows no chunked coding: a stream to it ends with the connection."""
-    refusal: Response | None = None
+    answer: Response | None = None
+    """Of a request whose body somebody took, or of what could not be read as a request."""
 
 
 class _Connection(asyncio.Protocol):
@@ -150,6 +166,9 @@ class _Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._sink: BodySink | None = None
+        self._sink_paused = False
+        self._trailers_at = 0
         self._continue_owed = False
         self._refused = False
         self._waiting: deque[_Exchange] = deque()
@@ -181,6 +200,8 @@ class _Connection(asyncio.Protocol):
         self._current = None
         if self._task is not None:
             self._task.cancel()
+        if self._sink is not None:
+            self._sink.lost()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -226,16 +247,24 @@ class _Connection(asyncio.Protocol):
         self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        is_chunked = False
         for name, value in self._headers:
             if name == "content-length" and int(value) > self._server.limits.body_bytes_max:
                 raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
+            if name == "transfer-encoding":
+                is_chunked = True
             if name == "expect" and value.lower() == "100-continue" and self._parser.get_http_version() != "1.0":
                 self._continue_owed = True
+        if is_chunked and self._server.take_body is not None:
+            self._sink, self._trailers_at = self._server.take_body(self._request(), self), len(self._headers)
         if self._continue_owed:
             self._advance()
 
     def on_body(self, body: bytes) -> None:
         self._continue_owed = False
+        if self._sink is not None:
+            self._sink.data(body)
+            return
         self._body_bytes += len(body)
         if self._body_bytes > self._server.limits.body_bytes_max:
             raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
@@ -245,21 +274,33 @@ class _Connection(asyncio.Protocol):
         self._continue_owed = False
         if self._parser.should_upgrade() and _declares_body(self._headers):
             raise _Refused(501, "this listener does not switch protocols")  # the parser would not read the body
-        request = Request(
-            self._parser.get_method().decode("ascii"),
-            self._target.decode("latin-1"),
-            tuple(self._headers),
-            self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            self._peer,
-        )
+        request, answer = self._request(), None
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            answer = sink.end(request.headers[self._trailers_at :])
+            self.resume()
         keep_alive = self._parser.should_keep_alive()
         # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
         chunks_allowed = keep_alive or self._parser.get_http_version() != "1.0"
-        self._waiting.append(_Exchange(request, keep_alive, chunks_allowed))
+        self._waiting.append(_Exchange(request, keep_alive, chunks_allowed, answer))
         self._waiting_bytes += self._body_bytes
         self._advance()
         if len(self._waiting) >= PIPELINED_REQUESTS_MAX or self._waiting_bytes > self._server.limits.body_bytes_max:
             self._pause_reading()
+
+    # the flow of a body that somebody takes
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        self._sink_paused = True
+        self._pause_reading()
+
+    def resume(self) -> None:
+        """Read on, unless the client is too far ahead."""
+        if self._sink_paused:
+            self._sink_paused = False
+            if len(self._waiting) < PIPELINED_REQUESTS_MAX:
+                self._resume_reading()
 
     # ours
 
@@ -280,13 +321,13 @@ class _Connection(asyncio.Protocol):
                 return
             self._current = exchange = self._waiting.popleft()
             self._waiting_bytes -= len(exchange.request.body)
-            if self._reading_paused and len(self._waiting) <= PIPELINED_REQUESTS_MAX // 2:
+            if self._reading_paused and not self._sink_paused and len(self._waiting) <= PIPELINED_REQUESTS_MAX // 2:
                 self._resume_reading()
             self._answer(exchange)
 
     def _answer(self, exchange: _Exchange) -> None:
-        if exchange.refusal is not None:
-            self._finish(exchange, exchange.refusal)
+        if exchange.answer is not None:
+            self._finish(exchange, exchange.answer)
             return
         try:
             answer = self._server.handler(exchange.request)
@@ -340,6 +381,9 @@ class _Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - as above; half a body must not look whole: it gets no last chunk
             _log.exception("stream_failed", extra={"path": exchange.request.raw_path})
             self._transport.abort()
+        finally:
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()  # a client that went away leaves it half read
         if not exchange.keep_alive:
             self._transport.close()
         self._current = None
@@ -363,7 +407,7 @@ class _Connection(asyncio.Protocol):
         """Answer what could not be read as a request, after what was read before it; then the connection ends."""
         self._refused = True
         refusal = Response(status, (("content-type", "text/plain"),), f"{reason}\n".encode())
-        self._waiting.append(_Exchange(Request("", ""), keep_alive=False, refusal=refusal))
+        self._waiting.append(_Exchange(Request("", ""), keep_alive=False, answer=refusal))
         self._advance()
 
     def _pause_reading(self) -> None:
@@ -372,8 +416,18 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        self._reading_paused = False
-        self._transport.resume_reading()
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def _request(self) -> Request:
+        return Request(
+            self._parser.get_method().decode("ascii"),
+            self._target.decode("latin-1"),
+            tuple(self._headers),
+            self._body[0] if len(self._body) == 1 else b"".join(self._body),
+            self._peer,
+        )
 
 
 class _Refused(Exception):

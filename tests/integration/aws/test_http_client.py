@@ -178,7 +178,7 @@ async def test_an_answer_that_does_not_come_is_a_timeout() -> None:
 
 async def test_a_long_body_comes_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workshape.http1.client.HELD_BYTES_MAX", 1_000)
-    monkeypatch.setattr("workshape.http1.client.UNREAD_BYTES_MAX", 5_000)
+    monkeypatch.setattr("workshape.http1.pieces.UNREAD_BYTES_MAX", 5_000)
     body = bytes(range(256)) * 40_000
     async with serving(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body, OK) as (_, client):
         answer = await client.send(GET, 5)

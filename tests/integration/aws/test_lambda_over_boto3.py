@@ -161,6 +161,31 @@ def test_an_event_is_accepted_and_runs_in_the_background(door: LiveDoor, archive
     )
 
 
+def test_the_old_asynchronous_call_is_a_smaller_event_without_the_callers_trace(
+    door: LiveDoor, archive: Archive
+) -> None:
+    client = door.client("lambda")
+    create(client, archive())
+    ran = threading.Event()
+
+    def answer(asked: Asked) -> InvocationResult:
+        ran.set()
+        return echo(asked)
+
+    door.invoke.answer = answer
+    trace = {"X-Amzn-Trace-Id": "Root=1-5"}
+    client.meta.events.register("before-send.lambda", lambda request, **_: request.headers.update(trace))
+
+    accepted = client.invoke_async(FunctionName="f", InvokeArgs=b"[2]")
+    too_large = refusal(lambda: client.invoke_async(FunctionName="f", InvokeArgs=b'"%b"' % (b"x" * 256 * 1024)))
+
+    assert accepted["Status"] == 202
+    assert ran.wait(5)
+    (asked,) = door.invoke.asked
+    assert (asked.payload, asked.trigger, asked.trace_id) == (b"[2]", "event", "")
+    assert too_large[:2] == ("RequestTooLargeException", 413)
+
+
 def test_a_changed_function_has_a_new_revision_and_its_users_are_told(door: LiveDoor, archive: Archive) -> None:
     client = door.client("lambda")
     made = create(client, archive(), Description="one")

@@ -13,8 +13,10 @@ from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
 from workshape.functions import environment as environment_module
 from workshape.functions.concurrency import TooManyRequests
+from workshape.functions.environment_api import RuntimeCallbacks
+from workshape.functions.function_invoker import FunctionInvoker, PayloadTooLarge
 from workshape.functions.function_metrics import FunctionMetrics
-from workshape.functions.invoker import FunctionInvoker, Invoker, PayloadTooLarge
+from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
@@ -28,7 +30,6 @@ from workshape.functions.model import (
 )
 from workshape.functions.provisioned import AllocationStatus
 from workshape.functions.records import InvocationRecord, RecordWriter, read_records
-from workshape.functions.runtime_api import RuntimeCallbacks
 from workshape.settings import FunctionSettings
 
 NAME = FunctionName("search")

@@ -127,6 +127,28 @@ async def test_aws_own_node_client_serves_invocations_and_errors(
     assert owner.heard[environment].output[0].split("\t")[2:] == ["INFO", "event 0"]
 
 
+async def test_aws_own_node_client_streams_and_fails_in_the_middle(
+    owner: RuntimeOwner, code: Path, client: tuple[str, Path]
+) -> None:
+    text = """export const handler = awslambda.streamifyResponse(async (event, stream) => {
+            stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+            for (const word of event.words) stream.write(word);
+            if (event.fail) throw new RangeError(event.fail);
+            stream.end();
+        });"""
+    as_custom_runtime(code, client, text)
+    environment, _ = await owner.started(code, runtime="provided.al2023")
+
+    streamed = await owner.invoke_text(environment, {"words": ["a", "b" * 100_000]})
+    error, value = await owner.invoke(environment, {"words": ["a"], "fail": "halfway"})
+    again = await owner.invoke_text(environment, {"words": ["c"]})
+
+    prelude = b'{"statusCode":201}' + bytes(8)
+    assert streamed == prelude + b"a" + b"b" * 100_000
+    assert (error, value["errorMessage"]) == ("RangeError", "halfway")
+    assert again == prelude + b"c"
+
+
 async def test_aws_own_node_client_tells_an_init_error(
     owner: RuntimeOwner, code: Path, client: tuple[str, Path]
 ) -> None:

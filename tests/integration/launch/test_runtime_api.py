@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.runtime_owner import ARN, RuntimeOwner
 from workshape.functions.model import EnvironmentId
-from workshape.functions.runtime_api import RESPONSE_BYTES_MAX
+from workshape.functions.runtime_answers import RESPONSE_BYTES_MAX
 
 NEXT = "/invocation/next"
 

@@ -14,12 +14,16 @@ from workshape.aws.lambda_.errors import InvalidClientContext, NotBuilt, NotJson
 from workshape.aws.operation import Call, Operation
 from workshape.functions.async_queue import AsyncQueue, Invoke
 from workshape.functions.catalog import Catalog
-from workshape.functions.limits import ASYNC_PAYLOAD_BYTES_MAX, SYNC_PAYLOAD_BYTES_MAX
+from workshape.functions.limits import (
+    ASYNC_PAYLOAD_BYTES_MAX,
+    INVOKE_ASYNC_PAYLOAD_BYTES_MAX,
+    SYNC_PAYLOAD_BYTES_MAX,
+)
 
 TRIGGER = "api"
 CLIENT_CONTEXT_CHARACTERS_MAX = 3_583
 _JSON = msgspec.json.Decoder(msgspec.Raw)  # looks at the syntax, and builds nothing
-_NOT_BUILT = ("DurableExecutionName", "TenantId")
+NOT_BUILT = ("DurableExecutionName", "TenantId")
 
 
 def invoke_operations(catalog: Catalog, invoke: Invoke, events: AsyncQueue) -> Mapping[str, Operation]:
@@ -35,14 +39,14 @@ class _InvokeOperations:
         self._events = events
 
     async def invoke(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        for name in _NOT_BUILT:
+        for name in NOT_BUILT:
             if name in parameters:
                 raise NotBuilt(feature=f"{name} of invocations")
         reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))
         kind = parameters.get("InvocationType", "RequestResponse")
         payload = parameters.get("Payload") or b"{}"
-        _check_payload(payload, ASYNC_PAYLOAD_BYTES_MAX if kind == "Event" else SYNC_PAYLOAD_BYTES_MAX)
-        context = _client_context(parameters.get("ClientContext", ""))
+        check_payload(payload, ASYNC_PAYLOAD_BYTES_MAX if kind == "Event" else SYNC_PAYLOAD_BYTES_MAX)
+        context = client_context(parameters.get("ClientContext", ""))
         name, qualifier = reference.name, reference.qualifier
         if kind != "RequestResponse":
             self._catalog.resolve(name, qualifier)
@@ -70,16 +74,21 @@ class _InvokeOperations:
         }
 
     async def invoke_async(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Deprecated by AWS, and the same as an Event."""
+        """Deprecated by AWS: an Event, but smaller, and without the caller's trace."""
         reference = self._catalog.reference(parameters["FunctionName"])
         payload = parameters.get("InvokeArgs") or b"{}"
-        _check_payload(payload, ASYNC_PAYLOAD_BYTES_MAX)
+        check_payload(payload, INVOKE_ASYNC_PAYLOAD_BYTES_MAX)
         self._catalog.resolve(reference.name, reference.qualifier)
-        self._events.put(call.request_id, reference.name, reference.qualifier, payload, trace_id=call.trace_id)
+        self._events.put(call.request_id, reference.name, reference.qualifier, payload)
         return {"Status": 202}
 
 
-def _check_payload(payload: bytes, bytes_max: int) -> None:
+def check_payload(payload: bytes, bytes_max: int) -> None:
+    """Refuse an event that is too large or no JSON.
+
+    Raises:
+        RequestTooLarge, NotJson.
+    """
     if len(payload) > bytes_max:
         raise RequestTooLarge(bytes_max=bytes_max)
     try:
@@ -89,8 +98,12 @@ def _check_payload(payload: bytes, bytes_max: int) -> None:
         raise NotJson(reason=str(error)) from error
 
 
-def _client_context(encoded: str) -> str:
-    """Decode the client context; empty when there is none."""
+def client_context(encoded: str) -> str:
+    """Decode the client context; empty when there is none.
+
+    Raises:
+        InvalidClientContext: it is too long, or no base64 of a JSON object.
+    """
     if not encoded:
         return ""
     try:

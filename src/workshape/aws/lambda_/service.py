@@ -13,6 +13,7 @@ from workshape.aws.lambda_.event_invoke import event_invoke_operations
 from workshape.aws.lambda_.function_urls import function_url_operations
 from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
+from workshape.aws.lambda_.invoke_streaming import streaming_operations
 from workshape.aws.lambda_.layers import layer_operations
 from workshape.aws.lambda_.permissions import permission_operations
 from workshape.aws.lambda_.provisioned import provisioned_operations
@@ -23,6 +24,7 @@ from workshape.aws.operation import Operation, Service
 from workshape.functions.async_queue import AsyncQueue, Invoke
 from workshape.functions.catalog import Catalog
 from workshape.functions.provisioned_configs import ProvisionedConfigs
+from workshape.functions.response_stream import InvokeStreaming
 
 
 def lambda_service(
@@ -30,6 +32,7 @@ def lambda_service(
     invoke: Invoke,
     mappings: Mapping[str, Operation],
     *,
+    stream: InvokeStreaming,
     events: AsyncQueue,
     fetch_object: FetchObject,
     provisioned: ProvisionedConfigs,
@@ -42,6 +45,7 @@ def lambda_service(
             **version_operations(catalog),
             **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),
+            **streaming_operations(catalog, stream),
             **layer_operations(catalog, fetch_object),
             **concurrency_operations(catalog, provisioned),
             **permission_operations(catalog),

@@ -15,6 +15,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 from workshape.aws.protocol.codec import Labels, WireFault, request_id_header
 from workshape.aws.protocol.constraints import Constraints
 from workshape.aws.protocol.errors import Malformed, UnknownOperation, UnreadableBody
+from workshape.aws.protocol.event_stream import CONTENT_TYPE, EventWriter
 from workshape.aws.protocol.faults import FaultMembers
 from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
 from workshape.aws.protocol.paths import PathTable
@@ -22,6 +23,7 @@ from workshape.aws.protocol.timestamps import HTTP, ISO, timestamp_reader, times
 from workshape.http1.message import HeaderPairs, Request, Response
 
 _JSON: HeaderPairs = (("content-type", "application/json"),)
+_EVENTS: HeaderPairs = (("content-type", CONTENT_TYPE),)
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -144,6 +146,7 @@ class _OutputWriter:
         self._headers: dict[str, tuple[str, Callable[[Any], str]]] = {}
         self._payload = shape.serialization.get("payload", "") if shape is not None else ""
         self._is_raw = False
+        self._events: EventWriter | None = None
         self._write_body: Callable[[Any], Any] | None = None
         if shape is None:
             return
@@ -159,12 +162,17 @@ class _OutputWriter:
         if self._payload:
             member = shape.members[self._payload]
             self._is_raw = member.type_name in ("blob", "string")
+            if isinstance(member, StructureShape) and member.serialization.get("eventstream"):
+                self._events = EventWriter(member, writers)
+                return
             self._write_body = writers.writer(member)
         elif body_names:
             self._write_body = writers.structure(shape, body_names)
 
     def write(self, output: Mapping[str, Any], request_id: str) -> Response:
-        status, headers, rest = self._status, [*request_id_header(request_id), *_JSON], {}
+        events = output.get(self._payload) if self._events is not None else None
+        content_type = _JSON if events is None else _EVENTS
+        status, headers, rest = self._status, [*request_id_header(request_id), *content_type], {}
         for name, value in output.items():
             if value is None:
                 continue
@@ -175,6 +183,8 @@ class _OutputWriter:
                 status = value
             else:
                 rest[name] = value
+        if self._events is not None and events is not None:
+            return Response(status, tuple(headers), self._events.write(events))
         return Response(status, tuple(headers), self._body(rest) if status != 204 else b"")
 
     def _body(self, members: dict[str, Any]) -> bytes:

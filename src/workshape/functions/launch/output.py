@@ -13,16 +13,52 @@ READ_BYTES = 1 << 16  # what a pipe holds
 READS_AT_ONCE_MAX = 16  # an environment that floods does not keep the event loop from the others
 
 
+class Lines:
+    """Finds the lines in what comes in pieces."""
+
+    def __init__(self, on_line: Callable[[bytes], None]) -> None:
+        self._on_line = on_line
+        self._unfinished: list[bytes] = []
+        self._unfinished_bytes = 0
+
+    def take(self, data: bytes) -> None:
+        """Hand on the lines that are whole now."""
+        lines = data.split(b"\n")
+        for line in lines[:-1]:
+            self._keep(line)
+            self._finish()
+        if lines[-1]:
+            self._keep(lines[-1])
+
+    def end(self) -> None:
+        """Nothing more comes: what is left is a line, too."""
+        if self._unfinished:
+            self._finish()
+
+    def _keep(self, part: bytes) -> None:
+        while self._unfinished_bytes + len(part) > LINE_BYTES_MAX:
+            room = LINE_BYTES_MAX - self._unfinished_bytes
+            self._unfinished.append(part[:room])
+            part = part[room:]
+            self._finish()
+        self._unfinished.append(part)
+        self._unfinished_bytes += len(part)
+
+    def _finish(self) -> None:
+        line = b"".join(self._unfinished)
+        self._unfinished.clear()
+        self._unfinished_bytes = 0
+        self._on_line(line)
+
+
 class OutputLines:
     """Reads a pipe; calls `on_line` with each line, without its newline, and `on_end` once."""
 
     def __init__(self, descriptor: int, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Take ownership of the descriptor."""
         self._descriptor = descriptor
-        self._on_line = on_line
+        self._lines = Lines(on_line)
         self._on_end = on_end
-        self._unfinished: list[bytes] = []
-        self._unfinished_bytes = 0
         os.set_blocking(descriptor, False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(descriptor, self.drain)
@@ -39,7 +75,7 @@ class OutputLines:
             if not data:
                 self.close()
                 return
-            self._take(data)
+            self._lines.take(data)
 
     def close(self) -> None:
         """Read no more; `on_end` is called unless it has been."""
@@ -48,29 +84,5 @@ class OutputLines:
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
-        if self._unfinished:
-            self._finish()
+        self._lines.end()
         self._on_end()
-
-    def _take(self, data: bytes) -> None:
-        lines = data.split(b"\n")
-        for line in lines[:-1]:
-            self._keep(line)
-            self._finish()
-        if lines[-1]:
-            self._keep(lines[-1])
-
-    def _keep(self, part: bytes) -> None:
-        while self._unfinished_bytes + len(part) > LINE_BYTES_MAX:
-            room = LINE_BYTES_MAX - self._unfinished_bytes
-            self._unfinished.append(part[:room])
-            part = part[room:]
-            self._finish()
-        self._unfinished.append(part)
-        self._unfinished_bytes += len(part)
-
-    def _finish(self) -> None:
-        line = b"".join(self._unfinished)
-        self._unfinished.clear()
-        self._unfinished_bytes = 0
-        self._on_line(line)

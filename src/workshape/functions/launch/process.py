@@ -10,6 +10,7 @@ task root can be written, and the host's files and other processes can be seen.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -25,10 +26,13 @@ from typing import Any
 from workshape.errors import PlatformError
 from workshape.functions.launch import cgroups
 from workshape.functions.launch.cgroups import CgroupFolders
+from workshape.functions.launch.exit_words import exit_words
+from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters, RuntimeUnknown
 from workshape.functions.launch.layout import Layout, sandboxed, unconfined
 from workshape.functions.launch.output import OutputLines
 from workshape.functions.launch.process_tree import (
+    children,
     descendants,
     peak_memory_kib,
     send_group_signal,
@@ -130,6 +134,18 @@ class EnvironmentProcess:
         for pid in frozen:
             send_signal(pid, signal.SIGCONT)
         send_group_signal(self.pid, signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Ask the runtime to end; where a supervisor stands above it, a second time kills it."""
+        if not self._gone.is_set():
+            for pid in children(self.pid)[:1]:  # the process that was to run the function comes first
+                send_signal(pid, signal.SIGTERM)
+
+    async def ended_within(self, duration_s: float) -> None:
+        """Wait until every process is gone, but not longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(duration_s):
+                await self._gone.wait()
 
     async def kill(self) -> None:
         """End every process of the environment and wait until they are gone; `on_exit` is still called once."""
@@ -306,7 +322,7 @@ class ProcessLauncher:
         if await channel.sandbox:
             scratch = self._scratch(environment)
             layout = unconfined(plan, order.function, scratch)
-        ending = _Ending(lambda status: on_exit(environment, _words(status)))
+        ending = _Ending(lambda status: on_exit(environment, exit_words(status)))
         process = EnvironmentProcess(channel.kill)
 
         def gone(status: int) -> None:
@@ -370,6 +386,8 @@ def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Se
         message |= {"handler": function.handler}
     else:
         message |= {"arguments": layout.place(plan.arguments)}
+    if extension_names(function.opt_folder):
+        message["extensions"] = layout.layers
     return SpawnOrder(
         _stem_kind(plan, layout, show),
         message,
@@ -423,21 +441,3 @@ class _Ending:
 def _check_code(function: FunctionVersion) -> None:
     if not Path(function.code_folder).is_dir():
         raise FileNotFoundError(f"the code folder {function.code_folder} is not there")
-
-
-def _words(status: int) -> str:
-    """Say a wait status as Lambda does in `Runtime exited with error: ...`."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    names = {
-        signal.SIGSEGV: "segmentation fault",
-        signal.SIGFPE: "floating point exception",
-        signal.SIGBUS: "bus error",
-    }
-    number = signal.Signals(-code) if -code in set(signal.Signals) else None
-    return f"signal: {names.get(number) or _signal_words(number)}" if number else f"signal: signal {-code}"
-
-
-def _signal_words(number: signal.Signals) -> str:
-    return (signal.strsignal(number) or number.name).lower()

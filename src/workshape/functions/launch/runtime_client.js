@@ -6,7 +6,8 @@
  * JSON); then it speaks to the platform over descriptor 4.
  *
  * Handlers: .js, .cjs and .mjs; async, plain, and (up to nodejs22.x) with a callback, as
- * https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html describes them. The protocol:
+ * https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html describes them; those that stream, as
+ * https://docs.aws.amazon.com/lambda/latest/dg/config-rs-write-functions.html does. The protocol:
  * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  */
 
@@ -16,6 +17,7 @@ const path = require("node:path");
 const url = require("node:url");
 const { format } = require("node:util");
 const { createRequire } = require("node:module");
+const { awslambda, headerText, ResponseStream, STREAMS, HIGH_WATER_MARK } = require("./response_stream.js");
 
 const API = "/2018-06-01/runtime/";
 const RESPONSE_BYTES_MAX = 6 * 1024 * 1024; // a larger one is refused: the next invocation is not asked for with it
@@ -230,6 +232,7 @@ class Runtime {
     this.callbacks = callbacks;
     this.invocation = undefined;
     this.whenIdle = undefined; // what to do when the event loop is empty
+    this.streaming = undefined; // the response of the invocation, if its handler streams
     this.NEXT = connection.request("GET", "invocation/next", {});
   }
 
@@ -243,7 +246,7 @@ class Runtime {
     let handler;
     try {
       handler = await loadHandler(process.env.LAMBDA_TASK_ROOT || process.cwd(), handlerName);
-      if (!this.callbacks && handler.length >= 3) {
+      if (!this.callbacks && handler.length >= 3 && !handler[STREAMS]) {
         throw runtimeError("CallbackHandlerDeprecated", "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.");
       }
     } catch (error) {
@@ -275,11 +278,37 @@ class Runtime {
     try {
       const context = this.context(headers);
       const event = JSON.parse(body.toString("utf8"));
-      if (this.callbacks) this.runWithCallback(requestId, event, context);
+      if (this.handler[STREAMS]) this.stream(requestId, event, context);
+      else if (this.callbacks) this.runWithCallback(requestId, event, context);
       else Promise.resolve(this.handler(event, context)).then((value) => this.succeed(requestId, value), (error) => this.fail(requestId, error));
     } catch (error) {
       this.fail(requestId, error);
     }
+  }
+
+  /** The invocation is over when the handler has returned and the stream has ended, whichever comes last. */
+  async stream(requestId, event, context) {
+    const stream = new ResponseStream(this.connection, requestId, this.handler[HIGH_WATER_MARK]);
+    this.streaming = stream;
+    this.connection.socket.ref(); // a stream that nobody ends lasts until the function's timeout
+    try {
+      await this.handler(event, stream, context);
+    } catch (error) {
+      if (this.invocation !== requestId) return;
+      if (!stream.begun) {
+        stream.destroy();
+        this.streaming = undefined;
+        this.fail(requestId, error);
+        return;
+      }
+      this.log.failure("Invoke Error", error);
+      if (!stream.writableEnded) stream.fail(errorBody(error));
+    }
+    const { status, body } = await stream.answered;
+    this.invocation = this.streaming = undefined;
+    // 413: the response was too large. Its caller knows; there is nothing wrong with us.
+    if (status !== 202 && status !== 413) this.connection.lost(`the response was refused with ${status}: ${body}`);
+    this.run(await this.connection.send([this.NEXT]));
   }
 
   runWithCallback(requestId, event, context) {
@@ -373,6 +402,7 @@ class Runtime {
     this.invocation = undefined;
     this.whenIdle = undefined;
     if (this.handler === undefined) await this.postInitError(error);
+    else if (this.streaming?.begun && !this.streaming.writableEnded) await this.streaming.fail(errorBody(error));
     else if (requestId !== undefined) {
       const body = errorBody(error);
       const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": headerText(body.errorType) };
@@ -385,10 +415,6 @@ class Runtime {
 
 function jsonHeader(text) {
   return text ? JSON.parse(Buffer.from(text, "latin1").toString("utf8")) : undefined;
-}
-
-function headerText(text) {
-  return String(text).replace(/[^\x20-\x7e]/g, "?");
 }
 
 function connect(address) {
@@ -440,6 +466,7 @@ function main() {
   } else {
     socket = connect(process.env.AWS_LAMBDA_RUNTIME_API);
   }
+  globalThis.awslambda = awslambda;
   const log = new Log();
   log.patchConsole();
   const version = /nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV || "");

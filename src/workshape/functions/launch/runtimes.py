@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import Interpreter, Interpreters
 from workshape.functions.launch.sandbox import CLIENTS as CLIENTS_SHOWN
 from workshape.functions.launch.sandbox import LANGUAGES, LAYERS, RUNTIME, TASK
@@ -100,6 +101,8 @@ class Runtimes:
             self._noted.add(interpreter.note)
             self._notify(interpreter.note)
         stems = self._stems and not any(_is_read_at_start(name) for name in function.environment)
+        # With external extensions, the process that waits becomes their supervisor: what has started cannot.
+        stems = stems and not extension_names(function.opt_folder)
         if interpreter.language == "nodejs":
             plan = _node_plan(interpreter, function, stems=stems)
         else:
@@ -129,7 +132,7 @@ class Runtimes:
 
 _OWN_CLIENTS = tuple(
     Visible(os.path.realpath(CLIENTS / name), f"{CLIENTS_SHOWN}/{name}")
-    for name in ("runtime_client.py", "runtime_client.js")
+    for name in ("runtime_client.py", "runtime_client.js", "response_stream.js")
 )
 _TAKEN = (LAYERS, TASK, RUNTIME, "/tmp", "/proc", "/dev")  # noqa: S108 - a place in a sandbox, not one we write to
 _READ_AT_START = ("PYTHON", "NODE_", "LD_", "LC_", "MALLOC_")

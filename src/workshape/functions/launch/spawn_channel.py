@@ -78,6 +78,8 @@ class SpawnOrder:
     layers: str = ""
     tmp_mb: int = 512
     memory_bytes: int = 0
+    extensions: str = ""
+    """The /opt whose external extensions are to be started beside it; empty: it has none."""
 
     def message(self) -> dict[str, Any]:
         """Write it for the spawner."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from workshape.functions.launch import linux, sandbox, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
+from workshape.functions.launch.extensions import supervise
 from workshape.functions.launch.sandbox import Slot
 
 ORDER_DESCRIPTOR = 3
@@ -160,6 +161,8 @@ def execute(descriptor: int) -> None:
         os.chdir(order["folder"])
         os.set_inheritable(descriptor, False)  # its end tells the spawner that the program runs
         os.set_inheritable(API_DESCRIPTOR, False)
+        if order.get("extensions"):
+            supervise(order["extensions"], order["variables"])
         os.execve(order["arguments"][0], order["arguments"], order["variables"])  # noqa: S606 - no shell is wanted
 
 

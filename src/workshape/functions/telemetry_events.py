@@ -1,0 +1,97 @@
+"""The platform's events about an environment, in the words of the Telemetry API.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from workshape.functions.platform_log import Report
+from workshape.functions.running import RunningEnvironment, RunningInvocation
+
+
+def init_began(environment: RunningEnvironment) -> None:
+    """The init phase has begun."""
+    if not environment.telemetry.is_heard:
+        return
+    record = _init(environment)
+    record |= {"functionName": environment.function.name, "functionVersion": environment.function.version}
+    _publish(environment, "initStart", record)
+
+
+def init_ended(environment: RunningEnvironment, status: str, error_type: str | None, now: float) -> None:
+    """The init phase has ended, well or badly."""
+    if not environment.telemetry.is_heard:
+        return
+    record = {**_init(environment), "status": status}
+    if error_type is not None:
+        record["errorType"] = error_type
+    _publish(environment, "initRuntimeDone", record)
+    duration_ms = round((now - environment.started_at) * 1_000, 3)
+    _publish(environment, "initReport", {**record, "metrics": {"durationMs": duration_ms}})
+
+
+def invocation_began(running: RunningInvocation, environment: RunningEnvironment) -> None:
+    """An invocation has begun."""
+    if not environment.telemetry.is_heard:
+        return
+    record = {"requestId": running.invocation.request_id, "version": running.function.version, **_tracing(running)}
+    _publish(environment, "start", record)
+
+
+def runtime_done(
+    running: RunningInvocation, environment: RunningEnvironment, status: str, error_type: str | None, now: float
+) -> None:
+    """The runtime is done with its invocation; said once, extensions or not."""
+    if not environment.telemetry.is_heard or running.is_runtime_done:
+        return
+    running.is_runtime_done = True
+    streamed_bytes = running.stream.streamed_bytes if running.stream is not None else 0
+    metrics = {
+        "durationMs": round((now - running.started_at) * 1_000, 3),
+        "producedBytes": len(running.body) + streamed_bytes,
+    }
+    record = {"requestId": running.invocation.request_id, "status": status, "metrics": metrics, **_tracing(running)}
+    if error_type is not None:
+        record["errorType"] = error_type
+    _publish(environment, "runtimeDone", record)
+
+
+def invocation_ended(running: RunningInvocation, environment: RunningEnvironment, report: Report) -> None:
+    """An invocation has ended, extensions included."""
+    if not environment.telemetry.is_heard:
+        return
+    metrics: dict[str, Any] = {
+        "durationMs": round(report.duration_ms, 3),
+        "billedDurationMs": report.billed_ms,
+        "memorySizeMB": report.memory_mb,
+        "maxMemoryUsedMB": report.max_memory_mb,
+    }
+    if report.init_ms is not None:
+        metrics["initDurationMs"] = round(report.init_ms, 3)
+    record = {"requestId": report.request, "status": report.status, "metrics": metrics, **_tracing(running)}
+    if report.error_type is not None:
+        record["errorType"] = report.error_type
+    _publish(environment, "report", record)
+
+
+def extension_told(environment: RunningEnvironment, name: str, state: str, events: Sequence[str], error: str) -> None:
+    """An extension is ready, or has failed."""
+    record: dict[str, Any] = {"name": name, "state": state, "events": list(events)}
+    if error:
+        record["errorType"] = error
+    _publish(environment, "extension", record)
+
+
+def _publish(environment: RunningEnvironment, kind: str, record: dict[str, Any]) -> None:
+    environment.telemetry.publish("platform", f"platform.{kind}", record)
+
+
+def _init(environment: RunningEnvironment) -> dict[str, Any]:
+    kind = environment.initialization_type.value
+    return {"initializationType": kind, "phase": "invoke" if environment.retried else "init"}
+
+
+def _tracing(running: RunningInvocation) -> dict[str, Any]:
+    trace_id = running.invocation.trace_id
+    return {"tracing": {"type": "X-Amzn-Trace-Id", "value": trace_id}} if trace_id else {}
