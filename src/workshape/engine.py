@@ -42,6 +42,8 @@ from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
+from workshape.functions.images.deployments import Deployments
+from workshape.functions.images.store import ImageStore
 from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import Invoker
 from workshape.functions.item_records import ItemRecordWriter
@@ -160,12 +162,16 @@ class Engine:
             reserved_total=self._catalog.reserved_total,
         )
         self._stack.push_async_callback(self._invoker.close)
+        images = ImageStore(state.images, ecr_registry=settings.functions.ecr_registry)
+        self._images = Deployments(images, self._documents, self._catalog)
+        self._stack.push_async_callback(self._images.close)
+        self._images.resume()
         self._watch = DatabaseWatch(run, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
         self._catalog.subscribe(self._function_metrics.forget)
         self._provisioned = ProvisionedConfigs(self._documents, self._catalog, self._invoker, clock)
         self._add_metric_sources()
-        invoke = FunctionInvoker(self._catalog.resolve, self._invoker, clock, self._open_tracer())
+        invoke = FunctionInvoker(self._catalog.invocable, self._invoker, clock, self._open_tracer())
         self._events = AsyncQueue(
             self._documents, invoke.invoke, clock, self._function_metrics, limits=self._catalog.event_limits
         )
@@ -204,6 +210,7 @@ class Engine:
             events=self._events,
             fetch_object=fetch_from(self._upstream, self._run_file.settings),
             provisioned=self._provisioned,
+            images=self._images,
         )
         return [
             functions,
@@ -295,7 +302,10 @@ class Engine:
         run, settings = self._run_file, self._run_file.settings
         return Catalogues(
             functions=function_catalogue(
-                self._catalog, run.builds, lambda function: run.database_variables(function.database, function.name)
+                self._catalog,
+                self._images,
+                run.builds,
+                lambda function: run.database_variables(function.database, function.name),
             ),
             mappings=_mapping_catalogue(self._mappings, settings.region, settings.account),
             broker=self._broker,

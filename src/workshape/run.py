@@ -123,6 +123,11 @@ class StateFolder:
         """Functions' zip archives, unpacked."""
         return self.root / "code"
 
+    @property
+    def images(self) -> Path:
+        """Functions' images, unpacked."""
+        return self.root / "images"
+
     def part_log(self, part: str) -> Path:
         """Where a part's own output goes."""
         return self.part_logs / f"{part}.log"

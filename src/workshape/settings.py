@@ -39,6 +39,8 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
     stems: int = 2
     """How many of them wait, of each kind in use."""
+    ecr_registry: str = ""
+    """HOST[:PORT] of the registry that is asked for images of Amazon ECR; empty: such names are refused."""
 
 
 class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True):

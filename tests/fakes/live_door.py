@@ -27,13 +27,15 @@ from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.images.deployments import Deployments
+from workshape.functions.images.store import ImageStore
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
-from workshape.settings import EndpointSettings, Settings
+from workshape.settings import EndpointSettings, FunctionSettings, Settings
 from workshape.store.documents import Documents
 
 T = TypeVar("T")
@@ -49,10 +51,13 @@ class LiveDoor:
         *,
         upstream: Mapping[str, str] | None = None,
         endpoint: EndpointSettings | None = None,
+        ecr_registry: str = "",
     ) -> None:
         self.folder = folder
-        self.settings = Settings(endpoint=endpoint or EndpointSettings())
-        self.invoke = FakeInvoke(lambda name, qualifier: self.catalog.resolve(name, qualifier))
+        self.settings = Settings(
+            endpoint=endpoint or EndpointSettings(), functions=FunctionSettings(ecr_registry=ecr_registry)
+        )
+        self.invoke = FakeInvoke(lambda name, qualifier: self.catalog.invocable(name, qualifier))
         self.catalog: Catalog
         self.events: AsyncQueue
         self.logs: FunctionLogs
@@ -117,6 +122,10 @@ class LiveDoor:
             account_concurrency=settings.functions.account_concurrency,
             clock=clock,
         )
+        images = Deployments(
+            ImageStore(self.folder / "images", ecr_registry=settings.functions.ecr_registry), store, self.catalog
+        )
+        images.resume()
         self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
         self.provisioned = ProvisionedConfigs(store, self.catalog, self.provisioner, clock)
         self.provisioned.begin()
@@ -135,6 +144,7 @@ class LiveDoor:
                 events=self.events,
                 fetch_object=fetch,
                 provisioned=self.provisioned,
+                images=images,
             ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),
@@ -152,6 +162,7 @@ class LiveDoor:
         with suppress(asyncio.CancelledError):
             await running
         await server.close()
+        await images.close()
         await upstream.close()
         await broker.close()
         self.metrics.close()

@@ -11,6 +11,7 @@ from typing import Any
 from workshape.clock import Clock
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
+from workshape.functions.images.model import ImageProcess
 from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder, ProcessLauncher
 from workshape.functions.launch.sandbox import TASK
 from workshape.functions.model import (
@@ -86,10 +87,12 @@ class RuntimeOwner:
         self,
         code: Path,
         *,
-        runtime: str,
+        runtime: str = "",
         handler: str = "index.handler",
         memory_mb: int = 512,
         layers: str = "",
+        image: ImageProcess | None = None,
+        ephemeral_storage_mb: int = 512,
         **variables: str,
     ) -> tuple[EnvironmentId, EnvironmentProcess]:
         """Open a listener and start an environment for it."""
@@ -100,7 +103,7 @@ class RuntimeOwner:
         await self._reserve(function)
         order = LaunchOrder(
             environment,
-            replace(function, opt_folder=layers),
+            replace(function, opt_folder=layers, image=image, ephemeral_storage_mb=ephemeral_storage_mb),
             self.addresses[environment],
             InitializationType.ON_DEMAND,
             "/aws/lambda/f",

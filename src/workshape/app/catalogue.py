@@ -1,21 +1,29 @@
 """The functions' catalogue, given to `apply.py` the way it needs it."""
 
 import contextlib
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from msgspec.structs import astuple, replace
 
 from workshape.app.apply import FunctionCatalogue
 from workshape.app.model import Function, Layer
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.images.deployments import Deployments
+from workshape.functions.images.model import ImageSettings
 from workshape.functions.model import FunctionName
 
 ROLE_NAME = "workshape"  # every function has a role; here it opens and closes nothing
 
 
 def function_catalogue(
-    catalog: Catalog, builds: Mapping[str, str], variables: Callable[[Function], Mapping[str, str]]
+    catalog: Catalog,
+    images: Deployments,
+    builds: Mapping[str, str],
+    variables: Callable[[Function], Mapping[str, str]],
 ) -> FunctionCatalogue:
     """Apply functions to a catalogue.
 
@@ -25,6 +33,7 @@ def function_catalogue(
 
     async def put(function: Function) -> None:
         newest = [catalog.layers.versions(name)[0] for name in function.layers]
+        reserved = function.reserved_concurrency
         configuration = FunctionConfiguration(
             runtime=function.runtime,
             handler=function.handler,
@@ -35,10 +44,16 @@ def function_catalogue(
             layers=await catalog.layers.in_use([catalog.layers.arn(one.layer, one.number) for one in newest]),
             environment={**variables(function), **function.environment},
         )
-        code = Path(builds.get(function.name, function.code))
-        await catalog.put_from_app(
-            function.name, configuration, code, reserved_concurrency=function.reserved_concurrency
-        )
+        if function.image is None:
+            code = Path(builds.get(function.name, function.code))
+            await catalog.put_from_app(function.name, configuration, code, reserved_concurrency=reserved)
+            return
+        config = function.image_config
+        settings = ImageSettings(*astuple(config)) if config is not None else None
+        # What runs here is this machine's, whatever the default is on AWS.
+        architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+        configuration = replace(configuration, architectures=(architecture,), image_settings=settings)
+        await images.put_from_app(function.name, configuration, function.image, reserved_concurrency=reserved)
 
     async def remove(name: str) -> None:
         with contextlib.suppress(FunctionNotFound):  # somebody deleted it over the API: that is what was wanted

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from workshape.app.model import App, Function, Mapping, Route
+from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
 from workshape.settings import Settings
 
 RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
@@ -49,6 +50,7 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
     yield from _settings_problems(settings)
     yield from _name_problems(app)
     for function in app.functions:
+        yield from _package_problems(function, settings)
         yield from _function_problems(app, function)
     yield from _queue_problems(app)
     for index, mapping in enumerate(app.mappings):
@@ -84,6 +86,10 @@ def _settings_problems(settings: Settings) -> Iterator[Problem]:
             choice = ", ".join(f'"{word}"' for word in words)
             yield Problem(("platform", "upstream", name), f'"{value}" is neither {choice} nor the address of a service')
 
+    registry = settings.functions.ecr_registry
+    if registry and not is_host(registry):
+        yield Problem(("platform", "functions", "ecr_registry"), f'"{registry}" is no HOST:PORT of a registry')
+
 
 def _name_problems(app: App) -> Iterator[Problem]:
     kinds = (
@@ -99,9 +105,33 @@ def _name_problems(app: App) -> Iterator[Problem]:
                 yield Problem((table, name), f"{name!r} is no name for {kind} (AWS allows {pattern.pattern})")
 
 
+def _package_problems(function: Function, settings: Settings) -> Iterator[Problem]:
+    """What one package type must have, and the other must not."""
+    place = ("functions", function.name)
+    archive = ("runtime", "handler", "code")
+    if function.package_type == "Zip":
+        for key in archive:
+            if not getattr(function, key):
+                yield Problem(place, f"{key} is missing, and has no default")
+        for key in ("image", "image_config"):
+            if getattr(function, key) is not None:
+                yield Problem((*place, key), 'it needs package_type = "Image"')
+        return
+    for key in (*archive, "entry", "requirements"):
+        if getattr(function, key):
+            yield Problem((*place, key), f"a function of an image has no {key}; what it runs is in the image")
+    if not function.image:
+        yield Problem(place, 'image is missing, and package_type = "Image" needs one')
+        return
+    try:
+        parse_reference(function.image, ecr_registry=settings.functions.ecr_registry)
+    except InvalidImageReference as error:
+        yield Problem((*place, "image"), error.reason)
+
+
 def _function_problems(app: App, function: Function) -> Iterator[Problem]:
     place = ("functions", function.name)
-    if not RUNTIMES.fullmatch(function.runtime):
+    if function.package_type == "Zip" and not RUNTIMES.fullmatch(function.runtime):
         what = f'runtime "{function.runtime}" is not served; python3.12, nodejs22.x and provided.al2023 are such'
         yield Problem((*place, "runtime"), what)
     if function.entry is not None and not function.runtime.startswith("nodejs"):

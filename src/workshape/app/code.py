@@ -1,13 +1,16 @@
 """Whether an app's files are where it says: code folders and archives, handlers, entries, schemas."""
 
+import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from workshape.app.check import Place, Problem, did_you_mean
 from workshape.app.model import App, Function
+from workshape.functions.images.reference import InvalidImageReference, LocalImage, parse_reference
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs")
+_ANY_REGISTRY = "localhost"  # which one it is, is not looked at here
 SUGGESTED_FILES_MAX = 200  # files of a folder that are looked through for a near name
 
 
@@ -39,6 +42,12 @@ def handler_files(runtime: str, handler: str) -> list[str]:
 
 def _function_problems(function: Function) -> Iterator[Problem]:
     place = ("functions", function.name)
+    if function.image is not None:
+        with contextlib.suppress(InvalidImageReference):  # that is told elsewhere
+            reference = parse_reference(function.image, ecr_registry=_ANY_REGISTRY)
+            if isinstance(reference, LocalImage) and not Path(reference.path).exists():
+                yield Problem((*place, "image"), f"there is no image layout folder and no archive {reference.path}")
+        return
     code = Path(function.code)
     missing = next(_code_problems((*place, "code"), code), None)
     if missing is not None:

@@ -10,7 +10,19 @@ import msgspec
 Meta = msgspec.Meta
 DatabaseUse = Literal["proxy", "direct"]
 Tracing = Literal["PassThrough", "Active"]
+PackageType = Literal["Zip", "Image"]
 KeyType = Literal["S", "N", "B"]
+
+
+class ImageConfig(msgspec.Struct, frozen=True):
+    """What goes before an image's own settings.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_ImageConfig.html
+    """
+
+    entry_point: Annotated[tuple[str, ...], Meta(max_length=1_500)] = ()
+    command: Annotated[tuple[str, ...], Meta(max_length=1_500)] = ()
+    working_directory: Annotated[str, Meta(max_length=1_000)] = ""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -20,10 +32,14 @@ class Function(msgspec.Struct, frozen=True):
     """
 
     name: str
-    runtime: str
-    handler: str
-    code: str
+    package_type: PackageType = "Zip"
+    runtime: str = ""
+    handler: str = ""
+    code: str = ""
     """Folder or zip archive."""
+    image: str | None = None
+    """Of package type Image, which has it in the place of the three before it."""
+    image_config: ImageConfig | None = None
     entry: str | None = None
     """Source file, relative to `code`, that is bundled with all it imports."""
     requirements: str | None = None

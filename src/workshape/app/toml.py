@@ -16,6 +16,7 @@ from workshape.app.check import Place, did_you_mean, problems
 from workshape.app.code import file_problems
 from workshape.app.model import App, Bucket, Database, Function, Key, Layer, Mapping, Queue, Route, Table
 from workshape.errors import Invalid
+from workshape.functions.images.reference import LOCAL_SCHEME
 from workshape.settings import Settings
 
 APP_FILE_NAME = "workshape.toml"
@@ -115,7 +116,11 @@ class _Reader:
 
     def _function(self, name: str, place: Place) -> Function:
         function = self._named_struct(Function, name, place)
-        return msgspec.structs.replace(function, code=str(self._folder / function.code))
+        image = function.image
+        if image is not None and image.startswith(LOCAL_SCHEME):
+            image = f"{LOCAL_SCHEME}{self._folder / image.removeprefix(LOCAL_SCHEME)}"
+        code = str(self._folder / function.code) if function.code else ""
+        return msgspec.structs.replace(function, code=code, image=image)
 
     def _layer(self, name: str, place: Place) -> Layer:
         layer = self._named_struct(Layer, name, place)

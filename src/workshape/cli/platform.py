@@ -318,7 +318,7 @@ def _build_sources(app: App | None) -> list[BuildSource]:
             handler=function.handler,
         )
         for function in (app.functions if app is not None else ())
-        if Path(function.code).is_dir()
+        if function.code and Path(function.code).is_dir()
     ]
 
 

@@ -49,7 +49,7 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
             [
                 (
                     function.name,
-                    function.runtime,
+                    function.runtime or "image",
                     function.memory_mb,
                     function.timeout_s,
                     "-" if function.reserved_concurrency is None else function.reserved_concurrency,

@@ -15,6 +15,7 @@ from workshape.clock import Clock
 from workshape.errors import CallerError, PlatformError, Throttled
 from workshape.functions.event_invoke import EventLimits
 from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.function_state import FunctionNotActive
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
@@ -195,7 +196,7 @@ class AsyncQueue:
                 client_context=event.client_context,
                 trace_id=event.trace_id,
             )
-        except (Throttled, PlatformError) as error:
+        except (Throttled, PlatformError, FunctionNotActive) as error:
             following = after_backoff(event, self._clock.wall_s(), limits)
             _log.info("event_backed_off", extra={**fields, "reason": str(error)})
             return self._next_or_drop(following, event, "it is too old to be tried again")

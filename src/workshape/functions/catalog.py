@@ -18,7 +18,9 @@ from workshape.functions.configuration import FunctionConfiguration, check_confi
 from workshape.functions.event_invoke import EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
+from workshape.functions.function_state import ACTIVE, FunctionNotActive, FunctionState, UpdateInProgress
 from workshape.functions.function_url import FunctionUrl
+from workshape.functions.images.model import image_process
 from workshape.functions.layers import Layers
 from workshape.functions.limits import UNPACKED_BYTES_MAX, UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
@@ -75,12 +77,6 @@ class LayersTooLarge(Invalid):
     size: int
 
 
-class UpdateInProgress(Conflict):
-    """The operation cannot be performed at this time. An update is in progress for resource: {arn}"""
-
-    arn: str
-
-
 class Catalog:
     """Functions by name. Used on the event loop's thread; a change is on disk when its method returns."""
 
@@ -109,6 +105,8 @@ class Catalog:
         self._functions: dict[FunctionName, Function] = {}
         self._resolved: dict[tuple[str, str | None], FunctionVersion] = {}
         self._on_change: list[OnChange] = []
+        self.unsettled: dict[FunctionName, FunctionState] = {}
+        """The functions that are not simply active, kept by `images/deployments.py`."""
         for name, document in store.all(DOCUMENT_KIND):
             self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
         self._versions = Belongings(store, VERSION_KIND, PublishedVersion, self._functions)
@@ -158,6 +156,17 @@ class Catalog:
         self._resolved[name, qualifier] = version
         return version
 
+    def invocable(self, name: str, qualifier: str | None) -> FunctionVersion:
+        """Find what to run now, as `resolve` does.
+
+        Raises:
+            FunctionNotActive: it cannot be invoked yet, or never.
+        """
+        version = self.resolve(name, qualifier)
+        if version.version == LATEST and not (state := self.unsettled.get(version.name, ACTIVE)).is_active:
+            raise FunctionNotActive(state=state.state)
+        return version
+
     def reference(self, name: str, qualifier: str | None = None) -> FunctionReference:
         """Read a function's name in any of its forms."""
         return parse_function_name(name, qualifier, region=self.region, account=self.account)
@@ -188,6 +197,19 @@ class Catalog:
         if name not in self._functions:
             raise FunctionNotFound(kind="function", name=self.arn(name))
         return self._functions[name]
+
+    def settled(self, name: FunctionName) -> Function:
+        """Return a function that may be changed: one with nothing under way.
+
+        Raises:
+            FunctionNotFound: there is none. FunctionNotActive, UpdateInProgress: not yet.
+        """
+        function, state = self.get(name), self.unsettled.get(name, ACTIVE)
+        if state.state == "Pending":
+            raise FunctionNotActive(state=state.state)
+        if state.last_update == "InProgress":
+            raise UpdateInProgress(arn=self.arn(name))
+        return function
 
     def versions(self, name: FunctionName) -> "list[Runnable]":
         """Everything of a function that can be run: $LATEST, then its versions by number.
@@ -258,11 +280,12 @@ class Catalog:
         self,
         name: str,
         configuration: FunctionConfiguration,
-        code: Path,
+        code: Path | Code,
         *,
         reserved_concurrency: int | None = None,
     ) -> Function:
-        """Create or update a function of the app. A folder is run where it is, an archive is unpacked.
+        """Create or update a function of the app. A folder is run where it is, an archive is unpacked; code that
+        is ready is taken as it is.
 
         What has not changed keeps its revision, and with it its environments.
 
@@ -270,7 +293,7 @@ class Catalog:
             Invalid: Lambda would not take the configuration, or there is no code of use at the path.
         """
         own_name = self.reference(name).name
-        ready = await self.code.from_path(code)
+        ready = code if isinstance(code, Code) else await self.code.from_path(code)
         _check(configuration, ready)
         function = self._functions.get(own_name)
         if function is None:
@@ -293,8 +316,11 @@ class Catalog:
 
         Raises:
             FunctionNotFound, RevisionMismatch, CodeMismatch: nothing was published.
-            UpdateInProgress: the function changed meanwhile. ArchiveTooLarge: see `CodeStore.settle`.
+            FunctionNotActive: it cannot be invoked. UpdateInProgress: the function is being changed.
+            ArchiveTooLarge: see `CodeStore.settle`.
         """
+        self.settled(name)
+        self.invocable(name, None)
         function = self._expected(name, expected_revision)
         if expected_code_sha256 not in (None, function.code.sha256):
             raise CodeMismatch(given=expected_code_sha256, present=function.code.sha256)
@@ -452,6 +478,7 @@ class Catalog:
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
             log_level=log_level(configuration),
             traces_actively=configuration.tracing_mode == "Active",
+            image=image_process(function.code.image, configuration.image_settings),
         )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from workshape.errors import Invalid
+from workshape.functions.images.model import Image
 from workshape.functions.limits import UNPACKED_BYTES_MAX, ZIP_BYTES_MAX
 from workshape.functions.overlay import lay_over
 from workshape.run import STATE_FOLDER_NAME
@@ -62,8 +63,10 @@ class Code(msgspec.Struct, frozen=True):
     """Base64, of the archive; of a folder used in place: of its files' names, sizes and times."""
     size_bytes: int
     archive: str | None = None
-    """The zip file it came in; None: a folder used in place."""
+    """The zip file it came in; None: a folder used in place, or an image."""
     unpacked_bytes: int = 0
+    image: Image | None = None
+    """The image whose root folder it is; `sha256` is its digest then, in hexadecimal digits as Lambda writes it."""
 
 
 class CodeStore:
@@ -96,12 +99,13 @@ class CodeStore:
         return await asyncio.to_thread(self._from_path, path)
 
     async def settle(self, code: Code) -> Code:
-        """Return code that stays as it is: an archive's does, a folder used in place is copied.
+        """Return code that stays as it is: an archive's and an image's do, a folder used in place is copied.
 
         Raises:
             ArchiveTooLarge: the folder is over Lambda's quota. Invalid: something in it cannot be copied.
         """
-        return code if code.archive is not None else await asyncio.to_thread(_copy, Path(code.folder), self._folder)
+        stays = code.archive is not None or code.image is not None
+        return code if stays else await asyncio.to_thread(_copy, Path(code.folder), self._folder)
 
     async def merge(self, layers: Sequence[Code]) -> Code:
         """Lay unpacked archives, at least one, over each other in their order: one folder for the same archives."""

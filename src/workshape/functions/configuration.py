@@ -8,10 +8,12 @@ import re
 import msgspec
 
 from workshape.errors import Invalid
+from workshape.functions.images.model import ImageSettings
 from workshape.functions.limits import (
     ENVIRONMENT_VARIABLES_BYTES_MAX,
     EPHEMERAL_STORAGE_MB_MAX,
     EPHEMERAL_STORAGE_MB_MIN,
+    IMAGE_SETTINGS_BYTES_MAX,
     MEMORY_MB_MAX,
     MEMORY_MB_MIN,
     TIMEOUT_S_MAX,
@@ -104,6 +106,15 @@ class LayersInUse(msgspec.Struct, frozen=True):
     unpacked_bytes: int = 0
 
 
+class ImageSettingsTooLarge(Invalid):
+    """The container image settings exceed the limit of {bytes_max} bytes
+
+    AWS: the limit is documented, the words are not.
+    """
+
+    bytes_max: int
+
+
 class FunctionConfiguration(msgspec.Struct, frozen=True):
     """Everything about a function but its code and what is not part of a version."""
 
@@ -129,6 +140,8 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     snap_start: bool = False
     """Of versions published from now on."""
     layers: LayersInUse = LayersInUse()
+    image_settings: ImageSettings | None = None
+    """What goes before an image's own settings: ImageConfig."""
 
 
 def log_level(configuration: FunctionConfiguration) -> LogLevel | None:
@@ -142,7 +155,8 @@ def check_configuration(configuration: FunctionConfiguration) -> None:
     """Check what a service model does not know.
 
     Raises:
-        OutOfBounds, ReservedVariables, VariablesTooLarge, SnapStartUnavailable: Lambda would not take it.
+        OutOfBounds, ReservedVariables, VariablesTooLarge, SnapStartUnavailable, ImageSettingsTooLarge: Lambda would
+            not take it.
     """
     _check_bounds("memorySize", configuration.memory_mb, MEMORY_MB_MIN, MEMORY_MB_MAX)
     _check_bounds("timeout", configuration.timeout_s, 1, TIMEOUT_S_MAX)
@@ -154,6 +168,8 @@ def check_configuration(configuration: FunctionConfiguration) -> None:
     text = msgspec.json.encode(configuration.environment)
     if len(text) > ENVIRONMENT_VARIABLES_BYTES_MAX:
         raise VariablesTooLarge(text=text.decode())
+    if len(msgspec.json.encode(configuration.image_settings)) > IMAGE_SETTINGS_BYTES_MAX:
+        raise ImageSettingsTooLarge(bytes_max=IMAGE_SETTINGS_BYTES_MAX)
     if configuration.snap_start:
         _check_snap_start(configuration.runtime, configuration.ephemeral_storage_mb)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from workshape.functions.images.model import ImageProcess
 from workshape.functions.invocation_trace import InvocationTrace
 from workshape.functions.log_level import LogLevel
 
@@ -62,6 +63,8 @@ class FunctionVersion:
     """The least level of its own lines that it wants in its log; None where it logs as text."""
     traces_actively: bool = False
     """Its invocations are traced even when their callers have not decided so."""
+    image: ImageProcess | None = None
+    """Of package type Image: `code_folder` is the image's root folder then."""
 
 
 @dataclass(frozen=True, slots=True)

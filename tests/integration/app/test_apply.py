@@ -20,6 +20,8 @@ from workshape.errors import Invalid
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.images.deployments import Deployments
+from workshape.functions.images.store import ImageStore
 from workshape.functions.model import FunctionName
 from workshape.parts.moto import moto_server
 from workshape.queues.broker import Broker
@@ -138,10 +140,11 @@ async def test_functions_reach_their_catalogue_and_unchanged_ones_keep_their_rev
         account_concurrency=1_000,
         clock=Clock(),
     )
+    images = Deployments(ImageStore(tmp_path / "images"), store, catalog)
     function = replace(APP.functions[0], code=str(code), environment={"A": "own"}, reserved_concurrency=7)
     where = dataclasses.replace(
         catalogues(broker, Recorded(), tmp_path, {}),
-        functions=function_catalogue(catalog, {}, lambda function: {"A": "ours", "B": "ours"}),
+        functions=function_catalogue(catalog, images, {}, lambda function: {"A": "ours", "B": "ours"}),
     )
 
     await apply(App("app", functions=(function,)), where)
@@ -172,8 +175,10 @@ async def test_a_changed_layer_is_a_new_version_that_its_functions_get(tmp_path:
         account_concurrency=1_000,
         clock=Clock(),
     )
+    images = Deployments(ImageStore(tmp_path / "images"), store, catalog)
     where = dataclasses.replace(
-        catalogues(broker, Recorded(), tmp_path, {}), functions=function_catalogue(catalog, {}, lambda function: {})
+        catalogues(broker, Recorded(), tmp_path, {}),
+        functions=function_catalogue(catalog, images, {}, lambda function: {}),
     )
     function = replace(APP.functions[0], code=str(tmp_path / "code"), layers=("shared",))
     app = App("app", functions=(function,), layers=(Layer("shared", str(tmp_path / "layer")),))

@@ -11,6 +11,7 @@ import pytest
 from workshape.app.code import handler_files
 from workshape.app.model import App, Bucket, Database, Function, Layer, Mapping, Queue, Redrive, Route, Table
 from workshape.app.toml import APP_FILE_NAME, TABLES, load_app
+from workshape.functions.images.reference import LOCAL_SCHEME, LocalImage, parse_reference
 from workshape.settings import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "app-file.md").read_text()
@@ -107,6 +108,10 @@ def write_files(example: str, folder: Path) -> None:
         named = dict(re.findall(r'^(\w+) = "([^"]*)"', table, re.MULTILINE))
         if "init_sql" in named:
             (folder / named["init_sql"]).touch()
+        if named.get("image", "").startswith(LOCAL_SCHEME):
+            reference = parse_reference(named["image"])
+            assert isinstance(reference, LocalImage)
+            (folder / reference.path).mkdir(parents=True)
         if "code" not in named:
             continue
         code = folder / named["code"]

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.app.model import Bucket, Database, Function, Key, Layer, Mapping, Queue, Redrive, Route, Table
+from workshape.app.model import (
+    Bucket,
+    Database,
+    Function,
+    ImageConfig,
+    Key,
+    Layer,
+    Mapping,
+    Queue,
+    Redrive,
+    Route,
+    Table,
+)
 from workshape.app.toml import AppFileInvalid, load_app, parse_app
 from workshape.settings import Ports, Settings
 
@@ -214,6 +226,11 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
             "ports = { endpoint = 0 }",
             ', line 7: [platform] ports.endpiont: there is no such key; did you mean "endpoint"?',
         ),
+        (
+            'ports = { endpoint = 0 }\nfunctions = { ecr_registry = "http://r" }',
+            "ports = { endpoint = 0 }",
+            '[platform] functions.ecr_registry: "http://r" is no HOST:PORT of a registry',
+        ),
         ("ports = { http = 6432 }", "ports = { endpoint = 0 }", "port 6432 is that of ports.http already"),
         ("[bucket.uploads]", "[buckets.uploads]", '[bucket]: there is no such table; did you mean "buckets"?'),
         ("[buckets.Up]", "[buckets.uploads]", "is no name for a bucket"),
@@ -244,6 +261,51 @@ def test_what_is_wrong_is_one_message_with_its_place_and_remedy(
 
 def test_a_missing_key_without_a_default_is_named(folder: Path) -> None:
     assert "[functions.x]: runtime is missing" in load(folder, '[functions.x]\nhandler = "a.b"\ncode = "python"')
+
+
+IMAGE = """
+[functions.report]
+package_type = "Image"
+image = "oci:images/report:v1"
+image_config = { command = ["app.handler"] }
+"""
+
+
+def test_a_function_of_an_image_has_no_runtime_and_its_path_starts_at_the_file(folder: Path) -> None:
+    (folder / "images" / "report").mkdir(parents=True)
+    (folder / "workshape.toml").write_text(IMAGE)
+
+    (function,) = load_app(folder)[0].functions
+
+    assert function.image == f"oci:{folder / 'images' / 'report'}:v1"
+    assert function.image_config == ImageConfig(command=("app.handler",))
+    assert (function.runtime, function.handler, function.code) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (IMAGE.replace("images/report", "images/rapport"), "there is no image layout folder and no archive"),
+        (IMAGE.replace("oci:images/report:v1", "report:v1"), "image: it reads oci:PATH or HOST/NAME[:TAG]"),
+        (IMAGE.replace("oci:images/report:v1", f"{'1' * 12}.dkr.ecr.us-east-1.amazonaws.com/x"), "ecr_registry"),
+        (IMAGE + 'handler = "a.b"', "[functions.report] handler: a function of an image has no handler"),
+        (IMAGE + 'entry = "a.ts"', "[functions.report] entry: a function of an image has no entry"),
+        ('[functions.report]\npackage_type = "Image"', "[functions.report]: image is missing"),
+        (IMAGE.replace('package_type = "Image"\n', ""), "[functions.report]: runtime is missing"),
+        (IMAGE.replace('"Image"', '"Docker"'), "[functions.report] package_type: invalid enum value 'Docker'"),
+        (IMAGE.replace("command", "cmd"), "[functions.report] image_config.cmd: there is no such key"),
+    ],
+)
+def test_what_is_wrong_with_an_image_is_said(folder: Path, changed: str, message: str) -> None:
+    (folder / "images" / "report").mkdir(parents=True)
+
+    assert message in load(folder, changed)
+
+
+def test_an_image_needs_its_package_type(folder: Path) -> None:
+    text = '[functions.x]\nruntime = "provided"\nhandler = "x"\ncode = "python"\nimage = "oci:x"'
+
+    assert '[functions.x] image: it needs package_type = "Image"' in load(folder, text)
 
 
 def test_a_syntax_error_tells_its_line(folder: Path) -> None:

@@ -26,6 +26,7 @@ from workshape.functions.concurrency import ThrottleReason, TooManyRequests
 from workshape.functions.event_invoke import AGE_S_MAX, EventInvokeConfig, EventLimits, limits_of
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.function_state import FunctionNotActive
 from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
@@ -146,6 +147,7 @@ async def test_three_failures_are_enough(store: Documents) -> None:
     [
         TooManyRequests(reason_code=ThrottleReason.ACCOUNT.value),
         BackendUnavailable(backend="it", address="there", reason="so"),
+        FunctionNotActive(state="Pending"),
         KeyError("unforeseen"),
     ],
     ids=lambda error: type(error).__name__,

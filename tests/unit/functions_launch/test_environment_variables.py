@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workshape.functions.images.model import ImageProcess
 from workshape.functions.launch.layout import Layout
 from workshape.functions.launch.runtimes import RuntimePlan
 from workshape.functions.launch.variables import environment_variables
@@ -54,6 +55,40 @@ def test_what_lambda_reserves_cannot_be_taken_and_the_rest_is_the_functions(own:
     assert all(variables[name] == "stolen" for name in own if name in ("PATH", "MINE"))
     assert variables["AWS_LAMBDA_FUNCTION_VERSION"] == "7"
     assert variables["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
+
+
+def test_an_images_own_variables_yield_to_all_others_and_nothing_speaks_of_a_runtime() -> None:
+    own = {"FROM_FUNCTION": "function", "PATH": "/mine"}
+    image = {"FROM_FUNCTION": "image", "AWS_LAMBDA_FUNCTION_NAME": "stolen", "AWS_REGION": "image", "HOME": "/root"}
+    function = FunctionVersion(
+        FunctionName("f"),
+        "7",
+        "arn",
+        "",
+        "",
+        "/root",
+        256,
+        3,
+        "r",
+        own,
+        image=ImageProcess(("/x",), "/", image, "amd64"),
+    )
+
+    variables = environment_variables(
+        function,
+        RuntimePlan(("/x",)),
+        Layout("/var/task", "/var/runtime", "", "", "/clients", "/scratch"),
+        runtime_api_address="127.0.0.1:9",
+        initialization_type=InitializationType.ON_DEMAND,
+        log_group="/aws/lambda/f",
+        log_stream="stream",
+        platform={"AWS_REGION": "us-east-1"},
+    )
+
+    assert (variables["FROM_FUNCTION"], variables["PATH"], variables["HOME"]) == ("function", "/mine", "/root")
+    assert (variables["AWS_LAMBDA_FUNCTION_NAME"], variables["AWS_REGION"]) == ("f", "us-east-1")
+    assert not {"_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_EXECUTION_ENV"} & variables.keys()
+    assert "/scratch" not in variables.values()
 
 
 def test_the_function_wins_over_the_platform_and_the_platform_over_the_rest() -> None:

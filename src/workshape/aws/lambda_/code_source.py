@@ -12,7 +12,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from workshape.aws.lambda_.errors import CodeNotFetched, MissingCode, NotBuilt
+from workshape.aws.lambda_.errors import CodeNotFetched, MissingCode
 from workshape.aws.upstream import Upstream
 from workshape.errors import BackendUnavailable
 from workshape.functions.code import Code, CodeStore
@@ -32,11 +32,9 @@ async def read_code(source: dict[str, Any], store: CodeStore, fetch: FetchObject
     """Unpack the code a request brings or names.
 
     Raises:
-        MissingCode, CodeNotFetched: there is none. NotBuilt: it is a container image.
+        MissingCode, CodeNotFetched: there is none.
         ArchiveTooLarge, InvalidArchive: see `CodeStore.unpack`.
     """
-    if source.get("ImageUri"):
-        raise NotBuilt(feature="container images")
     if "ZipFile" in source:
         return await store.unpack(source["ZipFile"])
     if "S3Bucket" not in source or "S3Key" not in source:

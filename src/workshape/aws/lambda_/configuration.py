@@ -10,9 +10,16 @@ from typing import Any
 import msgspec
 
 from workshape.aws.lambda_.errors import MissingRuntimeOrHandler, NotBuilt
+from workshape.aws.lambda_.images import (
+    is_image,
+    package_members,
+    read_image_config,
+    state_members,
+)
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration, LayersInUse
 from workshape.functions.function import PublishedVersion, Runnable
+from workshape.functions.function_state import ACTIVE
 from workshape.functions.model import LogFormat
 
 Members = dict[str, Any]
@@ -29,9 +36,9 @@ _SCALARS = {
     "Timeout": "timeout_s",
     "KMSKeyArn": "kms_key_arn",
 }
+_WRITTEN_APART = ("KMSKeyArn", "Runtime", "Handler")
 _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
     "FileSystemConfigs": bool,
-    "ImageConfig": bool,
     "DeadLetterConfig": lambda value: bool(value.get("TargetArn")),
     "CodeSigningConfigArn": bool,
     "CapacityProviderConfig": bool,
@@ -40,7 +47,6 @@ _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
     "RuntimeConfig": bool,
     "AcceleratorConfig": bool,
     "PublishTo": bool,
-    "PackageType": lambda value: value != "Zip",
 }
 """Members that would change what a function does, and when they do: refused rather than passed over."""
 
@@ -62,10 +68,11 @@ def new_configuration(parameters: Members, layers: LayersInUse | None) -> Functi
     Raises:
         MissingRuntimeOrHandler, NotBuilt: the function cannot be made.
     """
+    image = is_image(parameters)
     refuse_not_built(parameters)
-    if not parameters.get("Runtime") or not parameters.get("Handler"):
+    if not image and not (parameters.get("Runtime") and parameters.get("Handler")):
         raise MissingRuntimeOrHandler()
-    start = FunctionConfiguration(parameters["Runtime"], parameters["Handler"], parameters["Role"])
+    start = FunctionConfiguration(parameters.get("Runtime", ""), parameters.get("Handler", ""), parameters["Role"])
     return msgspec.structs.replace(start, **_changes(parameters, start), layers=layers or start.layers)
 
 
@@ -87,6 +94,8 @@ def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
         changes["environment"] = parameters["Environment"].get("Variables") or {}
     if "EphemeralStorage" in parameters:
         changes["ephemeral_storage_mb"] = parameters["EphemeralStorage"]["Size"]
+    if "ImageConfig" in parameters:
+        changes["image_settings"] = read_image_config(parameters["ImageConfig"])
     if "Architectures" in parameters:
         changes["architectures"] = tuple(parameters["Architectures"])
     if "SnapStart" in parameters:
@@ -112,7 +121,11 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
     members: Members = {
         "FunctionName": function.name,
         "FunctionArn": f"{arn}:{qualifier}" if qualifier else arn,
-        **{member: getattr(configuration, field) for member, field in _SCALARS.items() if member != "KMSKeyArn"},
+        **{member: getattr(configuration, field) for member, field in _SCALARS.items() if member not in _WRITTEN_APART},
+        **package_members(function),
+        **state_members(
+            ACTIVE if isinstance(function, PublishedVersion) else catalog.unsettled.get(function.name, ACTIVE)
+        ),
         "KMSKeyArn": configuration.kms_key_arn or None,
         "CodeSize": code.size_bytes,
         "CodeSha256": code.sha256,
@@ -121,9 +134,6 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
         "Description": function.description,
         "TracingConfig": {"Mode": configuration.tracing_mode},
         "RevisionId": function.revision,
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
-        "PackageType": "Zip",
         "Architectures": list(configuration.architectures),
         "EphemeralStorage": {"Size": configuration.ephemeral_storage_mb},
         "SnapStart": {

@@ -13,6 +13,13 @@ from workshape.aws.lambda_.configuration import (
     refuse_not_built,
     write_function,
 )
+from workshape.aws.lambda_.images import (
+    check_package_type,
+    code_location,
+    image_uri,
+    is_image,
+    refuse_image,
+)
 from workshape.aws.lambda_.names import unqualified
 from workshape.aws.lambda_.paging import cut_page
 from workshape.aws.lambda_.tags import check_tags
@@ -22,12 +29,13 @@ from workshape.errors import Invalid
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import LayersInUse
 from workshape.functions.function import Function, PublishedVersion, Runnable
+from workshape.functions.images.deployments import Deployments
 from workshape.functions.model import LATEST
 
 
-def function_operations(catalog: Catalog, fetch: FetchObject) -> Mapping[str, Operation]:
+def function_operations(catalog: Catalog, fetch: FetchObject, images: Deployments) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
-    operations = _FunctionOperations(catalog, fetch)
+    operations = _FunctionOperations(catalog, fetch, images)
     return {
         "CreateFunction": operations.create,
         "GetFunction": operations.get,
@@ -41,14 +49,21 @@ def function_operations(catalog: Catalog, fetch: FetchObject) -> Mapping[str, Op
 
 
 class _FunctionOperations:
-    def __init__(self, catalog: Catalog, fetch: FetchObject) -> None:
+    def __init__(self, catalog: Catalog, fetch: FetchObject, images: Deployments) -> None:
         self._catalog = catalog
         self._fetch = fetch
+        self._images = images
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
         check_tags(parameters.get("Tags", {}))
+        check_package_type(parameters, image=is_image(parameters))  # before layers are looked for
         configuration = new_configuration(parameters, await self._layers(parameters))
+        if is_image(parameters):
+            uri = image_uri(parameters["Code"], "creating")
+            function = await self._images.create(name, configuration, uri, parameters.get("Tags"))
+            return await self._written(function, parameters)
+        refuse_image(parameters["Code"], "creating")
         code = await read_code(parameters["Code"], self._catalog.code, self._fetch)
         function = self._catalog.create(name, configuration, code, parameters.get("Tags"))
         return await self._written(function, parameters)
@@ -57,10 +72,7 @@ class _FunctionOperations:
         runnable, qualifier = self._find(parameters)
         function = self._catalog.get(runnable.name)
         members: dict[str, Any] = {"Configuration": write_function(self._catalog, runnable, qualifier)}
-        members["Code"] = {
-            "RepositoryType": "S3",
-            "Location": f"file://{runnable.code.archive or runnable.code.folder}",
-        }
+        members["Code"] = code_location(runnable)
         if function.tags:
             members["Tags"] = function.tags
         if function.reserved_concurrency is not None:
@@ -82,23 +94,25 @@ class _FunctionOperations:
     async def update_code(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
         refuse_not_built(parameters)
-        present = self._catalog.get(name)
-        code = await read_code(parameters, self._catalog.code, self._fetch)
+        present = self._catalog.settled(name)
+        architectures = tuple(parameters["Architectures"]) if parameters.get("Architectures") else None
+        revision = parameters.get("RevisionId")
+        if present.code.image is None:
+            refuse_image(parameters, "updating")
+            code = await read_code(parameters, self._catalog.code, self._fetch)
+        else:
+            code = await self._images.resolve(present, image_uri(parameters, "updating"), architectures)
         if parameters.get("DryRun"):
             return {**write_function(self._catalog, present), "CodeSha256": code.sha256, "CodeSize": code.size_bytes}
-        architectures = parameters.get("Architectures")
-        changed = self._catalog.update_code(
-            name,
-            code,
-            architectures=tuple(architectures) if architectures else None,
-            expected_revision=parameters.get("RevisionId"),
-        )
+        change = self._catalog.update_code if code.image is None else self._images.update
+        changed = change(name, code, architectures=architectures, expected_revision=revision)
         return await self._written(changed, parameters)
 
     async def update_configuration(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
+        check_package_type(parameters, image=self._catalog.settled(name).code.image is not None)
         layers = await self._layers(parameters)
-        present = self._catalog.get(name)
+        present = self._catalog.settled(name)
         changed = self._catalog.update_configuration(
             name,
             changed_configuration(parameters, present.configuration, layers),
@@ -134,5 +148,7 @@ class _FunctionOperations:
         """Write a changed function, or the version the request wants published of it."""
         if not parameters.get("Publish"):
             return write_function(self._catalog, function)
+        if function.code.image is not None:
+            function = await self._images.deployed(function.name)
         version = await self._catalog.publish(function.name, expected_revision=function.revision)
         return write_function(self._catalog, version, version.version)

@@ -49,7 +49,7 @@ class _InvokeOperations:
         context = client_context(parameters.get("ClientContext", ""))
         name, qualifier = reference.name, reference.qualifier
         if kind != "RequestResponse":
-            self._catalog.resolve(name, qualifier)
+            self._catalog.invocable(name, qualifier)
             if kind == "DryRun":
                 return {"StatusCode": 204}
             self._events.put(call.request_id, name, qualifier, payload, client_context=context, trace_id=call.trace_id)
@@ -78,7 +78,7 @@ class _InvokeOperations:
         reference = self._catalog.reference(parameters["FunctionName"])
         payload = parameters.get("InvokeArgs") or b"{}"
         check_payload(payload, INVOKE_ASYNC_PAYLOAD_BYTES_MAX)
-        self._catalog.resolve(reference.name, reference.qualifier)
+        self._catalog.invocable(reference.name, reference.qualifier)
         self._events.put(call.request_id, reference.name, reference.qualifier, payload)
         return {"Status": 202}
 

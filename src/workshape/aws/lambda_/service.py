@@ -23,6 +23,7 @@ from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
 from workshape.functions.async_queue import AsyncQueue, Invoke
 from workshape.functions.catalog import Catalog
+from workshape.functions.images.deployments import Deployments
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.response_stream import InvokeStreaming
 
@@ -36,12 +37,13 @@ def lambda_service(
     events: AsyncQueue,
     fetch_object: FetchObject,
     provisioned: ProvisionedConfigs,
+    images: Deployments,
 ) -> Service:
     """Offer the catalogue's functions as Lambda; `mappings` are the operations on event source mappings."""
     return Service(
         "lambda",
         {
-            **function_operations(catalog, fetch_object),
+            **function_operations(catalog, fetch_object, images),
             **version_operations(catalog),
             **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),

@@ -3,7 +3,8 @@
 What holds: all of an environment's processes end with it, daemons included (see `spawner.py` for what that needs); no
 environment outlives the engine; a frozen environment runs nothing; its variables are Lambda's, the platform's and the
 function's, none of the host's. On Linux, as root: the sandbox (`sandbox.py`), and the limits of control groups
-(`cgroups.py`). `workshape doctor` tells which parts hold on a machine, and why others do not.
+(`cgroups.py`). A function of an image has the image's root folder for its root, and none without a sandbox. `workshape
+doctor` tells which parts hold on a machine, and why others do not.
 
 Without a sandbox /tmp is the machine's (TMPDIR and HOME name a folder of the environment's own, without a quota), the
 task root can be written, and the host's files and other processes can be seen.
@@ -217,7 +218,7 @@ class ProcessLauncher:
         try:
             plan = await self._runtimes.plan(function)
             channel = self._channel(plan)
-            if not await channel.sandbox:
+            if not await channel.sandbox and function.image is None:
                 channel.stock(_stem_kind(plan, sandboxed(plan), self._show))
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:
             raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
@@ -319,7 +320,9 @@ class ProcessLauncher:
         environment = order.environment
         scratch: Path | None = None
         layout = sandboxed(plan)
-        if await channel.sandbox:
+        if reason := await channel.sandbox:
+            if order.function.image is not None:
+                raise OSError(f"functions of images need a sandbox, and there can be none here: {reason}")
             scratch = self._scratch(environment)
             layout = unconfined(plan, order.function, scratch)
         ending = _Ending(lambda status: on_exit(environment, exit_words(status)))
@@ -379,6 +382,16 @@ def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Se
         platform=order.variables,
     )
     message: dict[str, Any] = {"variables": variables, "folder": layout.task}
+    memory_bytes = function.memory_mb * _KIB_PER_MIB * 1024
+    if function.image is not None:
+        message |= {"arguments": list(plan.arguments), "folder": function.image.working_directory}
+        return SpawnOrder(
+            StemKind(),
+            message,
+            image=os.path.realpath(function.code_folder),
+            tmp_mb=function.ephemeral_storage_mb,
+            memory_bytes=memory_bytes,
+        )
     if plan.interpreter:
         path = layout.import_path(plan.library)
         message |= {"handler": function.handler, "import_path": path, "runtime_folder": layout.runtime}
@@ -394,7 +407,7 @@ def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Se
         code=os.path.realpath(function.code_folder),
         layers=os.path.realpath(function.opt_folder) if function.opt_folder else "",
         tmp_mb=function.ephemeral_storage_mb,
-        memory_bytes=function.memory_mb * _KIB_PER_MIB * 1024,
+        memory_bytes=memory_bytes,
     )
 
 

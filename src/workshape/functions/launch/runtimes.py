@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html (experimental fe
 import hashlib
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from workshape.functions.images.model import ImageProcess
 from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import Interpreter, Interpreters
 from workshape.functions.launch.sandbox import CLIENTS as CLIENTS_SHOWN
@@ -28,6 +30,7 @@ RUNTIME_CLIENT = "awslambdaric"
 SDK = "boto3"
 CLIENTS = Path(__file__).parent
 """Where our own runtime clients are."""
+_IMAGE_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,10 @@ class Runtimes:
 
         Raises:
             InterpreterMissing, RuntimeUnknown: nothing here can run it.
-            OSError: the runtime's folder cannot be made.
+            OSError: the runtime's folder cannot be made, or an image is none for this machine.
         """
+        if function.image is not None:
+            return _image_plan(function.image)
         if function.runtime.startswith("provided"):
             return RuntimePlan(("{task}/bootstrap",))
         interpreter = await self._interpreters.find(function.runtime)
@@ -128,6 +133,15 @@ class Runtimes:
             library=library,
             why_no_sandbox=_why_hidden(prefix),
         )
+
+
+def _image_plan(image: ImageProcess) -> RuntimePlan:
+    machine = platform.machine()
+    if image.architecture not in (machine, _IMAGE_ARCHITECTURES.get(machine)):
+        raise OSError(f"the image is for {image.architecture} processors, and this machine's is {machine}")
+    if not image.arguments:
+        raise OSError("the image has neither ENTRYPOINT nor CMD, and the function's ImageConfig does not give them")
+    return RuntimePlan(tuple(image.arguments))
 
 
 _OWN_CLIENTS = tuple(

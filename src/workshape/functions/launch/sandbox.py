@@ -9,6 +9,9 @@ Code and layers come later, when the environment gets a function: the root has a
 shared mounts whose copies in the environment follow (`mount propagation`), so that the spawner can mount the function's
 code in a process that may not mount anything itself.
 
+An image is a root of its own (`ImageSlot`): known before the environment is forked, so nothing has to follow. What else
+holds of a sandbox holds there, too; /dev and the machine's names are those of the shared root.
+
 The network is the host's: functions reach the endpoint and the database on 127.0.0.1. A listener that is not for them
 must look at who calls (`peer.py`).
 
@@ -52,6 +55,10 @@ HOST = "/.host"
 OPEN_FILES_MAX = 1_024  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (file descriptors)
 TMP_MB = 512  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (/tmp, unless configured)
 GROUP = 990
+IMAGE_FOLDERS = ("dev", "proc", "tmp")
+"""They are there in every image's root, and are folders themselves."""
+IMAGE_FILES = ("etc/hosts", "etc/resolv.conf")
+"""They are there in every image's root."""
 USER_NAME = "sbx_user1051"  # as on Lambda, where functions see it
 
 _SLOTS = "/.slots"
@@ -264,6 +271,54 @@ class Slot:
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         linux.mount("", "/", "", linux.MS_BIND | linux.MS_REMOUNT | MS_RDONLY | MS_NOSUID)
         socket.sethostname("localhost")
+
+
+class ImageSlot:
+    """The place of an environment whose root is an image's."""
+
+    def __init__(self, number: int, user: int, image_root: str, tmp_mb: int) -> None:
+        """`image_root` is the host's path, without symbolic links, of a folder that the image store has made."""
+        self.user = user
+        self._image_root = HOST + image_root
+        self._tmp_mb = tmp_mb
+        self._folder = f"{_SLOTS}/{number}"
+        os.mkdir(self._folder, 0o755)
+
+    def remove(self) -> None:
+        """Take it away, once the environment is gone."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._folder)
+
+    def enter(self) -> None:
+        """Move this process, the first of a new process namespace, into the environment.
+
+        Raises:
+            OSError: the machine does not let us, or the folder is none that the image store has made.
+        """
+        folder = self._folder
+        linux.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+        linux.mount("none", "/", "", MS_REC | MS_PRIVATE)
+        linux.bind(self._image_root, folder, _READ_ONLY)
+        for name in IMAGE_FOLDERS:  # a link could lead out
+            if not stat.S_ISDIR(os.lstat(f"{folder}/{name}").st_mode):
+                raise NotADirectoryError(f"/{name} of the image is no folder")
+        linux.mount("tmp", folder + TMP, "tmpfs", MS_NOSUID | MS_NODEV, f"size={self._tmp_mb}m,mode=1777")
+        linux.bind("/dev", f"{folder}/dev", MS_RDONLY | MS_NOSUID, recursive=True)
+        linux.mount("proc", f"{folder}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        self._bring_names()
+        os.chdir(folder)
+        linux.pivot_root(".", ".")
+        linux.umount(".")  # the shared root, and the host's with it
+        os.chdir("/")
+        socket.sethostname("localhost")
+
+    def _bring_names(self) -> None:
+        """Resolve names as the machine does. An image whose own files are links keeps what it has."""
+        if not stat.S_ISDIR(os.lstat(f"{self._folder}/etc").st_mode):
+            return
+        for name in IMAGE_FILES:
+            if os.path.exists(f"/{name}") and stat.S_ISREG(os.lstat(f"{self._folder}/{name}").st_mode):
+                linux.bind(f"/{name}", f"{self._folder}/{name}", _READ_ONLY)
 
 
 def drop(user: int) -> None:

@@ -76,6 +76,8 @@ class SpawnOrder:
     code: str = ""
     """What the sandbox shows as the task root."""
     layers: str = ""
+    image: str = ""
+    """A folder that is the sandbox's root instead, code and all: an image's."""
     tmp_mb: int = 512
     memory_bytes: int = 0
     extensions: str = ""
@@ -88,6 +90,7 @@ class SpawnOrder:
             "order": dict(self.order),
             "code": self.code,
             "layers": self.layers,
+            "image": self.image,
             "tmp_mb": self.tmp_mb,
             "memory_bytes": self.memory_bytes,
         }

@@ -4,7 +4,8 @@
 that loads nothing and executes any program. It lives exactly as long as the other end of its control socket is open.
 
 It keeps a few stems in stock of each kind that is in use (`stem.py`). A start takes one, mounts the function's code in
-it and tells it what to become; the stock is filled up again once nothing has been asked for a moment.
+it and tells it what to become; the stock is filled up again once nothing has been asked for a moment. An environment of
+an image, whose root is known only then, is forked when it is wanted.
 
 - Linux, as root: an environment has a sandbox (`sandbox.py`). Its first process takes everything below it along.
 - Linux, any other user: an environment's first process is a child subreaper, so whatever it starts, daemons of their
@@ -32,7 +33,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from workshape.functions.launch import linux, sandbox, stem, wire
+from workshape.functions.launch import image_program, linux, sandbox, stem, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.process_tree import (
     children,
@@ -42,7 +43,7 @@ from workshape.functions.launch.process_tree import (
     stop_tree,
 )
 from workshape.functions.launch.python_runtime import PythonRuntime
-from workshape.functions.launch.sandbox import Root, Slot
+from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
 from workshape.functions.launch.stem import Become, Stem
 
 LAST_WAIT_S = 10.0
@@ -176,14 +177,17 @@ class Spawner:
         taken: Stem | None = None
         try:
             kind = self._kind(message)
-            self._keep_in_stock(kind)
-            taken = self._take(kind)
-            if taken.slot is not None:
+            if message["image"]:
+                taken = self._fork(image_program.become, message["image"], message["tmp_mb"])
+            else:
+                self._keep_in_stock(kind)
+                taken = self._take(kind)
+                self._memory_bytes[kind] = message["memory_bytes"]
+            if isinstance(taken.slot, Slot):
                 taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
                 for path, at in message["show"]:
                     if not at and path.startswith(f"{sandbox.TMP}/"):
                         taken.slot.lay(path)
-            self._memory_bytes[kind] = message["memory_bytes"]
             if taken.cgroup is not None:
                 taken.cgroup.limit(message["memory_bytes"])
         except OSError as error:
@@ -284,17 +288,19 @@ class Spawner:
             return stem.boot(kind, variables)
         return self._python.become if self._python is not None else stem.execute
 
-    def _fork(self, become: Become) -> Stem:
+    def _fork(self, become: Become, image: str = "", tmp_mb: int = sandbox.TMP_MB) -> Stem:
         self._forked += 1
         number = self._forked
-        cgroup = slot = None
+        cgroup: EnvironmentCgroup | None = None
+        slot: Slot | ImageSlot | None = None
         root = sandbox.HOST if self._root is not None else ""
         try:
             if self._cgroups:
                 cgroup = EnvironmentCgroup(self._cgroups, f"{os.getpid()}-{number}", root)
             if self._root is not None:
                 spawner = os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER)
-                slot = Slot(number, USERS_FROM + spawner * USERS_OF_A_SPAWNER + number % USERS_OF_A_SPAWNER)
+                user = USERS_FROM + spawner * USERS_OF_A_SPAWNER + number % USERS_OF_A_SPAWNER
+                slot = ImageSlot(number, user, image, tmp_mb) if image else Slot(number, user)
             return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
         except OSError:
             if slot is not None:

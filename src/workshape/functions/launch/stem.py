@@ -24,7 +24,7 @@ from typing import Any
 from workshape.functions.launch import linux, sandbox, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.extensions import supervise
-from workshape.functions.launch.sandbox import Slot
+from workshape.functions.launch.sandbox import GROUP, ImageSlot, Slot
 
 ORDER_DESCRIPTOR = 3
 """Where a waiting process reads what it is to become; closed once it has become that."""
@@ -52,7 +52,7 @@ class Stem:
     """Readable: what the environment writes to its standard output and error. To be handed on."""
     api: int
     """The other end of its `API_DESCRIPTOR`. To be handed on."""
-    slot: Slot | None
+    slot: Slot | ImageSlot | None
     cgroup: EnvironmentCgroup | None
     user: int
 
@@ -113,7 +113,7 @@ class Stem:
 def fork(
     become: Become,
     *,
-    slot: Slot | None = None,
+    slot: Slot | ImageSlot | None = None,
     cgroup: EnvironmentCgroup | None = None,
     own_namespace: int | None = None,
 ) -> Stem:
@@ -206,7 +206,7 @@ def _lift(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
 
 
-def _be_init(become: Become, slot: Slot | None, cgroup: EnvironmentCgroup | None) -> None:
+def _be_init(become: Become, slot: Slot | ImageSlot | None, cgroup: EnvironmentCgroup | None) -> None:
     """Enter the sandbox, fork the process that is to run the function, and bury whoever ends, until that one does."""
     os.setsid()
     sandbox.reset_signals()
@@ -214,6 +214,7 @@ def _be_init(become: Become, slot: Slot | None, cgroup: EnvironmentCgroup | None
         cgroup.join()
     if slot is not None:
         slot.enter()
+        os.fchown(1, slot.user, GROUP)  # else /dev/stdout and /dev/stderr, the same pipe, could not be opened
         sandbox.drop(slot.user)
     sandbox.limit_resources()
     if sys.platform == "linux":

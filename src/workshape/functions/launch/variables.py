@@ -10,6 +10,19 @@ from workshape.functions.launch.layout import Layout
 from workshape.functions.launch.runtimes import RuntimePlan
 from workshape.functions.model import FunctionVersion, InitializationType, LogFormat
 
+_IMAGE_DEFAULTS: Mapping[str, str] = {
+    "LANG": "en_US.UTF-8",
+    "TZ": ":UTC",
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "HOME": "/tmp",  # noqa: S108 - its own; the image's password file knows nothing of the environment's user
+}
+"""What an image finds where it says nothing itself.
+
+AWS: undocumented which of the variables of managed runtimes an image gets; we chose those that do not speak of a
+runtime, of a handler or of folders, which are the image's own.
+"""
+
 
 def environment_variables(
     function: FunctionVersion,
@@ -23,6 +36,21 @@ def environment_variables(
     platform: Mapping[str, str],
 ) -> dict[str, str]:
     """Compose the whole environment. What Lambda reserves wins over the function's own, which wins over the rest."""
+    reserved = {
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
+    }
+    if function.log_format is LogFormat.JSON:
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    if function.log_level is not None:
+        reserved["AWS_LAMBDA_LOG_LEVEL"] = function.log_level.name
+    if function.image is not None:
+        return {**_IMAGE_DEFAULTS, **function.image.variables, **platform, **function.environment, **reserved}
     task, runtime = layout.task, layout.runtime
     [program] = layout.place(plan.arguments[:1])
     layers = layout.layers or "/opt"
@@ -37,22 +65,11 @@ def environment_variables(
         unreserved["TMPDIR"] = layout.temporary
         # Without it programs would ask the password file and read the host's ~/.aws.
         unreserved["HOME"] = layout.temporary
-    reserved = {
+    reserved |= {
         "_HANDLER": function.handler,
         "TZ": ":UTC",
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
-        "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
-        "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
-        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
         "LAMBDA_TASK_ROOT": task,
         "LAMBDA_RUNTIME_DIR": runtime,
     }
-    if function.log_format is LogFormat.JSON:
-        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
-    if function.log_level is not None:
-        reserved["AWS_LAMBDA_LOG_LEVEL"] = function.log_level.name
     return {**unreserved, **layout.runtime_variables(plan), **platform, **function.environment, **reserved}
