@@ -313,7 +313,7 @@ class ImageSlot:
         socket.sethostname("localhost")
 
     def _bring_names(self) -> None:
-        """Resolve names as the machine does. An image whose own files are links keeps what it has."""
+        """Resolve names as the machine does. An image whose /etc is a link, which could lead out, keeps what it has."""
         if not stat.S_ISDIR(os.lstat(f"{self._folder}/etc").st_mode):
             return
         for name in IMAGE_FILES:
