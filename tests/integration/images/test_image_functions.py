@@ -1,7 +1,10 @@
 """Functions of package type Image over a real boto3 client: made, shown, waited for, changed, refused, removed."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from tests.fakes.live_door import LiveDoor
 from tests.fakes.registry import FakeRegistry
 from workshape.functions.images.model import ImageProcess
 
+ANSWER_S_MAX = 20.0
 ROLE = "arn:aws:iam::123456789012:role/r"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
@@ -31,6 +35,17 @@ def refusal(call: Callable[[], Any]) -> tuple[str, int, str]:
         call()
     response = refused.value.response
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
+
+
+def wait_for(client: Any, member: str, value: str) -> None:
+    """Until a function of that name is there and shows it."""
+    deadline = time.monotonic() + ANSWER_S_MAX
+    while time.monotonic() < deadline:
+        with suppress(client.exceptions.ResourceNotFoundException):
+            if client.get_function_configuration(FunctionName="f").get(member) == value:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"{member} was never {value}")
 
 
 def executed(door: LiveDoor) -> ImageProcess:
@@ -55,7 +70,8 @@ def registry() -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> str:
-    return f"oci:{write_layout(tmp_path / 'layout', v1=built('one'), v2=built('two'))}"
+    images = {"v1": built("one"), "v2": built("two"), "v3": built("three")}
+    return f"oci:{write_layout(tmp_path / 'layout', **images)}"
 
 
 def test_a_function_of_an_image_is_shown_as_it_was_made(door: LiveDoor, layout: str) -> None:
@@ -224,6 +240,72 @@ def test_a_function_that_is_deleted_while_its_image_comes_is_gone(door: LiveDoor
     client.get_waiter("function_active_v2").wait(FunctionName="f")
 
     assert made["FunctionName"] == "f"
+
+
+def test_a_version_is_published_once_its_image_is_here(door: LiveDoor, registry: FakeRegistry) -> None:
+    client = door.client("lambda")
+    first, second = built("first"), built("second")
+    registry.push("first", first)
+    registry.push("second", second)
+    registry.held = {json.loads(image.manifest)["layers"][0]["digest"] for image in (first, second)}
+    with ThreadPoolExecutor() as pool:
+        creation = pool.submit(create, client, f"{registry.host}/app:first", Publish=True)
+        wait_for(client, "State", "Pending")
+        too_early = refusal(lambda: client.publish_version(FunctionName="f"))
+        registry.release.set()
+        made = creation.result(ANSWER_S_MAX)
+        registry.release.clear()
+
+        update = pool.submit(
+            client.update_function_code, FunctionName="f", ImageUri=f"{registry.host}/app:second", Publish=True
+        )
+        wait_for(client, "LastUpdateStatus", "InProgress")
+        meanwhile = refusal(lambda: client.publish_version(FunctionName="f"))
+        registry.release.set()
+        changed = update.result(ANSWER_S_MAX)
+
+    versions = client.list_versions_by_function(FunctionName="f")["Versions"]
+    assert too_early[:2] == meanwhile[:2] == ("ResourceConflictException", 409)
+    assert (made["Version"], made["CodeSha256"]) == ("1", first.digest[7:])
+    assert (changed["Version"], changed["CodeSha256"]) == ("2", second.digest[7:])
+    assert [version["Version"] for version in versions] == ["$LATEST", "1", "2"]
+    texts = [Path(door.call(door.catalog.resolve, "f", one).code_folder, "text").read_text() for one in "12"]
+    assert texts == ["first", "second"]
+
+
+def test_nothing_is_published_of_an_image_that_cannot_be_deployed(door: LiveDoor, tmp_path: Path, layout: str) -> None:
+    client = door.client("lambda")
+    bad = write_layout(tmp_path / "bad", latest=BuiltImage([layer(file("../out"))]))
+
+    creation = refusal(lambda: create(client, f"oci:{bad}", Publish=True))
+    client.delete_function(FunctionName="f")
+    create(client, f"{layout}:v1")
+    client.get_waiter("function_active_v2").wait(FunctionName="f")
+    update = refusal(lambda: client.update_function_code(FunctionName="f", ImageUri=f"oci:{bad}", Publish=True))
+
+    words = "The operation cannot be performed: the image of f could not be deployed. InvalidImage: '../out' of layer"
+    for code, status, message in (creation, update):
+        assert (code, status) == ("ResourceConflictException", 409)
+        assert message.startswith(words)
+    versions = client.list_versions_by_function(FunctionName="f")["Versions"]
+    assert [version["Version"] for version in versions] == ["$LATEST"]
+
+
+def test_a_published_versions_image_outlives_the_functions_next_one(tmp_path: Path, layout: str) -> None:
+    door = LiveDoor(tmp_path / "door")
+    client = door.client("lambda")
+    create(client, f"{layout}:v1", Publish=True)
+    for tag in ("v2", "v3"):
+        client.update_function_code(FunctionName="f", ImageUri=f"{layout}:{tag}")
+        client.get_waiter("function_updated_v2").wait(FunctionName="f")
+    door.close()
+
+    again = LiveDoor(tmp_path / "door")
+    roots = [Path(again.call(again.catalog.resolve, "f", one).code_folder) for one in ("1", None)]
+    again.close()
+
+    assert [root.joinpath("text").read_text() for root in roots] == ["one", "three"]
+    assert set(roots[0].parents[1].iterdir()) == {root.parent for root in roots}  # not the one in between
 
 
 def test_an_index_is_resolved_for_the_functions_architectures(door: LiveDoor, registry: FakeRegistry) -> None:

@@ -14,6 +14,15 @@ from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.event_invoke import EventInvokeConfig, EventLimits
 from workshape.functions.function import PublishedVersion
 from workshape.functions.function_name import FunctionNotFound
+from workshape.functions.function_state import (
+    PENDING,
+    UPDATING,
+    FunctionNotActive,
+    FunctionState,
+    UpdateInProgress,
+    creation_failed,
+    update_failed,
+)
 from workshape.functions.model import FunctionName
 from workshape.functions.revision import RevisionMismatch
 from workshape.store.documents import Documents
@@ -86,6 +95,33 @@ async def test_a_version_is_published_on_conditions(catalog: Catalog) -> None:
 
     revision = catalog.get(NAME).revision
     assert (await catalog.publish(NAME, expected_code_sha256="hash", expected_revision=revision)).number == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "refusal"),
+    [
+        (PENDING, FunctionNotActive),
+        (creation_failed("no image", "InvalidImage"), FunctionNotActive),
+        (UPDATING, UpdateInProgress),
+    ],
+)
+async def test_nothing_is_published_of_a_function_that_is_not_what_it_is_to_be(
+    catalog: Catalog, state: FunctionState, refusal: type[Exception]
+) -> None:
+    catalog.unsettled[NAME] = state
+
+    with pytest.raises(refusal):
+        await catalog.publish(NAME)
+
+    assert [version.version for version in catalog.versions(NAME)] == ["$LATEST"]
+
+
+async def test_what_a_failed_update_has_left_can_be_published(catalog: Catalog) -> None:
+    catalog.unsettled[NAME] = update_failed("no image", "InvalidImage")
+
+    version = await catalog.publish(NAME)
+
+    assert (version.version, version.code) == ("1", CODE)
 
 
 async def test_whoever_runs_a_function_hears_which_revisions_there_are(catalog: Catalog) -> None:
