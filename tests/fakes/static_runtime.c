@@ -96,6 +96,11 @@ static void answer(const char *event, char *body, size_t size) {
         int reached = connect(one, (struct sockaddr *)&place, sizeof place) == 0;
         reached = reached && send(one, request, strlen(request), MSG_NOSIGNAL) > 0 && read(one, heard, sizeof heard) > 0;
         strcpy(text, reached ? "reached" : "closed");
+    } else if (strstr(event, "\"show ")) {
+        char path[512] = "";
+        sscanf(strstr(event, "\"show ") + 6, "%511[^\"]", path);
+        int one = open(path, O_RDONLY);
+        if (one < 0 || read(one, text, sizeof text - 1) < 0) snprintf(text, sizeof text, "%s", strerror(errno));
     } else if (strstr(event, "\"crash\"")) {
         exit(9);
     } else {

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import sysconfig
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.image_programs import program_layer, python_layer, static_image
-from tests.fakes.images import BuiltImage, file, folder, layer, write_layout
+from tests.fakes.images import BuiltImage, file, folder, layer, link, write_layout
 from tests.fakes.runtime_owner import RuntimeOwner
 from tests.integration.images.conftest import CAN_RUN_IMAGES
 from workshape.functions.images.model import ImageProcess, ImageSettings, image_process
@@ -61,6 +62,53 @@ async def test_its_root_is_the_images_and_read_only(owner: RuntimeOwner, tmp_pat
     assert await owner.invoke(environment, "devices") == ("", "there")
     assert await owner.invoke(environment, "mount") == ("", "Operation not permitted")
     assert await owner.invoke(environment, "become root") == ("", "Operation not permitted")
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["a folder of all", "a folder of root's"])
+async def test_a_file_that_functions_may_read_is_where_it_is_on_the_host(
+    tmp_path: Path, program: bytes, mode: int
+) -> None:
+    image = BuiltImage(
+        [layer(folder("var", mode), file("runtime", program, 0o755))], {"Entrypoint": ["/runtime"], "Cmd": ["x"]}
+    )
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere:
+        authorities = [Path(elsewhere, "state", "ca.pem"), tmp_path / "ca.pem"]
+        for authority in authorities:
+            authority.parent.mkdir(exist_ok=True)
+            authority.write_text(f"certificate of {authority}")
+        owner = RuntimeOwner(tmp_path / "environments", show=[str(authority) for authority in authorities])
+        try:
+            environment, _ = await started(owner, tmp_path, image)
+            told = [await owner.invoke(environment, f"show {authority}") for authority in authorities]
+            assert await owner.invoke(environment, "write root") == ("", "Read-only file system")
+        finally:
+            await owner.close()
+
+    assert told == [("", f"certificate of {authority}") for authority in authorities]
+
+
+@NEEDS_ROOT
+async def test_a_file_behind_a_link_of_the_image_is_not_shown_and_nothing_is_made_there(
+    tmp_path: Path, program: bytes
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    image = BuiltImage(
+        [layer(link("var", f"/.host{outside}"), file("runtime", program, 0o755))], {"Entrypoint": ["/runtime"]}
+    )
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere:
+        authority = Path(elsewhere, "ca.pem")
+        authority.write_text("certificate")
+        owner = RuntimeOwner(tmp_path / "environments", show=[str(authority)])
+        try:
+            environment, _ = await started(owner, tmp_path, image)
+            told = await owner.invoke(environment, f"show {authority}")
+        finally:
+            await owner.close()
+
+    assert told == ("", "No such file or directory")
+    assert list(outside.iterdir()) == []
 
 
 async def test_its_tmp_is_its_own_and_has_the_size_it_is_given(

@@ -3,7 +3,8 @@
 What holds: all of an environment's processes end with it, daemons included (see `spawner.py` for what that needs); no
 environment outlives the engine; a frozen environment runs nothing; its variables are Lambda's, the platform's and the
 function's, none of the host's. On Linux, as root: the sandbox (`sandbox.py`), and the limits of control groups
-(`cgroups.py`). A function of an image has the image's root folder for its root, and none without a sandbox. `workshape
+(`cgroups.py`). A function of an image has the image's root folder for its root, and does not start
+without a sandbox. `workshape
 doctor` tells which parts hold on a machine, and why others do not.
 
 Without a sandbox /tmp is the machine's (TMPDIR and HOME name a folder of the environment's own, without a quota), the
@@ -386,7 +387,7 @@ def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Se
     if function.image is not None:
         message |= {"arguments": list(plan.arguments), "folder": function.image.working_directory}
         return SpawnOrder(
-            StemKind(),
+            StemKind(show=[(path, "") for path in show]),
             message,
             image=os.path.realpath(function.code_folder),
             tmp_mb=function.ephemeral_storage_mb,

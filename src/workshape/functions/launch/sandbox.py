@@ -276,11 +276,14 @@ class Slot:
 class ImageSlot:
     """The place of an environment whose root is an image's."""
 
-    def __init__(self, number: int, user: int, image_root: str, tmp_mb: int) -> None:
-        """`image_root` is the host's path, without symbolic links, of a folder that the image store has made."""
+    def __init__(self, number: int, user: int, *, image_root: str, tmp_mb: int, shown: Sequence[str]) -> None:
+        """Paths are the host's, without symbolic links: `image_root` of a folder that the image store has made,
+        `shown` of files that are to be seen where they are there.
+        """
         self.user = user
         self._image_root = HOST + image_root
         self._tmp_mb = tmp_mb
+        self._shown = shown
         self._folder = f"{_SLOTS}/{number}"
         os.mkdir(self._folder, 0o755)
 
@@ -298,7 +301,7 @@ class ImageSlot:
         folder = self._folder
         linux.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
         linux.mount("none", "/", "", MS_REC | MS_PRIVATE)
-        linux.bind(self._image_root, folder, _READ_ONLY)
+        linux.bind(self._image_root, folder)
         for name in IMAGE_FOLDERS:  # a link could lead out
             if not stat.S_ISDIR(os.lstat(f"{folder}/{name}").st_mode):
                 raise NotADirectoryError(f"/{name} of the image is no folder")
@@ -306,6 +309,9 @@ class ImageSlot:
         linux.bind("/dev", f"{folder}/dev", MS_RDONLY | MS_NOSUID, recursive=True)
         linux.mount("proc", f"{folder}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         self._bring_names()
+        for path in self._shown:
+            self._show(path)
+        linux.mount("", folder, "", linux.MS_BIND | linux.MS_REMOUNT | _READ_ONLY)
         os.chdir(folder)
         linux.pivot_root(".", ".")
         linux.umount(".")  # the shared root, and the host's with it
@@ -319,6 +325,28 @@ class ImageSlot:
         for name in IMAGE_FILES:
             if os.path.exists(f"/{name}") and stat.S_ISREG(os.lstat(f"{self._folder}/{name}").st_mode):
                 linux.bind(f"/{name}", f"{self._folder}/{name}", _READ_ONLY)
+
+    def _show(self, path: str) -> None:
+        """Show a file of the host's; what is missing of the way to it becomes part of the image's root folder.
+
+        An image in which a link, which could lead out, or something else is in the way does without.
+        """
+        place = self._folder
+        *folders, name = path.split("/")[1:]
+        for part in folders:
+            place += f"/{part}"
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(place, 0o755)
+            mode = os.lstat(place).st_mode
+            if not stat.S_ISDIR(mode):
+                return
+            if not mode & stat.S_IXOTH:  # such as /root: the environment's user could not see what this covers, either
+                linux.mount("way", place, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+        place += f"/{name}"
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        if stat.S_ISREG(os.lstat(place).st_mode):
+            linux.bind(HOST + path, place, _READ_ONLY)
 
 
 def drop(user: int) -> None:

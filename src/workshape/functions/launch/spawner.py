@@ -30,7 +30,9 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from workshape.functions.launch import image_program, linux, sandbox, stem, wire
@@ -178,7 +180,9 @@ class Spawner:
         try:
             kind = self._kind(message)
             if message["image"]:
-                taken = self._fork(image_program.become, message["image"], message["tmp_mb"])
+                files = [path for path, _ in message["show"]]
+                make_slot = partial(ImageSlot, image_root=message["image"], tmp_mb=message["tmp_mb"], shown=files)
+                taken = self._fork(image_program.become, make_slot)
             else:
                 self._keep_in_stock(kind)
                 taken = self._take(kind)
@@ -288,7 +292,7 @@ class Spawner:
             return stem.boot(kind, variables)
         return self._python.become if self._python is not None else stem.execute
 
-    def _fork(self, become: Become, image: str = "", tmp_mb: int = sandbox.TMP_MB) -> Stem:
+    def _fork(self, become: Become, make_slot: "Callable[[int, int], Slot | ImageSlot]" = Slot) -> Stem:
         self._forked += 1
         number = self._forked
         cgroup: EnvironmentCgroup | None = None
@@ -300,7 +304,7 @@ class Spawner:
             if self._root is not None:
                 spawner = os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER)
                 user = USERS_FROM + spawner * USERS_OF_A_SPAWNER + number % USERS_OF_A_SPAWNER
-                slot = ImageSlot(number, user, image, tmp_mb) if image else Slot(number, user)
+                slot = make_slot(number, user)
             return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
         except OSError:
             if slot is not None:
