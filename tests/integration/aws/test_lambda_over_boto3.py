@@ -234,7 +234,7 @@ def test_what_lambda_refuses_is_refused_in_its_words(door: LiveDoor, archive: Ar
         "Reserved keys used in this request: AWS_REGION"
     )
     assert refusal(lambda: create(client, archive(), "g", PackageType="Image"))[2] == (
-        "workshape does not do PackageType of functions yet."
+        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
     )
     assert refusal(lambda: client.invoke(FunctionName="f", Payload=b"{no"))[:2] == (
         "InvalidRequestContentException",
