@@ -162,10 +162,7 @@ class Engine:
             reserved_total=self._catalog.reserved_total,
         )
         self._stack.push_async_callback(self._invoker.close)
-        images = ImageStore(state.images, ecr_registry=settings.functions.ecr_registry)
-        self._images = Deployments(images, self._documents, self._catalog)
-        self._stack.push_async_callback(self._images.close)
-        self._images.resume()
+        self._images = self._open_images()
         self._watch = DatabaseWatch(run, clock) if run.database is not None else None
         self._catalog.subscribe(self._invoker.retire)
         self._catalog.subscribe(self._function_metrics.forget)
@@ -199,6 +196,13 @@ class Engine:
             clock=clock,
             function_urls=urls.answer,
         )
+
+    def _open_images(self) -> Deployments:
+        images = ImageStore(self._run_file.state.images, ecr_registry=self._run_file.settings.functions.ecr_registry)
+        deployments = Deployments(images, self._documents, self._catalog)
+        self._stack.push_async_callback(deployments.close)
+        deployments.resume()
+        return deployments
 
     def _services(self, invoke: FunctionInvoker, clock: Clock) -> list[Service]:
         """The AWS services that are ours, or partly."""

@@ -25,6 +25,8 @@ from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.images.deployments import Deployments
+from workshape.functions.images.store import ImageStore
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
@@ -160,6 +162,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
     )
     catalog.subscribe(invoker.retire)
     upstream = Upstream({})
+    images = Deployments(ImageStore(folder / "images", ecr_registry=settings.functions.ecr_registry), store, catalog)
     service = lambda_service(
         catalog,
         invoke.invoke,
@@ -168,6 +171,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         events=AsyncQueue(store, invoke.invoke, clock, metrics),
         fetch_object=fetch_from(upstream, settings),
         provisioned=ProvisionedConfigs(store, catalog, invoker, clock),
+        images=images,
     )
     server = await Door([service], upstream, settings=settings, admin=_admin, clock=clock).start("127.0.0.1", 0)
     live = LiveFunctions(folder, invoker, invoke, logs)
@@ -178,6 +182,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         await server.close()
         await invoker.close()
         await launcher.close()
+        await images.close()
         await upstream.close()
         logs.close()
         records.close()
