@@ -1,6 +1,7 @@
 """Functions of package type Image over a real boto3 client: made, shown, waited for, changed, refused, removed."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -306,6 +307,25 @@ def test_a_published_versions_image_outlives_the_functions_next_one(tmp_path: Pa
 
     assert [root.joinpath("text").read_text() for root in roots] == ["one", "three"]
     assert set(roots[0].parents[1].iterdir()) == {root.parent for root in roots}  # not the one in between
+
+
+def test_images_that_the_disk_has_lost_are_brought_again_those_of_versions_too(tmp_path: Path, layout: str) -> None:
+    door = LiveDoor(tmp_path / "door")
+    client = door.client("lambda")
+    create(client, f"{layout}:v1", Publish=True)
+    client.update_function_code(FunctionName="f", ImageUri=f"{layout}:v2")
+    client.get_waiter("function_updated_v2").wait(FunctionName="f")
+    door.close()
+    shutil.rmtree(tmp_path / "door" / "images")
+
+    again = LiveDoor(tmp_path / "door")
+    texts = [Path(again.call(again.catalog.resolve, "f", one).code_folder, "text") for one in ("1", None)]
+    deadline = time.monotonic() + ANSWER_S_MAX
+    while not all(text.exists() for text in texts) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    again.close()
+
+    assert [text.read_text() for text in texts] == ["one", "two"]
 
 
 def test_an_index_is_resolved_for_the_functions_architectures(door: LiveDoor, registry: FakeRegistry) -> None:

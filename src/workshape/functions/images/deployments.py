@@ -61,6 +61,7 @@ class Deployments:
         self._documents = documents
         self._catalog = catalog
         self._tasks: dict[FunctionName, asyncio.Task[None]] = {}
+        self._restoring: set[asyncio.Task[None]] = set()
         catalog.subscribe(lambda name, _revision: self._changed(name))
         updates = [update.image for _, update in self._updates()]
         images.sweep([*self._images_in_use(), *updates])
@@ -74,6 +75,11 @@ class Deployments:
             image = function.code.image
             if image is not None and not self._images.is_ready(image):
                 self._begin_creation(function, image)
+        for image in self._images_in_use():  # those of published versions are not here only if the disk has lost them
+            if not self._images.is_ready(image):
+                task = asyncio.get_running_loop().create_task(self._restore(image))
+                self._restoring.add(task)
+                task.add_done_callback(self._restoring.discard)
         for name, update in self._updates():
             self._begin_update(name, update)
 
@@ -168,7 +174,7 @@ class Deployments:
 
     async def close(self) -> None:
         """Stop what is under way; `resume` goes on with it in the next run."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._restoring]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -213,14 +219,14 @@ class Deployments:
             self._catalog.unsettled[name] = failed(str(error), "InternalError")
 
     async def _create(self, name: FunctionName, image: Image) -> None:
-        failure = await self._prepared(name, image)
+        failure = await self._prepared(image)
         if failure is None:
             del self._catalog.unsettled[name]
         else:
             self._catalog.unsettled[name] = creation_failed(*failure)
 
     async def _update(self, name: FunctionName, update: _Update) -> None:
-        failure = await self._prepared(name, update.image)
+        failure = await self._prepared(update.image)
         if failure is None:
             self._catalog.update_code(name, self._code(update.image), architectures=update.architectures)
             del self._catalog.unsettled[name]
@@ -228,12 +234,15 @@ class Deployments:
             self._catalog.unsettled[name] = update_failed(*failure)
         self._documents.delete(DOCUMENT_KIND, name)
 
-    async def _prepared(self, name: FunctionName, image: Image) -> tuple[str, str] | None:
+    async def _restore(self, image: Image) -> None:
+        await self._prepared(image)
+
+    async def _prepared(self, image: Image) -> tuple[str, str] | None:
         """Bring and unpack an image; return the reason and its code when that cannot be done."""
         try:
             await self._images.prepare(image)
         except (CallerError, PlatformError, OSError) as error:
-            _log.error("image_not_ready", extra={"function": name, "image": image.resolved_uri, "reason": str(error)})
+            _log.error("image_not_ready", extra={"image": image.resolved_uri, "reason": str(error)})
             return str(error), _reason_code(error)
         return None
 
