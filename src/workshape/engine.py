@@ -183,8 +183,7 @@ class Engine:
             function_timeout_s=self._function_timeout_s,
         )
         routes = self._app.routes if self._app is not None else ()
-        gateway_routes = [Route(route.route, route.function, route.timeout_s) for route in routes]
-        self._gateway = Gateway(gateway_routes, invoke.invoke, clock, account=settings.account) if routes else None
+        self._gateway = _gateway(routes, invoke, clock, account) if routes else None
         self._admin = self._make_admin(routes)
         self._autoscaler = Autoscaler(self._documents, self._provisioned, clock)
         urls = FunctionUrls(self._catalog, invoke, clock, authenticate=signer_for_lambda(settings, clock))
@@ -318,6 +317,11 @@ class Engine:
             region=settings.region,
             account=settings.account,
         )
+
+
+def _gateway(routes: Sequence[app_model.Route], invoke: FunctionInvoker, clock: Clock, account: str) -> Gateway:
+    served = [Route(route.route, route.function, route.timeout_s) for route in routes]
+    return Gateway(served, invoke.invoke, clock, account=account)
 
 
 def _mapping_catalogue(mappings: MappingSupervisor, region: str, account: str) -> MappingCatalogue:

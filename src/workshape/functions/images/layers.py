@@ -51,7 +51,15 @@ _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     *(() if zstd is None else (zstd.ZstdError,)),
 )
-_IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.EMLINK, errno.EILSEQ)
+_IMPOSSIBLE = (
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EINVAL,
+    errno.ENOENT,  # a hard link to what the same entry has taken away
+    errno.ENOTDIR,
+    errno.EMLINK,
+    errno.EILSEQ,
+)
 
 
 class ImageTooLarge(Invalid):
