@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.images import digest, file, folder, hard_link, layer, link
@@ -246,6 +246,7 @@ ENTRIES = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(ENTRIES, max_size=8), max_size=3))
+@example([[link("a/b", ".."), hard_link("a", "a/b")]])
 def test_no_layers_whatever_reach_outside_the_root(made: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
