@@ -7,10 +7,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote
+
+import msgspec
 
 from workshape.errors import Denied
 from workshape.http1.message import Request
@@ -24,13 +25,13 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-re
 PRESIGNED_S_MAX = 604_800
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires)"""
 _SIGNING_KEYS_MAX = 256  # one a day, region and service: more than a door ever sees at once
+_SCOPES_MAX = 256  # what an Authorization says before its signature: one a day, client, region and service
 _TIMESTAMPS_MAX = 64  # seconds that differ, of requests that arrive about now
 _PATHS_MAX = 256  # of up to 64 KiB each; clients ask for a few over and over
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(\d{8})/([^/,\s]*)/([^/,\s]+)/aws4_request")
-_AUTHORIZATION = re.compile(
-    rf"{ALGORITHM}\s+{_CREDENTIAL.pattern},?\s*SignedHeaders=([^,\s]+),?\s*Signature=([0-9a-f]{{64}})"
-)
+_SCOPE = re.compile(rf"{ALGORITHM}\s+{_CREDENTIAL.pattern},?\s*SignedHeaders=([^,\s]+),?\s*")
+_SIGNATURE_CHARACTERS = 64
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
@@ -50,8 +51,7 @@ class SignatureMismatch(Denied):
     """The request signature we calculated does not match the signature you provided. {reason}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """Who signed, and for what: the credential scope."""
 
     access_key: str
@@ -60,18 +60,18 @@ class Credential:
     service: str
     """The signing name: `lambda`, `sqs`, `s3`."""
 
-    @property
-    def scope(self) -> str:
-        """The scope as it is signed."""
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """All that a signed request says about its signature."""
+class Scope(msgspec.Struct, frozen=True):
+    """What a client says alike about each of its signatures."""
 
     credential: Credential
     signed_headers: tuple[str, ...]
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """All that a signed request says about its signature."""
+
+    scope: Scope
     value: str
     timestamp: str
     valid_s: int
@@ -83,7 +83,8 @@ def find_credential(request: Request) -> Credential | None:
     """Return the credential scope, from the Authorization header or a presigned query; None: nobody signed."""
     authorization = request.header("authorization")
     if authorization:
-        return _credential(authorization)
+        before, mark, _ = authorization.rpartition("Signature=")
+        return _credential(before if mark else authorization)
     if "X-Amz-Credential=" in request.target:
         return _credential(unquote(request.query))
     return None
@@ -98,19 +99,19 @@ def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
     signature = _find_signature(request)
     if signature is None:
         raise MissingAuthentication()
-    credential = signature.credential
+    credential = signature.scope.credential
     secret = secrets.get(credential.access_key)
     if secret is None:
         raise UnknownAccessKey()
     _check_age(signature, now)
     payload_hash = _payload_hash(request, signature)
-    text = _string_to_sign(signature, _canonical_request(request, signature, payload_hash))
-    key = _signing_key(secret, credential.date, credential.region, credential.service)
-    expected = hmac.digest(key, text.encode(), "sha256").hex()
-    if not hmac.compare_digest(expected, signature.value):
+    mac = _keyed(secret, credential.date, credential.region, credential.service).copy()
+    mac.update(_string_to_sign(signature, _canonical_request(request, signature.scope, payload_hash)))
+    if not hmac.compare_digest(mac.hexdigest().encode(), signature.value.encode()):
         raise SignatureMismatch(reason="Check your secret access key and signing method.")
 
 
+@lru_cache(maxsize=_SCOPES_MAX)
 def _credential(text: str) -> Credential | None:
     found = _CREDENTIAL.search(text)
     return Credential(*found.groups()) if found is not None else None
@@ -119,12 +120,11 @@ def _credential(text: str) -> Credential | None:
 def _find_signature(request: Request) -> Signature | None:
     authorization = request.header("authorization")
     if authorization:
-        found = _AUTHORIZATION.match(authorization)
-        if found is None:
+        before, _, value = authorization.rpartition("Signature=")
+        scope = _scope(before)
+        if scope is None or len(value) != _SIGNATURE_CHARACTERS:
             return None
-        *scope, headers, value = found.groups()
-        names, timestamp = tuple(headers.split(";")), request.header("x-amz-date")
-        return Signature(Credential(*scope), names, value, timestamp, CLOCK_SKEW_S_MAX, is_presigned=False)
+        return Signature(scope, value, request.header("x-amz-date"), CLOCK_SKEW_S_MAX, is_presigned=False)
     query = {name: values[0] for name, values in parse_qs(request.query).items()}
     credential = _credential(f"Credential={query.get('X-Amz-Credential', '')}")
     if credential is None or query.get("X-Amz-Algorithm") != ALGORITHM:
@@ -132,8 +132,18 @@ def _find_signature(request: Request) -> Signature | None:
     expires = query.get("X-Amz-Expires", "")
     valid_s = min(int(expires), PRESIGNED_S_MAX) if expires.isdecimal() else 0
     names = tuple(query.get("X-Amz-SignedHeaders", "").split(";"))
-    value_text, timestamp = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
-    return Signature(credential, names, value_text, timestamp, valid_s, is_presigned=True)
+    value, timestamp = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
+    return Signature(Scope(credential, names), value, timestamp, valid_s, is_presigned=True)
+
+
+@lru_cache(maxsize=_SCOPES_MAX)
+def _scope(text: str) -> Scope | None:
+    """Read an Authorization up to its signature."""
+    found = _SCOPE.fullmatch(text)
+    if found is None:
+        return None
+    *credential, headers = found.groups()
+    return Scope(Credential(*credential), tuple(headers.split(";")))
 
 
 def _check_age(signature: Signature, now: float) -> None:
@@ -153,7 +163,7 @@ def _signed_at(timestamp: str) -> float:
 def _payload_hash(request: Request, signature: Signature) -> str:
     """Return the hash that was signed; a hash of the body, when that is what was signed, must be the body's."""
     claimed = request.header("x-amz-content-sha256")
-    if signature.is_presigned and signature.credential.service == "s3":
+    if signature.is_presigned and signature.scope.credential.service == "s3":
         return claimed or _UNSIGNED
     if claimed == _UNSIGNED or claimed.startswith("STREAMING-"):
         return claimed
@@ -163,23 +173,17 @@ def _payload_hash(request: Request, signature: Signature) -> str:
     return actual
 
 
-def _canonical_request(request: Request, signature: Signature, payload_hash: str) -> str:
+def _canonical_request(request: Request, scope: Scope, payload_hash: str) -> str:
+    names = scope.signed_headers
     headers: dict[str, str] = {}
     for name, value in request.headers:
-        if name in signature.signed_headers:
+        if name in names:
             text = " ".join(value.split()) if "  " in value or "\t" in value else value.strip()
             headers[name] = f"{headers[name]},{text}" if name in headers else text
-    lines = [f"{name}:{headers.get(name, '')}\n" for name in signature.signed_headers]
-    return "\n".join(
-        (
-            request.method,
-            _canonical_path(request.raw_path, signature.credential.service),
-            _canonical_query(request.query),
-            "".join(lines),
-            ";".join(signature.signed_headers),
-            payload_hash,
-        )
-    )
+    lines = "".join([f"{name}:{headers.get(name, '')}\n" for name in names])
+    raw_path, _, query = request.target.partition("?")
+    path = _canonical_path(raw_path, scope.credential.service)
+    return f"{request.method}\n{path}\n{_canonical_query(query)}\n{lines}\n{';'.join(names)}\n{payload_hash}"
 
 
 @lru_cache(maxsize=_PATHS_MAX)
@@ -210,14 +214,17 @@ def _encoded_pairs(query: str) -> Iterable[tuple[str, str]]:
             yield quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")
 
 
-def _string_to_sign(signature: Signature, canonical_request: str) -> str:
+def _string_to_sign(signature: Signature, canonical_request: str) -> bytes:
     digest = hashlib.sha256(canonical_request.encode()).hexdigest()
-    return "\n".join((ALGORITHM, signature.timestamp, signature.credential.scope, digest))
+    signed = signature.scope.credential
+    scope = f"{signed.date}/{signed.region}/{signed.service}/aws4_request"
+    return f"{ALGORITHM}\n{signature.timestamp}\n{scope}\n{digest}".encode()
 
 
 @lru_cache(maxsize=_SIGNING_KEYS_MAX)
-def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+def _keyed(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
+    """Make the HMAC of the signing key, to be copied: the key goes through the hash once, not with each request."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return hmac.new(key, digestmod="sha256")
