@@ -104,6 +104,7 @@ class Catalog:
         self._draw = draw
         self._functions: dict[FunctionName, Function] = {}
         self._resolved: dict[tuple[str, str | None], FunctionVersion] = {}
+        self._reserved_total: int | None = None
         self._on_change: list[OnChange] = []
         self.unsettled: dict[FunctionName, FunctionState] = {}
         """The functions that are not simply active, kept by `images/deployments.py`."""
@@ -386,8 +387,10 @@ class Catalog:
         return None if function is None else function.reserved_concurrency
 
     def reserved_total(self) -> int:
-        """Sum up all reservations."""
-        return sum(function.reserved_concurrency or 0 for function in self._functions.values())
+        """Sum up all reservations; asked with each invocation, so the sum is kept until a function changes."""
+        if self._reserved_total is None:
+            self._reserved_total = sum(function.reserved_concurrency or 0 for function in self._functions.values())
+        return self._reserved_total
 
     def code_bytes(self) -> int:
         """Sum up the packages of all functions, versions and layers."""
@@ -440,11 +443,11 @@ class Catalog:
     def _write(self, function: Function) -> Function:
         self._store.put(DOCUMENT_KIND, function.name, msgspec.json.encode(function))
         self._functions[function.name] = function
-        self._resolved.clear()
+        self._forget_answers()
         return function
 
     def _tell(self, name: FunctionName) -> None:
-        self._resolved.clear()
+        self._forget_answers()
         there = self.versions(name) if name in self._functions else []
         revisions = frozenset(runnable.revision for runnable in there)
         self._detach_ended(name)
@@ -458,6 +461,10 @@ class Catalog:
         for attached in self._attached:
             for qualifier in attached.of(name).keys() - qualifiers:
                 attached.delete(name, qualifier)
+
+    def _forget_answers(self) -> None:
+        self._resolved.clear()
+        self._reserved_total = None
 
     def _version(self, function: Runnable) -> FunctionVersion:
         configuration = function.configuration

@@ -3,8 +3,11 @@
 Source: https://smithy.io/2.0/spec/http-bindings.html#http-trait
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+FOUND_MAX = 1_024  # answers kept, of paths up to 64 KiB: clients ask for a few over and over
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class PathTable:
 
     def __init__(self) -> None:
         self._root = _Node()
+        self._found: dict[tuple[str, str], tuple[str, Mapping[str, str]]] = {}
 
     def add(self, method: str, pattern: str, operation: str) -> None:
         """Add an operation; a trailing slash makes no difference."""
@@ -38,13 +42,20 @@ class PathTable:
             node = node.label
         node.operations[method] = (operation, tuple(names))
 
-    def find(self, method: str, raw_path: str) -> tuple[str, dict[str, str]] | None:
+    def find(self, method: str, raw_path: str) -> tuple[str, Mapping[str, str]] | None:
         """Return the operation and its labels, percent-decoded; None when there is none."""
+        known = self._found.get((method, raw_path))
+        if known is not None:
+            return known
         found = _find(self._root, method, _segments(raw_path), [])
         if found is None:
             return None
         (operation, names), values = found
-        return operation, {name: unquote(value) for name, value in zip(names, values, strict=True)}
+        answer = operation, {name: unquote(value) for name, value in zip(names, values, strict=True)}
+        if len(self._found) >= FOUND_MAX:
+            self._found.clear()
+        self._found[method, raw_path] = answer
+        return answer
 
 
 def _find(
