@@ -1,7 +1,8 @@
 """What the scheduler wants done. The invoker performs these, in order, and decides nothing."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from workshape.functions.concurrency import ThrottleReason
 from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType, RequestId
@@ -40,8 +41,7 @@ class StopReason(Enum):
     CLOSING = "the platform is closing"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Make an environment."""
 
     environment: EnvironmentId
@@ -51,8 +51,7 @@ class Start:
     initialization_type: InitializationType = InitializationType.ON_DEMAND
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(msgspec.Struct, frozen=True):
     """Hand the invocation to the environment, which is idle and runs."""
 
     environment: EnvironmentId
@@ -61,23 +60,20 @@ class Dispatch:
     """When it times out, on the scheduler's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True):
     """The invocation waits; an environment that will serve it is on its way."""
 
     request: RequestId
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
+class Throttle(msgspec.Struct, frozen=True):
     """The invocation is not admitted: 429."""
 
     request: RequestId
     reason: ThrottleReason
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The invocation has ended; tell its caller. Each admitted invocation gets exactly one."""
 
     request: RequestId
@@ -88,23 +84,20 @@ class Answer:
     """To be told only when the environment's processes are gone: nothing of a timed-out invocation outlives it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Kill every process of the environment and forget it; then call `Scheduler.gone`."""
 
     environment: EnvironmentId
     reason: StopReason
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(msgspec.Struct, frozen=True):
     """Stop the environment's processes until `Thaw`."""
 
     environment: EnvironmentId
 
 
-@dataclass(frozen=True, slots=True)
-class Thaw:
+class Thaw(msgspec.Struct, frozen=True):
     """Let the environment's processes run on."""
 
     environment: EnvironmentId

@@ -26,6 +26,8 @@ class EnvironmentState(Enum):
     """Its processes are being killed."""
     GONE = "gone"
 
+    __hash__ = object.__hash__  # a state is looked up four times an invocation; Enum's own hash is a call into Python
+
 
 _S = EnvironmentState
 TRANSITIONS: Mapping[EnvironmentState, frozenset[EnvironmentState]] = {

@@ -1,7 +1,8 @@
 """Turns the end of an invocation into what it leaves behind: a result, log lines, a record."""
 
-from dataclasses import dataclass
 from math import ceil, inf
+
+import msgspec
 
 from workshape.functions import platform_log, results, telemetry_events
 from workshape.functions.actions import Outcome
@@ -15,8 +16,7 @@ from workshape.functions.records import InvocationRecord, RecordWriter
 from workshape.functions.running import RunningEnvironment, RunningInvocation
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
+class _Ending(msgspec.Struct, frozen=True):
     """How an invocation ended, in the terms of logs and records."""
 
     body: bytes

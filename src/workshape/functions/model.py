@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+import msgspec
+
 from workshape.functions.images.model import ImageProcess
 from workshape.functions.invocation_trace import InvocationTrace
 from workshape.functions.log_level import LogLevel
@@ -67,34 +69,38 @@ class FunctionVersion:
     """Of package type Image: `code_folder` is the image's root folder then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One event on its way to a function."""
 
     request_id: RequestId
-    payload: bytes = field(repr=False)
+    payload: bytes
     invoked_arn: str
     """As the caller named it: with the qualifier it used, if any."""
     client_context: str = ""
     """JSON text, already base64-decoded; empty when there is none."""
     trace_id: str = ""
     """X-Ray trace header."""
-    trace: InvocationTrace | None = field(default=None, repr=False, compare=False)
+    trace: InvocationTrace | None = None
     """Takes the invocation's spans, when it is traced."""
     log_tail: bool = False
     """The caller wants the last 4 KiB of the log in the result."""
 
+    def __repr__(self) -> str:
+        return f"<Invocation {self.request_id} of {self.invoked_arn}>"
 
-@dataclass(frozen=True, slots=True)
-class InvocationResult:
+
+class InvocationResult(msgspec.Struct, frozen=True):
     """How an invocation ended. A function that failed is a result, not an exception."""
 
     request_id: RequestId
-    payload: bytes = field(repr=False)
+    payload: bytes
     """What the function returned, or Lambda's error object when `function_error` is set."""
     executed_version: str
     function_error: str | None = None
     """None, or `Unhandled`: the X-Amz-Function-Error header."""
     error_type: str = ""
     """What failed, as in the payload or as the runtime named it beside: `ValueError`, `Runtime.ExitError`."""
-    log_tail: bytes = field(default=b"", repr=False)
+    log_tail: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<InvocationResult {self.request_id} function_error={self.function_error}>"

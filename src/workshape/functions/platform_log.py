@@ -6,8 +6,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,10 +17,10 @@ from workshape.functions.model import FunctionVersion, InitializationType, LogFo
 SUCCESS = "success"
 ERROR = "error"
 TIMEOUT = "timeout"
+_SECONDS_MAX = 16  # lines are written about now: the same few seconds over and over
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """How an invocation went."""
 
     request: RequestId
@@ -37,8 +37,7 @@ class Report:
     """Of the init phase before it, on an environment's first invocation."""
 
 
-@dataclass(frozen=True, slots=True)
-class InitReport:
+class InitReport(msgspec.Struct, frozen=True):
     """How an init phase failed; one that succeeds is not reported on its own."""
 
     phase: str
@@ -50,7 +49,13 @@ class InitReport:
 
 def iso_time(at: float) -> str:
     """Write Unix time as `2026-10-08T06:53:49.256Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
+    return f"{_iso_second(second)}.{microsecond // 1_000:03d}Z"
+
+
+@lru_cache(maxsize=_SECONDS_MAX)
+def _iso_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def log_group(function: FunctionVersion) -> str:

@@ -4,13 +4,13 @@ import json
 import threading
 import time
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import Asked, echo

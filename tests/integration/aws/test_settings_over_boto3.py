@@ -1,10 +1,11 @@
 """What is set beside a function's versions, over a real boto3 client."""
 
 import threading
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import Asked, echo

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+from msgspec import structs
+
 from workshape.functions.model import FunctionName, FunctionVersion, LogFormat, RequestId
 from workshape.functions.platform_log import (
     InitReport,
@@ -34,7 +36,7 @@ def test_a_warm_report_has_no_init_duration() -> None:
 
 
 def test_a_timed_out_cold_report_ends_in_its_status() -> None:
-    report = replace(
+    report = structs.replace(
         REPORT, status="timeout", error_type="Sandbox.Timedout", crashed=True, duration_ms=3000.0, billed_ms=3403,
         init_ms=402.04,
     )  # fmt: skip
@@ -46,10 +48,10 @@ def test_a_timed_out_cold_report_ends_in_its_status() -> None:
 
 
 def test_a_crash_names_its_error_type_and_a_functions_own_error_does_not() -> None:
-    crash = replace(REPORT, status="error", error_type="Runtime.ExitError", crashed=True)
+    crash = structs.replace(REPORT, status="error", error_type="Runtime.ExitError", crashed=True)
 
     assert end_lines(TEXT, crash, AT)[1].endswith(b"\tStatus: error\tError Type: Runtime.ExitError")
-    assert b"Status" not in end_lines(TEXT, replace(crash, crashed=False), AT)[1]
+    assert b"Status" not in end_lines(TEXT, structs.replace(crash, crashed=False), AT)[1]
 
 
 def test_a_failed_init_phase_is_reported() -> None:
@@ -65,7 +67,7 @@ def test_a_failed_init_phase_is_reported() -> None:
 
 
 def test_the_json_format_has_start_and_report_events() -> None:
-    report = replace(REPORT, init_ms=174.055)
+    report = structs.replace(REPORT, init_ms=174.055)
 
     assert json.loads(start_line(JSON, RequestId("id-1"), AT)) == {
         "time": "2026-10-08T06:53:49.256Z",
