@@ -27,6 +27,7 @@ from workshape.parts.supervisor import Abandoned, Died, Started, SupervisorEvent
 from workshape.run import RunFile
 from workshape.settings import Ports, Settings
 
+LISTEN_S_MAX = 5.0  # the logs do not come: then it is up without them
 RECONNECT_S = 0.5  # the engine restarts: its logs are asked for again
 
 
@@ -79,9 +80,15 @@ async def _up(wanted: Wanted, *, follow: bool) -> None:
 async def _work(platform: Platform, app: App | None, display: "_Display", *, follow: bool) -> None:
     with display.starting():
         run = await platform.start()
-    display.addresses(run, app)
-    following = asyncio.create_task(_follow(run.endpoint, display)) if follow else None
+    listening = asyncio.Event()
+    following = asyncio.create_task(_follow(run.endpoint, display, listening)) if follow else None
     try:
+        if following is not None:
+            # Whoever reads that it is up may invoke at once: no line of that is to be missed.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LISTEN_S_MAX):
+                    await listening.wait()
+        display.addresses(run, app)
         await platform.watch()
     finally:
         if following is not None:
@@ -89,13 +96,14 @@ async def _work(platform: Platform, app: App | None, display: "_Display", *, fol
             await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(endpoint: str, display: "_Display") -> None:
-    """Show log lines as they are written, for as long as the platform runs."""
+async def _follow(endpoint: str, display: "_Display", listening: asyncio.Event) -> None:
+    """Show log lines as they are written, for as long as the platform runs; `listening` is set once none is missed."""
     waits = httpx.Timeout(5.0, read=None)  # nothing may be written for hours
     async with httpx.AsyncClient(timeout=waits, trust_env=False) as client:
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 async with client.stream("GET", f"{endpoint}/_workshape/logs", params={"follow": "1"}) as response:
+                    listening.set()
                     async for line in response.aiter_lines():
                         display.log(line)
             await asyncio.sleep(RECONNECT_S)
