@@ -2,7 +2,7 @@
 .PHONY: demo test lint bench clean
 
 BIN := .venv/bin
-BENCHMARKS := invoke images sqs proxy
+BENCHMARKS := invoke cold_start images sqs proxy
 
 demo: .venv/.all
 	@$(BIN)/python -m examples.demo $(ARGS)
