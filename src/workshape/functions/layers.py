@@ -38,6 +38,8 @@ class LayerVersionNotFound(NotFound):
 class LayerVersionMissing(Invalid):
     """Layer version {arn} does not exist."""
 
+    # AWS: undocumented; we chose the words.
+
     arn: str
 
 
@@ -56,6 +58,8 @@ class InvalidLayerName(Invalid):
 
 class TooManyLayers(Invalid):
     """Cannot reference more than {count_max} layers."""
+
+    # AWS: undocumented; we chose the words.
 
     count_max: int
 

@@ -23,6 +23,8 @@ class StatementExists(Conflict):
 class StatementNotFound(NotFound):
     """Statement {name} is not found in resource policy."""
 
+    # AWS: undocumented; we chose the words.
+
 
 class PolicyNotFound(NotFound):
     """The resource you requested does not exist."""

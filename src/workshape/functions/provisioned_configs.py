@@ -45,7 +45,11 @@ class AlreadyProvisioned(Invalid):
 
 
 class MoreThanReserved(Invalid):
-    """Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"""
+    """More provisioned concurrency is asked for than the {reserved} that are reserved for the function."""
+
+    # AWS: undocumented; we chose the words.
+
+    reserved: int
 
 
 class MoreThanUnreserved(Invalid):
@@ -208,7 +212,7 @@ class ProvisionedConfigs:
         requested = self._requested(name) - (present.requested if present is not None else 0) + count
         reserved = self._catalog.reserved_concurrency(name)
         if reserved is not None and requested > reserved:
-            raise MoreThanReserved()
+            raise MoreThanReserved(reserved=reserved)
         if reserved is None and self._left(without=name) - requested < UNRESERVED_CONCURRENCY_MIN:
             raise MoreThanUnreserved(minimum=UNRESERVED_CONCURRENCY_MIN)
 

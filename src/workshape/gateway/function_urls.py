@@ -57,7 +57,7 @@ class FunctionUrls:
         return with_cors(url.cors, request, await self._run(request, name, qualifier, url))
 
     async def _run(self, request: Request, name: FunctionName, qualifier: str, url: FunctionUrl) -> Response:
-        # AWS: the answers to what goes wrong are undocumented; observed: these statuses.
+        # AWS: the answers to what goes wrong are undocumented; we chose the statuses.
         caller: dict[str, Any] | None = None
         if url.auth_type is AuthType.AWS_IAM:
             try:

@@ -224,7 +224,7 @@ def test_what_the_function_refuses_is_a_failed_activity(door: LiveDoor, scaling:
 
     (activity,) = scaling.describe_scaling_activities(**LAMBDA)["ScalingActivities"]
     assert activity["StatusCode"] == "Failed"
-    assert "should not be greater than the reservedConcurrentExecution" in activity["StatusMessage"]
+    assert "reserved for the function" in activity["StatusMessage"]
 
 
 def test_a_target_whose_alias_is_gone_fails_and_harms_nobody(door: LiveDoor, scaling: Any) -> None:

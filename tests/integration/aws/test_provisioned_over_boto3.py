@@ -177,9 +177,7 @@ def test_no_more_is_provisioned_than_is_reserved_and_no_less_reserved_than_is_pr
     put(client, "2", 4)
 
     assert door.provisioner.asked == [("1", 6, True), ("2", 4, True)]
-    assert too_much[2] == (
-        "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
-    )
+    assert too_much[2] == ("More provisioned concurrency is asked for than the 10 that are reserved for the function.")
     assert too_little[2] == (
         "ReservedConcurrentExecutions 5 is less than the function's Provisioned Concurrency of 6: lower that first."
     )

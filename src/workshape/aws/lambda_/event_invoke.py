@@ -22,9 +22,13 @@ from workshape.functions.model import LATEST, FunctionName
 class EventInvokeConfigNotFound(NotFound):
     """The function {name} doesn't have an EventInvokeConfig"""
 
+    # AWS: undocumented; we chose the words.
+
 
 class NothingSet(Invalid):
     """You must specify at least one of error handling or destination setting."""
+
+    # AWS: undocumented; we chose the words.
 
 
 def event_invoke_operations(catalog: Catalog) -> Mapping[str, Operation]:

@@ -32,6 +32,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
 class PolicyOfLatest(Invalid):
     """We currently do not support adding policies for $LATEST."""
 
+    # AWS: undocumented; we chose the words.
+
 
 def permission_operations(catalog: Catalog) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""

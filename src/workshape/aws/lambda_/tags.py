@@ -26,6 +26,8 @@ class TagsOfVersions(Invalid):
     function ARN.
     """
 
+    # AWS: undocumented; we chose the words.
+
 
 def tag_operations(catalog: Catalog) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
