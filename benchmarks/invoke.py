@@ -56,12 +56,14 @@ runtime = "{PYTHON}"
 handler = "app.handler"
 code = "code"
 timeout_s = 10
+memory_mb = 1769
 
 [functions.node]
 runtime = "{NODE}"
 handler = "app.handler"
 code = "code"
 timeout_s = 10
+memory_mb = 1769
 """
 
 Invoke = Callable[[], Awaitable[object]]
@@ -261,7 +263,7 @@ async def _engine(folder: Path) -> AsyncIterator[Invoker]:
 def _function(runtime: str, code: Path) -> FunctionVersion:
     name = FunctionName(f"app-{runtime.replace('.', '-')}")
     arn = function_arn("us-east-1", "000000000000", name)
-    return FunctionVersion(name, LATEST, arn, runtime, "app.handler", str(code), 128, 10, "1")
+    return FunctionVersion(name, LATEST, arn, runtime, "app.handler", str(code), 1_769, 10, "1")
 
 
 def _shown(value: float) -> str:
