@@ -12,21 +12,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.bare_engine import bare_engine
 from benchmarks.report import Report, main
 from workshape.arn import function_arn
 from workshape.clock import Clock
 from workshape.functions.function_invoker import FunctionInvoker
-from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
-from workshape.functions.launch.process import ProcessLauncher
-from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
-from workshape.functions.records import RecordWriter
 from workshape.settings import FunctionSettings
 
 STARTS = 200
@@ -72,7 +67,7 @@ async def run(report: Report) -> None:
 async def _starts(root: Path, settings: FunctionSettings, function: FunctionVersion, count: int) -> list[float]:
     """Time so many starts, in milliseconds; the first is not counted: it finds nothing loaded."""
     times = []
-    async with _engine(root, settings) as invoker:
+    async with bare_engine(root, settings) as invoker:
         for number in range(count + 1):
             invoke = _invoke(invoker, replace(function, revision=str(number)))
             started = time.perf_counter()
@@ -86,7 +81,7 @@ async def _starts(root: Path, settings: FunctionSettings, function: FunctionVers
 
 async def _burst(report: Report, root: Path, function: FunctionVersion) -> None:
     """Start so many environments at once; time until the last has its invocation, and weigh them."""
-    async with _engine(root, FunctionSettings()) as invoker:
+    async with bare_engine(root, FunctionSettings()) as invoker:
         invoke = _invoke(invoker, function)
         await invoke.invoke(function.name, None, b"{}", "api")
         invoker.retire(function.name, ())
@@ -138,28 +133,6 @@ def _add(report: Report, name: str, times: list[float], peer: str, peer_ms: floa
 def _function(runtime: str, code: Path) -> FunctionVersion:
     arn = function_arn("us-east-1", "123456789012", "f")
     return FunctionVersion(FunctionName("f"), LATEST, arn, runtime, "app.handler", str(code), 1_769, 60, "1")
-
-
-@asynccontextmanager
-async def _engine(root: Path, settings: FunctionSettings) -> AsyncIterator[Invoker]:
-    launcher = ProcessLauncher(root / "launch", settings)
-    logs, records = FunctionLogs(root / "logs"), RecordWriter(root / "records")
-    invoker = Invoker(
-        settings=settings,
-        clock=Clock(),
-        launcher=launcher,
-        logs=logs,
-        records=records,
-        metrics=FunctionMetrics(),
-        variables=lambda _function: {"AWS_REGION": "us-east-1"},
-        reserved=lambda _name: None,
-        reserved_total=lambda: 0,
-    )
-    yield invoker
-    await invoker.close()
-    await launcher.close()
-    logs.close()
-    records.close()
 
 
 if __name__ == "__main__":

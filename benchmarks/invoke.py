@@ -21,18 +21,16 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from benchmarks.bare_engine import bare_engine
 from benchmarks.http_load import BODY
 from benchmarks.report import Report, main
 from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
 from workshape.clock import Clock
 from workshape.functions.function_invoker import FunctionInvoker
-from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
-from workshape.functions.launch.process import EnvironmentStartFailed, ProcessLauncher
-from workshape.functions.logs import FunctionLogs
+from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
-from workshape.functions.records import RecordWriter
 from workshape.http1.message import Request, Response
 from workshape.http1.server import serve_tcp
 from workshape.run import RunFile, StateFolder, mark_process, write_run_file
@@ -82,7 +80,7 @@ async def run(report: Report) -> None:
                 for callers in CALLERS:
                     echo = await _echo(callers)
                     _add(report, f"door {runtime} c={callers}", await _invoke_signed(port, function, callers), echo)
-        async with _engine(folder) as invoker:
+        async with bare_engine(folder, FunctionSettings(allow_substitute=True)) as invoker:
             for callers in CALLERS:
                 echo = await _echo(callers)
                 _add(
@@ -233,31 +231,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def _engine(folder: Path) -> AsyncIterator[Invoker]:
-    settings = FunctionSettings(allow_substitute=True)
-    launcher = ProcessLauncher(folder / "launch", settings)
-    logs, records = FunctionLogs(folder / "logs"), RecordWriter(folder / "records")
-    invoker = Invoker(
-        settings=settings,
-        clock=Clock(),
-        launcher=launcher,
-        logs=logs,
-        records=records,
-        metrics=FunctionMetrics(),
-        variables=lambda _function: {"AWS_REGION": "us-east-1"},
-        reserved=lambda _name: None,
-        reserved_total=lambda: 0,
-    )
-    try:
-        yield invoker
-    finally:
-        await invoker.close()
-        await launcher.close()
-        logs.close()
-        records.close()
 
 
 def _function(runtime: str, code: Path) -> FunctionVersion:
