@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from workshape.app.toml import load_app
-from workshape.engine import Engine
+from workshape.engine.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
 from workshape.pgproxy.config import ProxyConfig, ProxyUser

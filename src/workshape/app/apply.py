@@ -1,6 +1,6 @@
 """Brings about what the app wants: reads what there is, plans, and carries the plan out, in that order.
 
-What belongs to rooms beside this one is given as callables, wired in `serve.py`.
+What belongs to rooms beside this one is given as callables, wired in `engine/`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

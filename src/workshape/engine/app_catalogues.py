@@ -1,0 +1,74 @@
+"""What an app is applied to: the engine's parts, the way `app/apply.py` needs them."""
+
+from workshape.app import model as app_model
+from workshape.app.apply import Catalogues, MappingCatalogue
+from workshape.app.catalogue import function_catalogue
+from workshape.app.plan import PresentMapping
+from workshape.app.storage import Storage
+from workshape.arn import function_arn, queue_arn
+from workshape.engine.function_parts import FunctionParts
+from workshape.engine.ground import Ground
+from workshape.engine.source_parts import SourceParts
+from workshape.triggers.model import EventSourceMapping
+from workshape.triggers.supervisor import MappingSupervisor
+
+
+def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts) -> Catalogues:
+    """Offer the engine's parts to an app."""
+    run, settings = ground.run, ground.settings
+    return Catalogues(
+        functions=function_catalogue(
+            functions.catalog,
+            functions.images,
+            run.builds,
+            lambda function: run.database_variables(function.database, function.name),
+        ),
+        mappings=_mapping_catalogue(sources.mappings, settings.region, settings.account),
+        broker=sources.broker,
+        storage=Storage(run.upstream, settings.region),
+        store=ground.documents,
+        region=settings.region,
+        account=settings.account,
+    )
+
+
+def _mapping_catalogue(mappings: MappingSupervisor, region: str, account: str) -> MappingCatalogue:
+    """Offer the event source mappings the way `app/apply.py` needs them."""
+
+    def described(mapping_id: str, mapping: app_model.Mapping) -> EventSourceMapping:
+        return EventSourceMapping(
+            id=mapping_id,
+            queue_arn=queue_arn(region, account, mapping.queue),
+            function=mapping.function,
+            function_arn=function_arn(region, account, mapping.function),
+            batch_size=mapping.batch_size,
+            batch_window_s=mapping.batch_window_s,
+            report_batch_item_failures=mapping.report_batch_item_failures,
+            concurrency_max=mapping.concurrency_max,
+        )
+
+    def present() -> list[PresentMapping]:
+        return [_present_mapping(view.mapping) for view in mappings.list() if view.mapping.qualifier is None]
+
+    async def create(mapping: app_model.Mapping) -> None:
+        mappings.create(described("", mapping))
+
+    async def update(mapping_id: str, mapping: app_model.Mapping) -> None:
+        mappings.update(described(mapping_id, mapping))
+
+    async def delete(mapping_id: str) -> None:
+        mappings.delete(mapping_id)
+
+    return MappingCatalogue(present, create, update, delete)
+
+
+def _present_mapping(mapping: EventSourceMapping) -> PresentMapping:
+    described = app_model.Mapping(
+        queue=mapping.queue,
+        function=mapping.function,
+        batch_size=mapping.batch_size,
+        batch_window_s=mapping.batch_window_s,
+        report_batch_item_failures=mapping.report_batch_item_failures,
+        concurrency_max=mapping.concurrency_max,
+    )
+    return PresentMapping(mapping.id, described)

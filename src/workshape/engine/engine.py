@@ -1,0 +1,81 @@
+"""One engine: front door, HTTP API, functions, queues, triggers, in the order in which they are opened.
+
+Read `Engine._open` top to bottom: what is made later uses what was made before, and is closed first.
+"""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Self
+
+from workshape.app import model as app_model
+from workshape.app.apply import apply
+from workshape.aws.door import Door
+from workshape.engine.app_catalogues import catalogues
+from workshape.engine.function_parts import open_functions
+from workshape.engine.ground import open_ground
+from workshape.engine.http_parts import open_http
+from workshape.engine.observation import open_admin
+from workshape.engine.services import services
+from workshape.engine.source_parts import open_queues, open_sources
+from workshape.run import RunFile
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """One engine. Enter it, `run` it until cancelled; leaving the context closes everything."""
+
+    def __init__(self, run: RunFile, app: app_model.App | None) -> None:
+        self._run_file = run
+        self._app = app
+        self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Engine {self._run_file.endpoint} app={self._app.name if self._app else None}>"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Apply the app, then serve until cancelled.
+
+        Raises:
+            WorkshapeError: the app cannot be applied. OSError: a port is taken.
+        """
+        settings = self._run_file.settings
+        door = await self._door.start(settings.host, settings.ports.endpoint)
+        self._stack.push_async_callback(door.close)
+        if self._app is not None:
+            changes = await apply(self._app, catalogues(self._ground, self._functions, self._sources))
+            _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})
+        self._functions.provisioned.begin()
+        await self._http.start(self._ground)
+        async with asyncio.TaskGroup() as group:
+            for work in self._ground.work:
+                group.create_task(work.run(), name=work.name)
+            self._admin.ready = True
+
+    async def _open(self) -> None:
+        ground = self._ground = open_ground(self._run_file, self._stack)
+        broker = await open_queues(ground)
+        functions = self._functions = open_functions(ground)
+        sources = self._sources = open_sources(ground, broker, functions)
+        http = self._http = open_http(ground, functions, self._app)
+        self._admin = open_admin(ground, self._app, functions, sources, http)
+        self._door = Door(
+            services(ground, functions, sources),
+            ground.upstream,
+            settings=ground.settings,
+            admin=self._admin.answer,
+            clock=ground.clock,
+            function_urls=http.urls.answer,
+        )
