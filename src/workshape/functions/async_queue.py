@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-hand
 import asyncio
 import heapq
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -148,6 +149,14 @@ class AsyncQueue:
         self._store.put(DOCUMENT_KIND, request_id, msgspec.msgpack.encode(event))
         self._hold(event)
         self._metrics.event_received(function, qualifier, now)
+
+    def accept(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
+        """Accept an event of a service that is not answered with a request's id; it is on disk when this returns.
+
+        Raises:
+            EventsFull: too many are waiting.
+        """
+        self.put(str(uuid.uuid4()), function, qualifier, payload, trace_id=trace_id)
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
