@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +17,14 @@ from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
 from workshape.aws.lambda_.code_source import fetch_from
+from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.signer import signer_for_lambda
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
+from workshape.functions.async_policy import event_policy
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
@@ -37,6 +40,7 @@ from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
 from workshape.settings import EndpointSettings, FunctionSettings, Settings
 from workshape.store.documents import Documents
+from workshape.triggers.destinations import Destinations
 
 T = TypeVar("T")
 START_S_MAX = 20.0
@@ -126,11 +130,20 @@ class LiveDoor:
             ImageStore(self.folder / "images", ecr_registry=settings.functions.ecr_registry), store, self.catalog
         )
         images.resume()
-        self.events = AsyncQueue(store, self.invoke, clock, FunctionMetrics(), limits=self.catalog.event_limits)
+        self.events = AsyncQueue(
+            store, self.invoke, clock, FunctionMetrics(), policy=partial(event_policy, self.catalog)
+        )
         self.provisioned = ProvisionedConfigs(store, self.catalog, self.provisioner, clock)
         self.provisioned.begin()
         self.autoscaler = Autoscaler(store, self.provisioned, clock)
         broker = await Broker.open(self.folder / "queues", clock, region=settings.region, account=settings.account)
+        destinations = Destinations(
+            broker,
+            self.events.accept,
+            self.catalog.invocable,
+            region=settings.region,
+            account=settings.account,
+        )
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
         self.logs = FunctionLogs(self.folder / "logs")
         upstream = Upstream(self._upstream)
@@ -145,6 +158,7 @@ class LiveDoor:
                 fetch_object=fetch,
                 provisioned=self.provisioned,
                 images=images,
+                accept_destination=accept_with(destinations),
             ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),

@@ -172,6 +172,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         fetch_object=fetch_from(upstream, settings),
         provisioned=ProvisionedConfigs(store, catalog, invoker, clock),
         images=images,
+        accept_destination=lambda _arn, _kinds: None,
     )
     server = await Door([service], upstream, settings=settings, admin=_admin, clock=clock).start("127.0.0.1", 0)
     live = LiveFunctions(folder, invoker, invoke, logs)

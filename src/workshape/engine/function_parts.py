@@ -5,11 +5,13 @@ import os
 import secrets
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
 from workshape.engine.ground import Ground
 from workshape.errors import Invalid
+from workshape.functions.async_policy import event_policy
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
@@ -102,7 +104,14 @@ def open_functions(ground: Ground) -> FunctionParts:
         launcher=launcher,
         invoker=invoker,
         invoke=invoke,
-        events=AsyncQueue(documents, invoke.invoke, clock, metrics, limits=catalog.event_limits),
+        events=AsyncQueue(
+            documents,
+            invoke.invoke,
+            clock,
+            metrics,
+            policy=partial(event_policy, catalog),
+            function_arn=catalog.arn,
+        ),
         provisioned=provisioned,
         autoscaler=Autoscaler(documents, provisioned, clock),
         logs=logs,

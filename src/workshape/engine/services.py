@@ -3,17 +3,21 @@
 from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.lambda_.code_source import fetch_from
+from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
 from workshape.aws.sqs.service import sqs_service
+from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.source_parts import SourceParts
 
 
-def services(ground: Ground, functions: FunctionParts, sources: SourceParts) -> list[Service]:
+def services(
+    ground: Ground, functions: FunctionParts, sources: SourceParts, deliveries: DeliveryParts
+) -> list[Service]:
     """Offer the engine's parts as AWS services."""
     return [
         lambda_service(
@@ -25,6 +29,7 @@ def services(ground: Ground, functions: FunctionParts, sources: SourceParts) -> 
             fetch_object=fetch_from(ground.upstream, ground.settings),
             provisioned=functions.provisioned,
             images=functions.images,
+            accept_destination=accept_with(deliveries.destinations),
         ),
         sqs_service(sources.broker),
         cloudwatch_service(ground.metrics, ground.clock),

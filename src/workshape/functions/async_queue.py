@@ -1,5 +1,9 @@
 """Event invocations: accepted at once and durable, run in the background, retried as Lambda does.
 
+`async_event.py` decides when an event is tried again and how it ends, `async_record.py` what is told of its end. An
+event is forgotten only when that has been handed over for good: whatever is killed in between, it is tried, or told of,
+once more.
+
 Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 """
 
@@ -13,17 +17,25 @@ from typing import Protocol
 import msgspec
 
 from workshape.clock import Clock
-from workshape.errors import CallerError, PlatformError, Throttled
-from workshape.functions.event_invoke import EventLimits
+from workshape.delivery import Delivery
+from workshape.errors import CallerError, NotFound, PlatformError, Throttled
+from workshape.functions.async_event import (
+    BACKOFF_S_MIN,
+    Condition,
+    Ended,
+    Event,
+    Refusal,
+    after_attempt,
+    before_attempt,
+)
+from workshape.functions.async_record import Outgoing, outgoing
+from workshape.functions.event_invoke import EventPolicy
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_state import FunctionNotActive
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import LATEST, FunctionName, InvocationResult
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"
-RETRY_STEP_S = 60.0  # one minute before the first retry, two before the second
-BACKOFF_S_MIN = 1.0
-BACKOFF_S_MAX = 300.0
 RUNNING_MAX = 1_000  # at a time: the account's default concurrency; what is beyond waits its turn
 EVENTS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
 EVENTS_BYTES_MAX = 256 * 1024 * 1024
@@ -58,39 +70,13 @@ class Invoke(Protocol):
         """Run it."""
 
 
-class Event(msgspec.Struct, frozen=True):
-    """One event on its way to a function."""
+class HandOver(Protocol):
+    """Takes a delivery over from a function's qualifier, for a destination or a dead-letter queue."""
 
-    request_id: str
-    function: str
-    qualifier: str | None
-    payload: bytes
-    accepted_at: float
-    """Unix time, as all times here: they outlive the process."""
-    due_at: float
-    client_context: str = ""
-    trace_id: str = ""
-    failures: int = 0
-    """Times the function itself failed."""
-    backoffs: int = 0
-    """Times it could not be run: throttled, or workshape failed."""
-
-
-def after_failure(event: Event, now: float, limits: EventLimits) -> Event | None:
-    """Tell when to try again after the function failed; None: never."""
-    due_at = now + RETRY_STEP_S * (event.failures + 1)
-    if event.failures >= limits.retries_max or due_at - event.accepted_at > limits.age_s_max:
-        return None
-    return msgspec.structs.replace(event, failures=event.failures + 1, due_at=due_at)
-
-
-def after_backoff(event: Event, now: float, limits: EventLimits) -> Event | None:
-    """Tell when to try again after the function could not be run; None: never, the event is too old."""
-    if now - event.accepted_at > limits.age_s_max:
-        return None
-    # The exponent is bounded: powers beyond it would only be cut to the maximum.
-    wait_s = min(BACKOFF_S_MIN * 2 ** min(event.backoffs, 16), BACKOFF_S_MAX)
-    return msgspec.structs.replace(event, backoffs=event.backoffs + 1, due_at=now + wait_s)
+    def __call__(
+        self, function: str, qualifier: str | None, arn: str, delivery: Delivery, *, is_dead_letter: bool
+    ) -> Awaitable[None]:
+        """Return when it is durable; raise Throttled or PlatformError when it cannot be taken now."""
 
 
 class AsyncQueue:
@@ -103,14 +89,17 @@ class AsyncQueue:
         clock: Clock,
         metrics: FunctionMetrics,
         *,
-        limits: Callable[[str, str | None], EventLimits] = lambda _name, _qualifier: EventLimits(),
+        policy: Callable[[str, str | None], EventPolicy] = lambda _name, _qualifier: EventPolicy(),
+        function_arn: Callable[[FunctionName, str | None], str] = lambda name, qualifier: f"{name}:{qualifier}",
     ) -> None:
-        """`limits` are those of a function's qualifier."""
-        self._limits = limits
+        """`policy` holds for a function's qualifier; `function_arn` names it in records."""
+        self._policy = policy
+        self._function_arn = function_arn
         self._store = store
         self._invoke = invoke
         self._metrics = metrics
         self._clock = clock
+        self._hand_over: HandOver | None = None
         self._due: list[tuple[float, str]] = []
         self._events: dict[str, Event] = {}
         self._bytes = 0
@@ -121,6 +110,10 @@ class AsyncQueue:
 
     def __repr__(self) -> str:
         return f"<AsyncQueue events={len(self._events)} running={self._running}>"
+
+    def connect(self, hand_over: HandOver) -> None:
+        """Say who takes over what is told of an event's end. Before `run`."""
+        self._hand_over = hand_over
 
     def put(
         self,
@@ -146,8 +139,7 @@ class AsyncQueue:
             )
         now = self._clock.wall_s()
         event = Event(request_id, function, qualifier, payload, now, now, client_context, trace_id)
-        self._store.put(DOCUMENT_KIND, request_id, msgspec.msgpack.encode(event))
-        self._hold(event)
+        self._keep(event)
         self._metrics.event_received(function, qualifier, now)
 
     def accept(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
@@ -167,7 +159,7 @@ class AsyncQueue:
                 while self._due and self._due[0][0] <= now and self._running < RUNNING_MAX:
                     _, request_id = heapq.heappop(self._due)
                     self._running += 1
-                    group.create_task(self._attempt(self._events[request_id]))
+                    group.create_task(self._advance(self._events[request_id]))
                 may_start = self._due and self._running < RUNNING_MAX
                 wait_s = max(self._due[0][0] - now, 0.0) if may_start else None
                 try:
@@ -176,27 +168,29 @@ class AsyncQueue:
                 except TimeoutError:
                     continue
 
-    async def _attempt(self, event: Event) -> None:
+    async def _advance(self, event: Event) -> None:
+        """Try an event once, and see to what follows."""
         try:
-            following = await self._outcome(event)
+            policy = self._policy(event.function, event.qualifier)
+            following: Event | Ended | None = before_attempt(event, self._clock.wall_s(), policy)
             if following is None:
-                self._forget(event)
+                outcome = await self._attempt(event)
+                following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits)
+            if isinstance(following, Event):
+                self._keep(following)
             else:
-                self._store.put(DOCUMENT_KIND, following.request_id, msgspec.msgpack.encode(following))
-                self._hold(following)
+                await self._end(event, following, policy)
+                self._forget(event)
         finally:
             self._running -= 1
             self._changed.set()
 
-    async def _outcome(self, event: Event) -> Event | None:
-        """Run the function once; return the event as it is to be tried again, None when it is done with."""
+    async def _attempt(self, event: Event) -> InvocationResult | Refusal:
         fields = {"function": event.function, "request_id": event.request_id}
-        limits, now = self._limits(event.function, event.qualifier), self._clock.wall_s()
-        if now - event.accepted_at > limits.age_s_max:
-            return self._next_or_drop(None, event, "it waited longer than it may")
+        now = self._clock.wall_s()
         self._metrics.event_attempted(event.function, event.qualifier, now - event.accepted_at, now)
         try:
-            result = await self._invoke(
+            return await self._invoke(
                 event.function,
                 event.qualifier,
                 event.payload,
@@ -206,27 +200,51 @@ class AsyncQueue:
                 trace_id=event.trace_id,
             )
         except (Throttled, PlatformError, FunctionNotActive) as error:
-            following = after_backoff(event, self._clock.wall_s(), limits)
             _log.info("event_backed_off", extra={**fields, "reason": str(error)})
-            return self._next_or_drop(following, event, "it is too old to be tried again")
+            status = 429 if isinstance(error, Throttled) else 409 if isinstance(error, FunctionNotActive) else 500
+            return Refusal(status, str(error))
         except CallerError as error:
-            return self._next_or_drop(None, event, str(error))
-        except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one event must not stop the others
+            return Refusal(404 if isinstance(error, NotFound) else 400, str(error), retryable=False)
+        except Exception as error:  # noqa: BLE001 - the supervised boundary of an attempt: one event must not stop others
             _log.exception("event_attempt_failed", extra=fields)
-            following = after_backoff(event, self._clock.wall_s(), limits)
-            return self._next_or_drop(following, event, "it is too old to be tried again")
-        if result.function_error is None:
-            return None
-        following = after_failure(event, self._clock.wall_s(), limits)
-        return self._next_or_drop(following, event, "the function failed on every attempt")
+            return Refusal(500, f"{type(error).__name__}: {error}")
 
-    def _next_or_drop(self, following: Event | None, event: Event, reason: str) -> Event | None:
-        """Hand on what is to be tried next; when there is nothing, say that the event is dropped."""
-        if following is None:
-            fields = {"function": event.function, "request_id": event.request_id, "reason": reason}
-            _log.warning("event_dropped", extra=fields)
-            self._metrics.event_dropped(event.function, event.qualifier, self._clock.wall_s())
-        return following
+    async def _end(self, event: Event, ended: Ended, policy: EventPolicy) -> None:
+        """Count an event's end, and hand over what is told of it."""
+        now = self._clock.wall_s()
+        qualifier = event.qualifier or LATEST
+        told = outgoing(
+            event,
+            ended,
+            policy,
+            function_arn=self._function_arn(FunctionName(event.function), qualifier),
+            now=now,
+            unique_id=str(uuid.uuid4()),
+        )
+        for each in told:
+            await self._tell(event, each)
+        if ended.condition is not Condition.SUCCESS:
+            fields = {"function": event.function, "request_id": event.request_id, "condition": ended.condition.value}
+            _log.warning("event_dropped", extra={**fields, "told": [each.arn for each in told]})
+            self._metrics.event_dropped(event.function, event.qualifier, now)
+
+    async def _tell(self, event: Event, told: Outgoing) -> None:
+        assert self._hand_over is not None, "destinations are accepted only where somebody delivers to them"
+        while True:
+            try:
+                await self._hand_over(
+                    event.function, event.qualifier, told.arn, told.delivery, is_dead_letter=told.is_dead_letter
+                )
+            except (Throttled, PlatformError) as error:
+                # Nothing is lost meanwhile: the event is on disk until this has returned. It ends with what is full.
+                _log.warning("delivery_not_taken", extra={"destination": told.arn, "reason": str(error)})
+                await asyncio.sleep(BACKOFF_S_MIN)
+            else:
+                return
+
+    def _keep(self, event: Event) -> None:
+        self._store.put(DOCUMENT_KIND, event.request_id, msgspec.msgpack.encode(event))
+        self._hold(event)
 
     def _hold(self, event: Event) -> None:
         if event.request_id not in self._events:

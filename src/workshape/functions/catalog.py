@@ -15,7 +15,7 @@ from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration, check_configuration, log_level
-from workshape.functions.event_invoke import EventInvokeConfig, EventLimits, limits_of
+from workshape.functions.event_invoke import EventInvokeConfig
 from workshape.functions.function import Function, PublishedVersion, Runnable
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
 from workshape.functions.function_state import ACTIVE, FunctionNotActive, FunctionState, UpdateInProgress
@@ -398,10 +398,6 @@ class Catalog:
         codes += [version.code for version in self._versions.all()]
         codes += [version.code for version in self.layers.all()]
         return sum(code.size_bytes for code in codes)
-
-    def event_limits(self, name: str, qualifier: str | None) -> EventLimits:
-        """How an asynchronous invocation is tried, for the queue: by Lambda's own limits when the function is gone."""
-        return limits_of(self.event_invoke_configs.get(name, qualifier or LATEST))
 
     def find_url(self, url_id: str) -> tuple[FunctionName, str, FunctionUrl] | None:
         """Return the function URL of that id, and the function and qualifier it is of."""

@@ -142,6 +142,8 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     layers: LayersInUse = LayersInUse()
     image_settings: ImageSettings | None = None
     """What goes before an image's own settings: ImageConfig."""
+    dead_letter_arn: str = ""
+    """Queue or topic that gets the asynchronous events that are given up; empty: there is none."""
 
 
 def log_level(configuration: FunctionConfiguration) -> LogLevel | None:

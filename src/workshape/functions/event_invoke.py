@@ -1,4 +1,4 @@
-"""How long, and how often, an asynchronous invocation is tried. A core.
+"""How long, and how often, an asynchronous invocation is tried, and who is told how it ended. A core.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
 """
@@ -18,6 +18,9 @@ class EventInvokeConfig(msgspec.Struct, frozen=True):
     """Unix time."""
     retries_max: int | None = None
     age_s_max: int | None = None
+    on_success: str = ""
+    """ARN of the destination; empty: there is none."""
+    on_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,19 @@ class EventLimits:
     retries_max: int = RETRIES_MAX
     """Of invocations that the function itself failed."""
     age_s_max: float = AGE_S_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class EventPolicy:
+    """All that matters to the events of one qualifier."""
+
+    limits: EventLimits = EventLimits()
+    on_success: str = ""
+    on_failure: str = ""
+    dead_letter: str = ""
+    """ARNs; empty: nobody is told."""
+    is_switched_off: bool = False
+    """Its reserved concurrency is 0: its events are given up without being tried."""
 
 
 def limits_of(config: EventInvokeConfig | None) -> EventLimits:

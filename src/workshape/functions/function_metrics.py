@@ -78,6 +78,11 @@ class FunctionMetrics:
         """Count an event that was given up without the function having succeeded."""
         self._event("AsyncEventsDropped", Unit.COUNT, function, qualifier, 1.0, at)
 
+    def destination_failed(self, function: str, qualifier: str | None, at: float, *, is_dead_letter: bool) -> None:
+        """Count an attempt to deliver to a destination, or to a dead-letter queue, that failed."""
+        name = "DeadLetterErrors" if is_dead_letter else "DestinationDeliveryFailures"
+        self._event(name, Unit.COUNT, function, qualifier, 1.0, at)
+
     def take(self, _now: float) -> list[Point]:
         """Return what was counted since the last time, and forget it."""
         tallies, self._tallies = self._tallies, {}

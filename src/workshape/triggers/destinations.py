@@ -90,6 +90,8 @@ class Destinations:
                 return self._connected[destination.kind][1](destination.arn)
         except NotFound:
             return False
+        except FunctionNotActive:
+            return True  # it is being made
         return True
 
     async def deliver(self, arn: str, delivery: Delivery) -> DeliveryOutcome:

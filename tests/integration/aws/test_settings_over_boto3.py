@@ -71,18 +71,53 @@ def test_limits_go_with_what_they_are_of(door: LiveDoor, archive: Archive) -> No
     assert refusal(lambda: client.update_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=1)) == none
 
 
-def test_what_is_not_done_for_asynchronous_invocations_is_refused_by_name(door: LiveDoor, archive: Archive) -> None:
+def test_destinations_and_dead_letter_queues_are_set_and_shown(door: LiveDoor, archive: Archive) -> None:
+    client, queue = door.client("lambda"), "arn:aws:sqs:us-east-1:123456789012:told"
+    door.client("sqs").create_queue(QueueName="told")
+    create(client, archive(), DeadLetterConfig={"TargetArn": queue})
+
+    put = client.put_function_event_invoke_config(
+        FunctionName="f",
+        DestinationConfig={"OnSuccess": {"Destination": ARN}, "OnFailure": {"Destination": queue}},
+    )
+    updated = client.update_function_event_invoke_config(
+        FunctionName="f", DestinationConfig={"OnSuccess": {"Destination": ""}}
+    )
+    shown = client.get_function_configuration(FunctionName="f")["DeadLetterConfig"]
+    without = client.update_function_configuration(FunctionName="f", DeadLetterConfig={"TargetArn": ""})
+
+    assert put["DestinationConfig"] == {"OnSuccess": {"Destination": ARN}, "OnFailure": {"Destination": queue}}
+    assert updated["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {"Destination": queue}}
+    assert shown == {"TargetArn": queue}
+    assert "DeadLetterConfig" not in without
+
+
+def test_what_nothing_can_be_delivered_to_is_refused_with_the_reason(door: LiveDoor, archive: Archive) -> None:
     client = door.client("lambda")
     create(client, archive())
-    invalid = ("InvalidParameterValueException", 400)
-    destination = {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:q"}}
+    account = "us-east-1:123456789012"
 
-    assert refusal(
-        lambda: client.put_function_event_invoke_config(FunctionName="f", DestinationConfig=destination)
-    ) == (*invalid, "workshape does not do DestinationConfig of asynchronous invocations yet.")
-    assert refusal(lambda: client.put_function_event_invoke_config(FunctionName="f")) == (
-        *invalid,
-        "You must specify at least one of error handling or destination setting.",
+    def put(**destination: str) -> tuple[str, int, str]:
+        config = {member: {"Destination": arn} for member, arn in destination.items()}
+        return refusal(lambda: client.put_function_event_invoke_config(FunctionName="f", DestinationConfig=config))
+
+    missing = put(OnFailure=f"arn:aws:sqs:{account}:q")
+    stream = put(OnFailure=f"arn:aws:kinesis:{account}:stream/s")
+    fifo = put(OnSuccess=f"arn:aws:sqs:{account}:q.fifo")
+    bucket = put(OnSuccess="arn:aws:s3:::b")
+    dead_letter = refusal(
+        lambda: client.update_function_configuration(FunctionName="f", DeadLetterConfig={"TargetArn": ARN})
+    )
+
+    refusals = (missing, stream, fifo, bucket, dead_letter)
+    assert {refused[:2] for refused in refusals} == {("InvalidParameterValueException", 400)}
+    assert missing[2].endswith("q does not exist: create the SQS queue first.")
+    assert "kinesis is no destination for this" in stream[2]
+    assert "FIFO queues" in fifo[2]
+    assert "s3 is no destination for this" in bucket[2]
+    assert "Possible here: arn:aws:sqs:REGION:ACCOUNT:NAME." in dead_letter[2]
+    assert refusal(lambda: client.put_function_event_invoke_config(FunctionName="f"))[2] == (
+        "You must specify at least one of error handling or destination setting."
     )
     assert refusal(lambda: client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=3))[:2] == (
         "ValidationException",

@@ -7,23 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.fakes.invocations import Asked, FakeInvoke, echo
 from workshape.clock import Clock
+from workshape.delivery import Delivery
 from workshape.errors import BackendUnavailable
-from workshape.functions.async_queue import (
-    BACKOFF_S_MAX,
-    AsyncQueue,
-    Event,
-    EventsFull,
-    after_backoff,
-    after_failure,
-)
+from workshape.functions.async_event import BACKOFF_S_MAX
+from workshape.functions.async_queue import AsyncQueue, EventsFull
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
-from workshape.functions.event_invoke import AGE_S_MAX, EventInvokeConfig, EventLimits, limits_of
+from workshape.functions.event_invoke import EventLimits, EventPolicy
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.function_state import FunctionNotActive
@@ -31,7 +24,6 @@ from workshape.functions.model import InvocationResult
 from workshape.store.documents import Documents
 
 KIND = "async-invocation"
-LIMITS = EventLimits()
 
 
 class HandClock(Clock):
@@ -66,36 +58,8 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def event(**changes: Any) -> Event:
-    return Event("r", "f", None, b"{}", 0.0, 0.0, **changes)
-
-
 def failing(asked: Asked) -> InvocationResult:
     return replace(echo(asked), function_error="Unhandled")
-
-
-def test_a_function_that_fails_is_tried_after_one_minute_and_after_two_more() -> None:
-    first = after_failure(event(), 10.0, LIMITS)
-    assert first is not None
-    second = after_failure(first, 80.0, LIMITS)
-    assert second is not None
-
-    assert (first.due_at, second.due_at) == (70.0, 200.0)
-    assert after_failure(second, 210.0, LIMITS) is None
-
-
-def test_an_event_that_would_be_too_old_is_given_up() -> None:
-    assert after_failure(event(), AGE_S_MAX - 30.0, LIMITS) is None
-    assert after_backoff(event(), AGE_S_MAX + 1.0, LIMITS) is None
-
-
-@given(st.integers(0, 10_000), st.floats(0, AGE_S_MAX))
-def test_waits_after_throttles_grow_and_are_bounded(backoffs: int, now: float) -> None:
-    following = after_backoff(event(backoffs=backoffs), now, LIMITS)
-
-    assert following is not None
-    assert 1.0 <= round(following.due_at - now, 6) <= BACKOFF_S_MAX
-    assert following.failures == 0
 
 
 async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) -> None:
@@ -175,34 +139,15 @@ async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
     assert store.all(KIND) == []
 
 
-@given(st.integers(0, 2), st.integers(60, 21_600), st.lists(st.booleans(), max_size=10))
-def test_no_event_is_tried_more_often_or_longer_than_it_may_be(
-    retries_max: int, age_s_max: int, failures: list[bool]
-) -> None:
-    limits = limits_of(EventInvokeConfig(0.0, retries_max, age_s_max))
-    trying: Event | None = event()
-    attempts_failed = 0
-
-    for failed in failures:
-        if trying is None:
-            break
-        assert trying.due_at <= age_s_max + BACKOFF_S_MAX
-        attempts_failed += failed
-        trying = (after_failure if failed else after_backoff)(trying, trying.due_at, limits)
-
-    assert attempts_failed <= retries_max + 1
-    assert trying is None or attempts_failed <= retries_max
-
-
 async def test_the_limits_of_its_qualifier_are_an_events_own(store: Documents) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def limits(name: str, qualifier: str | None) -> EventLimits:
+    def policy(name: str, qualifier: str | None) -> EventPolicy:
         asked.append((name, qualifier))
-        return EventLimits(retries_max=0) if qualifier == "live" else EventLimits(age_s_max=60)
+        return EventPolicy(EventLimits(retries_max=0) if qualifier == "live" else EventLimits(age_s_max=60))
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
-    queue = AsyncQueue(store, invoke, clock, FunctionMetrics(), limits=limits)
+    queue = AsyncQueue(store, invoke, clock, FunctionMetrics(), policy=policy)
     queue.put("r1", "f", "live", b"1")
     async with running(queue):
         await settled()
@@ -239,3 +184,69 @@ async def test_more_than_fits_is_refused(store: Documents, monkeypatch: pytest.M
         queue.put("r3", "f", None, b"3")
 
     assert len(store.all(KIND)) == 2
+
+
+class Taken:
+    """Takes deliveries over, or refuses to."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[tuple[str, str | None, str, Delivery, bool]] = []
+        self.refusals = 0
+
+    async def __call__(
+        self, function: str, qualifier: str | None, arn: str, delivery: Delivery, *, is_dead_letter: bool
+    ) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise BackendUnavailable(backend="the store", address="there", reason="full")
+        self.deliveries.append((function, qualifier, arn, delivery, is_dead_letter))
+
+
+async def test_an_event_is_forgotten_only_when_its_end_has_been_handed_over(
+    store: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workshape.functions.async_queue.BACKOFF_S_MIN", 0.0)
+    taken = Taken()
+    taken.refusals = 3
+    kept = []
+    queue = AsyncQueue(
+        store,
+        FakeInvoke(lambda name, qualifier: None),
+        HandClock(),
+        FunctionMetrics(),
+        policy=lambda _name, _qualifier: EventPolicy(on_success="arn:success", on_failure="arn:failure"),
+    )
+    queue.connect(taken)
+    queue.put("r1", "f", "live", b"1")
+
+    async with running(queue):
+        while not taken.deliveries:
+            kept.append(len(store.all(KIND)))
+            await asyncio.sleep(0)
+        await settled()
+
+    ((function, qualifier, arn, delivery, is_dead_letter),) = taken.deliveries
+    assert (function, qualifier, arn, is_dead_letter) == ("f", "live", "arn:success", False)
+    assert '"condition":"Success"' in delivery.body
+    assert set(kept) == {1}
+    assert store.all(KIND) == []
+
+
+async def test_a_function_that_is_switched_off_is_not_run_and_its_owner_is_told(store: Documents) -> None:
+    taken, invoke = Taken(), FakeInvoke(lambda name, qualifier: None)
+    policy = EventPolicy(on_failure="arn:failure", dead_letter="arn:dead", is_switched_off=True)
+    metrics = FunctionMetrics()
+    queue = AsyncQueue(store, invoke, HandClock(), metrics, policy=lambda _name, _qualifier: policy)
+    queue.connect(taken)
+    queue.put("r1", "f", None, b"1")
+
+    async with running(queue):
+        await settled()
+
+    assert invoke.asked == []
+    assert [(arn, is_dead_letter) for _, _, arn, _, is_dead_letter in taken.deliveries] == [
+        ("arn:failure", False),
+        ("arn:dead", True),
+    ]
+    assert "AsyncEventsDropped" in {point.metric.name for point in metrics.take(0.0)}
+    assert store.all(KIND) == []

@@ -8,6 +8,7 @@ import pytest
 
 from workshape.clock import Clock
 from workshape.functions.alias import Alias
+from workshape.functions.async_policy import event_policy
 from workshape.functions.catalog import Catalog, CodeMismatch
 from workshape.functions.code import Code, CodeStore
 from workshape.functions.configuration import FunctionConfiguration
@@ -172,8 +173,8 @@ async def test_what_an_alias_had_is_not_the_next_ones(catalog: Catalog, store: D
     again = open_catalog(store, tmp_path)
     again.aliases.create(NAME, Alias("live", "$LATEST", ""))
 
-    assert again.event_limits("f", "live") == EventLimits()
-    assert catalog.event_limits("f", "live") == EventLimits(retries_max=0)
+    assert event_policy(again, "f", "live").limits == EventLimits()
+    assert event_policy(catalog, "f", "live").limits == EventLimits(retries_max=0)
 
 
 async def test_a_version_of_a_folder_used_in_place_has_a_copy_of_it(

@@ -39,7 +39,6 @@ _SCALARS = {
 _WRITTEN_APART = ("KMSKeyArn", "Runtime", "Handler")
 _NOT_BUILT: Mapping[str, Callable[[Any], bool]] = {
     "FileSystemConfigs": bool,
-    "DeadLetterConfig": lambda value: bool(value.get("TargetArn")),
     "CodeSigningConfigArn": bool,
     "CapacityProviderConfig": bool,
     "DurableConfig": bool,
@@ -90,6 +89,8 @@ def changed_configuration(
 
 def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
     changes = {field: parameters[member] for member, field in _SCALARS.items() if member in parameters}
+    if "DeadLetterConfig" in parameters:
+        changes["dead_letter_arn"] = parameters["DeadLetterConfig"].get("TargetArn", "")
     if "Environment" in parameters:
         changes["environment"] = parameters["Environment"].get("Variables") or {}
     if "EphemeralStorage" in parameters:
@@ -151,6 +152,8 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
     }
     if configuration.layers.uses:
         members["Layers"] = [{"Arn": use.arn, "CodeSize": use.size_bytes} for use in configuration.layers.uses]
+    if configuration.dead_letter_arn:
+        members["DeadLetterConfig"] = {"TargetArn": configuration.dead_letter_arn}
     if configuration.environment:
         members["Environment"] = {"Variables": configuration.environment}
     if configuration.subnet_ids:

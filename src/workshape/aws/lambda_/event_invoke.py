@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from workshape.aws.lambda_.errors import NotBuilt
+from workshape.aws.lambda_.destinations import AcceptDestination, read_destination_config
 from workshape.aws.lambda_.names import find_qualified
 from workshape.aws.lambda_.paging import cut_page
 from workshape.aws.operation import Call, Operation
@@ -31,9 +31,9 @@ class NothingSet(Invalid):
     # AWS: undocumented; we chose the words.
 
 
-def event_invoke_operations(catalog: Catalog) -> Mapping[str, Operation]:
+def event_invoke_operations(catalog: Catalog, accept: AcceptDestination) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
-    operations = _EventInvokeOperations(catalog)
+    operations = _EventInvokeOperations(catalog, accept)
     return {
         "PutFunctionEventInvokeConfig": operations.put,
         "UpdateFunctionEventInvokeConfig": operations.update,
@@ -44,8 +44,9 @@ def event_invoke_operations(catalog: Catalog) -> Mapping[str, Operation]:
 
 
 class _EventInvokeOperations:
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, accept: AcceptDestination) -> None:
         self._catalog = catalog
+        self._accept = accept
         self._configs = catalog.event_invoke_configs
 
     async def put(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -85,14 +86,12 @@ class _EventInvokeOperations:
     def _keep(
         self, name: FunctionName, qualifier: str, present: EventInvokeConfig, parameters: dict[str, Any]
     ) -> dict[str, Any]:
-        targets = parameters.get("DestinationConfig", {}).values()
-        if any(target.get("Destination") for target in targets):
-            raise NotBuilt(feature="DestinationConfig of asynchronous invocations")
         fields = {"MaximumRetryAttempts": "retries_max", "MaximumEventAgeInSeconds": "age_s_max"}
         changes = {field: parameters[member] for member, field in fields.items() if member in parameters}
         if not changes and "DestinationConfig" not in parameters:
             raise NothingSet()
-        config = msgspec.structs.replace(present, modified_at=self._catalog.now(), **changes)
+        destinations = read_destination_config(parameters.get("DestinationConfig", {}), self._accept)
+        config = msgspec.structs.replace(present, modified_at=self._catalog.now(), **changes, **destinations)
         return self._write(name, qualifier, self._configs.put(name, qualifier, config))
 
     def _write(self, name: FunctionName, qualifier: str, config: EventInvokeConfig) -> dict[str, Any]:
@@ -101,5 +100,8 @@ class _EventInvokeOperations:
             "FunctionArn": self._catalog.arn(name, qualifier),
             "MaximumRetryAttempts": config.retries_max,
             "MaximumEventAgeInSeconds": config.age_s_max,
-            "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
+            "DestinationConfig": {
+                "OnSuccess": {"Destination": config.on_success} if config.on_success else {},
+                "OnFailure": {"Destination": config.on_failure} if config.on_failure else {},
+            },
         }

@@ -13,6 +13,7 @@ from workshape.aws.lambda_.configuration import (
     refuse_not_built,
     write_function,
 )
+from workshape.aws.lambda_.destinations import DEAD_LETTER, AcceptDestination
 from workshape.aws.lambda_.images import (
     check_package_type,
     code_location,
@@ -33,9 +34,11 @@ from workshape.functions.images.deployments import Deployments
 from workshape.functions.model import LATEST
 
 
-def function_operations(catalog: Catalog, fetch: FetchObject, images: Deployments) -> Mapping[str, Operation]:
+def function_operations(
+    catalog: Catalog, fetch: FetchObject, images: Deployments, accept: AcceptDestination
+) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
-    operations = _FunctionOperations(catalog, fetch, images)
+    operations = _FunctionOperations(catalog, fetch, images, accept)
     return {
         "CreateFunction": operations.create,
         "GetFunction": operations.get,
@@ -49,15 +52,17 @@ def function_operations(catalog: Catalog, fetch: FetchObject, images: Deployment
 
 
 class _FunctionOperations:
-    def __init__(self, catalog: Catalog, fetch: FetchObject, images: Deployments) -> None:
+    def __init__(self, catalog: Catalog, fetch: FetchObject, images: Deployments, accept: AcceptDestination) -> None:
         self._catalog = catalog
         self._fetch = fetch
         self._images = images
+        self._accept = accept
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
         check_tags(parameters.get("Tags", {}))
         check_package_type(parameters, image=is_image(parameters))  # before layers are looked for
+        self._check_dead_letter(parameters)
         configuration = new_configuration(parameters, await self._layers(parameters))
         if is_image(parameters):
             uri = image_uri(parameters["Code"], "creating")
@@ -111,6 +116,7 @@ class _FunctionOperations:
     async def update_configuration(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = unqualified(self._catalog, parameters)
         check_package_type(parameters, image=self._catalog.settled(name).code.image is not None)
+        self._check_dead_letter(parameters)
         layers = await self._layers(parameters)
         present = self._catalog.settled(name)
         changed = self._catalog.update_configuration(
@@ -139,6 +145,10 @@ class _FunctionOperations:
 
     async def _layers(self, parameters: dict[str, Any]) -> LayersInUse | None:
         return await self._catalog.layers.in_use(parameters["Layers"]) if "Layers" in parameters else None
+
+    def _check_dead_letter(self, parameters: dict[str, Any]) -> None:
+        if target := parameters.get("DeadLetterConfig", {}).get("TargetArn"):
+            self._accept(target, DEAD_LETTER)
 
     def _find(self, parameters: dict[str, Any]) -> tuple[Runnable, str | None]:
         reference = self._catalog.reference(parameters["FunctionName"], parameters.get("Qualifier"))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from workshape.aws.lambda_.aliases import alias_operations
 from workshape.aws.lambda_.code_source import FetchObject
 from workshape.aws.lambda_.concurrency import concurrency_operations
+from workshape.aws.lambda_.destinations import AcceptDestination
 from workshape.aws.lambda_.errors import ERRORS
 from workshape.aws.lambda_.event_invoke import event_invoke_operations
 from workshape.aws.lambda_.function_urls import function_url_operations
@@ -38,12 +39,13 @@ def lambda_service(
     fetch_object: FetchObject,
     provisioned: ProvisionedConfigs,
     images: Deployments,
+    accept_destination: AcceptDestination,
 ) -> Service:
     """Offer the catalogue's functions as Lambda; `mappings` are the operations on event source mappings."""
     return Service(
         "lambda",
         {
-            **function_operations(catalog, fetch_object, images),
+            **function_operations(catalog, fetch_object, images, accept_destination),
             **version_operations(catalog),
             **alias_operations(catalog),
             **invoke_operations(catalog, invoke, events),
@@ -51,7 +53,7 @@ def lambda_service(
             **layer_operations(catalog, fetch_object),
             **concurrency_operations(catalog, provisioned),
             **permission_operations(catalog),
-            **event_invoke_operations(catalog),
+            **event_invoke_operations(catalog, accept_destination),
             **function_url_operations(catalog),
             **runtime_management_operations(catalog),
             **provisioned_operations(catalog, provisioned),

@@ -1,0 +1,126 @@
+"""Deliveries that must arrive: tried at once, and kept on disk to be tried again where that failed for now.
+
+When `hand_over` returns, the delivery is durable at its destination, or here, or has been refused for good and its
+sender told so. So whoever hands over may forget.
+"""
+
+import asyncio
+import heapq
+import logging
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from workshape.clock import Clock
+from workshape.delivery import Deliver, Delivered, Delivery, Undelivered
+from workshape.errors import Throttled
+from workshape.store.documents import Documents
+from workshape.triggers.redelivery import GivenUp, Pending, Sender, SenderKind, after_failure
+
+DOCUMENT_KIND = "pending-delivery"
+PENDING_MAX = 20_000  # of up to 1 MiB each, but as a rule a few KiB: what an engine can hold in memory
+AT_ONCE_MAX = 64  # deliveries tried again at a time: destinations that were away must not be flooded
+
+_log = logging.getLogger(__name__)
+
+OnFailure = Callable[[Sender, str, Delivery, Undelivered, bool], None]
+"""Takes the sender, the ARN, the delivery, why it failed, and whether it is given up with that."""
+
+
+class OutboxFull(Throttled):
+    """Too many deliveries wait for destinations that do not take them: {count} of {count_max}."""
+
+    count: int
+    count_max: int
+
+
+class Outbox:
+    """The deliveries of one engine that are under way. `run` it; what is left is tried again at the next start."""
+
+    def __init__(self, documents: Documents, deliver: Deliver, clock: Clock) -> None:
+        self._documents = documents
+        self._deliver = deliver
+        self._clock = clock
+        self._on_failure: dict[SenderKind, OnFailure] = {}
+        self._pending: dict[str, Pending] = {}
+        self._due: list[tuple[float, str]] = []
+        self._trying = 0
+        self._changed = asyncio.Event()
+        for _, document in documents.all(DOCUMENT_KIND):
+            self._hold(msgspec.msgpack.decode(document, type=Pending))
+
+    def __repr__(self) -> str:
+        return f"<Outbox pending={len(self._pending)} trying={self._trying}>"
+
+    def report(self, kind: SenderKind, on_failure: OnFailure) -> None:
+        """Have every failure of a sender of that kind told."""
+        self._on_failure[kind] = on_failure
+
+    async def hand_over(self, sender: Sender, arn: str, delivery: Delivery) -> None:
+        """Deliver now, or as soon as the destination takes it.
+
+        Raises:
+            OutboxFull: it was not delivered, and too many wait already.
+        """
+        outcome = await self._deliver(arn, delivery)
+        if isinstance(outcome, Delivered):
+            return
+        now = self._clock.wall_s()
+        pending = Pending(str(uuid.uuid4()), sender, arn, delivery, now, now)
+        following = after_failure(pending, outcome, now)
+        if isinstance(following, Pending):
+            if len(self._pending) >= PENDING_MAX:
+                raise OutboxFull(count=len(self._pending), count_max=PENDING_MAX)
+            self._keep(following)
+        self._tell(pending, outcome, is_final=isinstance(following, GivenUp))
+
+    async def run(self) -> None:
+        """Try again what comes due, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                now = self._clock.wall_s()
+                while self._due and self._due[0][0] <= now and self._trying < AT_ONCE_MAX:
+                    _, pending_id = heapq.heappop(self._due)
+                    self._trying += 1
+                    group.create_task(self._try_again(self._pending[pending_id]))
+                may_try = self._due and self._trying < AT_ONCE_MAX
+                wait_s = max(self._due[0][0] - now, 0.0) if may_try else None
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _try_again(self, pending: Pending) -> None:
+        try:
+            outcome = await self._deliver(pending.arn, pending.delivery)
+            following = None
+            if isinstance(outcome, Undelivered):
+                following = after_failure(pending, outcome, self._clock.wall_s())
+                self._tell(pending, outcome, is_final=isinstance(following, GivenUp))
+            if isinstance(following, Pending):
+                self._keep(following)
+            else:
+                self._documents.delete(DOCUMENT_KIND, pending.id)
+                del self._pending[pending.id]
+        finally:
+            self._trying -= 1
+            self._changed.set()
+
+    def _tell(self, pending: Pending, why: Undelivered, *, is_final: bool) -> None:
+        fields = {"sender": pending.sender.name, "destination": pending.arn, "code": why.code, "reason": why.message}
+        _log.warning("delivery_given_up" if is_final else "delivery_failed", extra=fields)
+        on_failure = self._on_failure.get(pending.sender.kind)
+        if on_failure is not None:
+            on_failure(pending.sender, pending.arn, pending.delivery, why, is_final)
+
+    def _keep(self, pending: Pending) -> None:
+        self._documents.put(DOCUMENT_KIND, pending.id, msgspec.msgpack.encode(pending))
+        self._hold(pending)
+
+    def _hold(self, pending: Pending) -> None:
+        self._pending[pending.id] = pending
+        heapq.heappush(self._due, (pending.due_at, pending.id))
+        self._changed.set()
