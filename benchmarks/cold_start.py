@@ -71,7 +71,7 @@ async def _starts(root: Path, settings: FunctionSettings, function: FunctionVers
         for number in range(count + 1):
             invoke = _invoke(invoker, replace(function, revision=str(number)))
             started = time.perf_counter()
-            result = await invoke.invoke(function.name, None, b"{}", "api")
+            result = await invoke(function.name, None, b"{}", "api")
             times.append((time.perf_counter() - started) * 1_000)
             assert result.function_error is None, result.payload
             invoker.retire(function.name, ())
@@ -83,12 +83,12 @@ async def _burst(report: Report, root: Path, function: FunctionVersion) -> None:
     """Start so many environments at once; time until the last has its invocation, and weigh them."""
     async with bare_engine(root, FunctionSettings()) as invoker:
         invoke = _invoke(invoker, function)
-        await invoke.invoke(function.name, None, b"{}", "api")
+        await invoke(function.name, None, b"{}", "api")
         invoker.retire(function.name, ())
         await asyncio.sleep(1)
         started = time.time()
         event = json.dumps({"hold": BURST_HELD_S}).encode()
-        calls = [asyncio.create_task(invoke.invoke(function.name, None, event, "api")) for _ in range(BURST)]
+        calls = [asyncio.create_task(invoke(function.name, None, event, "api")) for _ in range(BURST)]
         await asyncio.sleep(BURST_HELD_S - 0.5)
         pss_mb = statistics.mean(_pss_mb(view.pid) for view in invoker.environments() if view.pid is not None)
         results = await asyncio.gather(*calls)

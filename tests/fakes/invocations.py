@@ -1,29 +1,14 @@
 """An invoker that runs nothing: it answers as told, and remembers what it was asked."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from workshape.functions.model import LATEST, InvocationResult, RequestId
+from workshape.functions.model import LATEST, InvocationRequest, InvocationResult, RequestId
 from workshape.functions.response_stream import ResponseStream
+from workshape.later import Later
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One invocation, as it arrived."""
-
-    name: str
-    qualifier: str | None
-    payload: bytes
-    trigger: str
-    request_id: str
-    client_context: str
-    trace_id: str
-    log_tail: bool
-
-
-def echo(asked: Asked) -> InvocationResult:
+def echo(asked: InvocationRequest) -> InvocationResult:
     """Return the payload."""
     tail = b"START\nEND\n" if asked.log_tail else b""
     return InvocationResult(RequestId(asked.request_id), asked.payload, LATEST, log_tail=tail)
@@ -35,33 +20,17 @@ class FakeInvoke:
 
     resolve: Callable[[str, str | None], object]
     """The catalogue's: what it does not find is not invoked."""
-    answer: Callable[[Asked], InvocationResult] = echo
-    asked: list[Asked] = field(default_factory=list)
+    answer: Callable[[InvocationRequest], InvocationResult] = echo
+    asked: list[InvocationRequest] = field(default_factory=list)
 
-    async def __call__(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> InvocationResult:
-        self.resolve(name, qualifier)
-        asked = Asked(name, qualifier, payload, trigger, request_id, client_context, trace_id, log_tail)
-        self.asked.append(asked)
-        return self.answer(asked)
+    def __call__(self, request: InvocationRequest) -> Later[InvocationResult]:
+        self.resolve(request.name, request.qualifier)
+        self.asked.append(request)
+        return Later.given(self.answer(request))
 
-    async def stream(
-        self, name: str, qualifier: str | None, payload: bytes, trigger: str, **more: Any
-    ) -> ResponseStream:
+    async def stream(self, request: InvocationRequest) -> ResponseStream:
         """Answer whole, as a function does that does not stream."""
-        result: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
-        result.set_result(await self(name, qualifier, payload, trigger, **more))
         stream = ResponseStream(LATEST)
-        stream.follow(result)
+        stream.follow(self(request))
         await stream.begun
         return stream

@@ -4,7 +4,6 @@ All of it is one account and one region (`Settings`), whatever region clients si
 """
 
 import logging
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +37,10 @@ from workshape.aws.upstream import NoUpstream, Upstream
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable, Denied, WorkshapeError
 from workshape.functions.function_url import MARK as URL_MARK
-from workshape.http1.message import Request, Response
+from workshape.http1.message import LateResponse, Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.later import Later
+from workshape.request_id import new_request_id
 from workshape.settings import Settings
 from workshape.traces.context import read_traceparent
 
@@ -132,7 +133,7 @@ class Door:
         """
         return await serve_tcp(self.handle, host, port, Limits(body_bytes_max=BODY_BYTES_MAX))
 
-    def handle(self, request: Request) -> Awaitable[Response]:
+    def handle(self, request: Request) -> Response | LateResponse | Awaitable[Response]:
         """Answer one request."""
         if self._function_urls is not None and URL_MARK in request.header("host"):
             return self._function_urls(request)  # before all else: every path there is the function's
@@ -153,60 +154,59 @@ class Door:
         if "targetPrefix" in metadata:
             self._prefixes[metadata["targetPrefix"]] = name
 
-    async def _answer(self, answerer: _Answerer, request: Request) -> Response:
-        request_id = str(uuid.uuid4())
-        codec = answerer.codec(request)
-        name = ""
+    def _answer(self, answerer: _Answerer, request: Request) -> Response | LateResponse | Awaitable[Response]:
+        asked = _Asked(answerer, answerer.codec(request), request, new_request_id())
         try:
             self._authenticate(request)
-            name, labels = codec.route(request)
-            operation = answerer.operations.get(name)
+            asked.operation, labels = asked.codec.route(request)
+            operation = answerer.operations.get(asked.operation)
             if operation is None:
-                return await self._pass_on(answerer, name, request)
-            ask_upstream: AskUpstream = nobody
-            if answerer.is_shared:
-                ask_upstream = partial(self._ask_upstream, answerer, codec, name, request)
-            call = self._call(request, request_id, ask_upstream)
-            try:
-                output = await operation(call, codec.read(name, labels, request))
-            except NotOurs:
-                return await self._pass_on(answerer, name, request)
-            return codec.write(name, output, request_id)
-        except WorkshapeError as error:
-            return codec.write_fault(_fault(error, answerer.errors, f"{answerer.name}.{name}"), request_id)
-        except Exception:  # noqa: BLE001 - the supervised boundary of a request: the client hears, the log has it all
-            _log.exception("operation_failed", extra={"operation": f"{answerer.name}.{name}", "request_id": request_id})
-            return codec.write_fault(_unexpected(answerer.errors), request_id)
+                return self._pass_on(asked)
+            output = operation(self._call(asked), asked.codec.read(asked.operation, labels, request))
+        except NotOurs:
+            return self._pass_on(asked)
+        except Exception as error:  # noqa: BLE001 - the supervised boundary of a request, as below
+            return asked.fault(error)
+        return asked.late(output) if isinstance(output, Later) else self._await(asked, output)
+
+    async def _await(self, asked: "_Asked", output: Awaitable[dict[str, Any]]) -> Response:
+        try:
+            return asked.answer(await output)
+        except NotOurs:
+            return await self._pass_on(asked)
+        except Exception as error:  # noqa: BLE001 - the supervised boundary: the client hears, the log has it all
+            return asked.fault(error)
 
     async def _forward(self, request: Request, service: str) -> Response:
         try:
             self._authenticate(request)
             return await self._upstream.forward(request, service)
         except (NoUpstream, BackendUnavailable, Denied) as error:
-            return foreign_fault(request, service, _fault(error, _FORWARD_ERRORS, service), str(uuid.uuid4()))
+            return foreign_fault(request, service, _fault(error, _FORWARD_ERRORS, service), new_request_id())
 
-    async def _pass_on(self, answerer: _Answerer, operation: str, request: Request) -> Response:
+    async def _pass_on(self, asked: "_Asked") -> Response:
         """Let the upstream answer what is not ours of a shared service."""
-        if not answerer.is_shared:
-            raise OperationNotBuilt(service=answerer.name, operation=operation)
-        return await self._upstream.forward(request, answerer.name)
-
-    async def _ask_upstream(
-        self, answerer: _Answerer, codec: Codec, operation: str, request: Request
-    ) -> dict[str, Any] | None:
         try:
-            response = await self._upstream.forward(request, answerer.name)
+            if not asked.answerer.is_shared:
+                raise OperationNotBuilt(service=asked.answerer.name, operation=asked.operation)
+            return await self._upstream.forward(asked.request, asked.answerer.name)
+        except Exception as error:  # noqa: BLE001 - as above
+            return asked.fault(error)
+
+    async def _ask_upstream(self, asked: "_Asked") -> dict[str, Any] | None:
+        try:
+            response = await self._upstream.forward(asked.request, asked.answerer.name)
         except (NoUpstream, BackendUnavailable):
             return None
-        return read_answer(answerer.model, codec.protocol, operation, response)
+        return read_answer(asked.answerer.model, asked.codec.protocol, asked.operation, response)
 
     def _authenticate(self, request: Request) -> None:
         if self._settings.endpoint.verify_signatures:
             verify(request, self._secrets, self._clock.wall_s())
 
-    def _call(self, request: Request, request_id: str, ask_upstream: AskUpstream) -> Call:
+    def _call(self, asked: "_Asked") -> Call:
         host = trace_id = ""
-        for name, value in request.headers:
+        for name, value in asked.request.headers:
             if name == "host":
                 host = value
             elif name == "x-amzn-trace-id":
@@ -214,7 +214,49 @@ class Door:
             elif name == "traceparent" and (context := read_traceparent(value)) is not None:
                 trace_id = trace_id or context.header()
         settings = self._settings
-        return Call(settings.account, settings.region, request_id, f"http://{host}", trace_id, ask_upstream)
+        ask_upstream: AskUpstream = partial(self._ask_upstream, asked) if asked.answerer.is_shared else nobody
+        return Call(settings.account, settings.region, asked.request_id, f"http://{host}", trace_id, ask_upstream)
+
+
+class _Asked:
+    """A request to a service of ours, from its reading to its answer."""
+
+    __slots__ = ("answerer", "codec", "operation", "request", "request_id")
+
+    def __init__(self, answerer: _Answerer, codec: Codec, request: Request, request_id: str) -> None:
+        self.answerer = answerer
+        self.codec = codec
+        self.request = request
+        self.request_id = request_id
+        self.operation = ""
+        """Empty until it is known."""
+
+    def answer(self, output: Mapping[str, Any]) -> Response:
+        """Write what the operation returned."""
+        return self.codec.write(self.operation, output, self.request_id)
+
+    def late(self, output: Later[dict[str, Any]]) -> LateResponse:
+        """Answer as soon as the operation's output is there."""
+        late = LateResponse()
+
+        def take(given: Later[dict[str, Any]]) -> None:
+            try:
+                response = self.answer(given.result())
+            except Exception as error:  # noqa: BLE001 - as with those that are awaited
+                response = self.fault(error)
+            late.give(response)
+
+        output.when_done(take)
+        return late
+
+    def fault(self, error: Exception) -> Response:
+        """Write what went wrong."""
+        answerer, operation = self.answerer, f"{self.answerer.name}.{self.operation}"
+        if isinstance(error, WorkshapeError):
+            return self.codec.write_fault(_fault(error, answerer.errors, operation), self.request_id)
+        fields = {"operation": operation, "request_id": self.request_id}
+        _log.error("operation_failed", extra=fields, exc_info=error)
+        return self.codec.write_fault(_unexpected(answerer.errors), self.request_id)
 
 
 def _fault(error: WorkshapeError, errors: Mapping[type[WorkshapeError], WireError], operation: str) -> WireFault:

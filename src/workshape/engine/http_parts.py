@@ -47,5 +47,5 @@ def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | Non
         served = [Route(route.route, route.function, route.timeout_s) for route in routes]
         gateway = Gateway(served, functions.invoke.invoke, clock, account=settings.account)
     authenticate = signer_for_lambda(settings, clock)
-    urls = FunctionUrls(functions.catalog, functions.invoke, clock, authenticate=authenticate)
+    urls = FunctionUrls(functions.catalog, functions.invoke.invoke, clock, authenticate=authenticate)
     return HttpParts(routes, gateway, urls)

@@ -10,7 +10,6 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-hand
 import asyncio
 import heapq
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -30,12 +29,15 @@ from workshape.functions.async_event import (
 )
 from workshape.functions.async_record import Outgoing, outgoing
 from workshape.functions.event_invoke import EventPolicy
+from workshape.functions.function_invoker import Invoke
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_state import FunctionNotActive
-from workshape.functions.model import LATEST, FunctionName, InvocationResult
+from workshape.functions.model import LATEST, FunctionName, InvocationRequest, InvocationResult
+from workshape.request_id import new_request_id
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"
+TRIGGER = "event"
 RUNNING_MAX = 1_000  # at a time: the account's default concurrency; what is beyond waits its turn
 EVENTS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
 EVENTS_BYTES_MAX = 256 * 1024 * 1024
@@ -50,24 +52,6 @@ class EventsFull(Throttled):
     count_max: int
     size_bytes: int
     bytes_max: int
-
-
-class Invoke(Protocol):
-    """Runs a function once; `FunctionInvoker.invoke`."""
-
-    def __call__(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> Awaitable[InvocationResult]:
-        """Run it."""
 
 
 class HandOver(Protocol):
@@ -148,7 +132,7 @@ class AsyncQueue:
         Raises:
             EventsFull: too many are waiting.
         """
-        self.put(str(uuid.uuid4()), function, qualifier, payload, trace_id=trace_id)
+        self.put(new_request_id(), function, qualifier, payload, trace_id=trace_id)
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
@@ -190,15 +174,7 @@ class AsyncQueue:
         now = self._clock.wall_s()
         self._metrics.event_attempted(event.function, event.qualifier, now - event.accepted_at, now)
         try:
-            return await self._invoke(
-                event.function,
-                event.qualifier,
-                event.payload,
-                "event",
-                request_id=event.request_id,
-                client_context=event.client_context,
-                trace_id=event.trace_id,
-            )
+            return await self._invoke(_request(event))
         except (Throttled, PlatformError, FunctionNotActive) as error:
             _log.info("event_backed_off", extra={**fields, "reason": str(error)})
             status = 429 if isinstance(error, Throttled) else 409 if isinstance(error, FunctionNotActive) else 500
@@ -219,7 +195,7 @@ class AsyncQueue:
             policy,
             function_arn=self._function_arn(FunctionName(event.function), qualifier),
             now=now,
-            unique_id=str(uuid.uuid4()),
+            unique_id=new_request_id(),
         )
         for each in told:
             await self._tell(event, each)
@@ -257,3 +233,15 @@ class AsyncQueue:
         self._store.delete(DOCUMENT_KIND, event.request_id)
         del self._events[event.request_id]
         self._bytes -= len(event.payload)
+
+
+def _request(event: Event) -> InvocationRequest:
+    return InvocationRequest(
+        event.function,
+        event.qualifier,
+        event.payload,
+        TRIGGER,
+        request_id=event.request_id,
+        client_context=event.client_context,
+        trace_id=event.trace_id,
+    )

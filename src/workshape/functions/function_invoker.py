@@ -1,16 +1,24 @@
 """Invokes functions by name, as everything outside does: finds the version, makes the invocation, hands it on."""
 
 import secrets
-import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from workshape.clock import Clock
 from workshape.errors import Invalid
 from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import Invoker
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
-from workshape.functions.model import FunctionVersion, Invocation, InvocationResult, RequestId
+from workshape.functions.model import FunctionVersion, Invocation, InvocationRequest, InvocationResult, RequestId
 from workshape.functions.response_stream import ResponseStream
+from workshape.later import Later
+from workshape.request_id import new_request_id
+
+Invoke = Callable[[InvocationRequest], Awaitable[InvocationResult]]
+"""Runs a function once: `FunctionInvoker.invoke`, for who waits."""
+InvokeLater = Callable[[InvocationRequest], Later[InvocationResult]]
+"""The same, for who does not wait but is told."""
+InvokeStreaming = Callable[[InvocationRequest], Awaitable[ResponseStream]]
+"""Runs a function once, and hands its response on as it comes: `FunctionInvoker.stream`."""
 
 
 class PayloadTooLarge(Invalid):
@@ -38,75 +46,43 @@ class FunctionInvoker:
 
     async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
         """Run the function once: an `InvokeFunction`."""
-        return await self.invoke(name, qualifier, payload, trigger)
+        return await self.invoke(InvocationRequest(name, qualifier, payload, trigger))
 
-    async def stream(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> ResponseStream:
+    async def stream(self, request: InvocationRequest) -> ResponseStream:
         """Run the function once; return when its response begins.
 
         Raises: as `invoke`.
         """
-        function, invocation = self._prepare(name, qualifier, payload, request_id, client_context, trace_id, log_tail)
-        return await self._invoker.stream(function, invocation, trigger)
+        function, invocation = self._prepare(request)
+        return await self._invoker.stream(function, invocation, request.trigger)
 
-    async def invoke(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> InvocationResult:
-        """Run the function once; an absent request id or trace id is made up.
+    def invoke(self, request: InvocationRequest) -> Later[InvocationResult]:
+        """Run the function once. What keeps it from running is raised here, or fails the result.
 
         Raises:
             NotFound: no such function, version or alias.
             PayloadTooLarge: over 6 MiB.
             TooManyRequests, PlatformError: see `Invoker.invoke`.
         """
-        function, invocation = self._prepare(name, qualifier, payload, request_id, client_context, trace_id, log_tail)
-        return await self._invoker.invoke(function, invocation, trigger)
+        function, invocation = self._prepare(request)
+        return self._invoker.invoke(function, invocation, request.trigger)
 
-    def _prepare(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        request_id: str,
-        client_context: str,
-        trace_id: str,
-        log_tail: bool,
-    ) -> tuple[FunctionVersion, Invocation]:
-        if len(payload) > SYNC_PAYLOAD_BYTES_MAX:
-            raise PayloadTooLarge(size=len(payload), limit=SYNC_PAYLOAD_BYTES_MAX)
-        function = self._resolve(name, qualifier)
-        trace = None
+    def _prepare(self, request: InvocationRequest) -> tuple[FunctionVersion, Invocation]:
+        if len(request.payload) > SYNC_PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(size=len(request.payload), limit=SYNC_PAYLOAD_BYTES_MAX)
+        function = self._resolve(request.name, request.qualifier)
+        trace, trace_id, now = None, request.trace_id, self._clock.wall_s()
         if self._tracer is not None:
-            now_s = int(self._clock.wall_s())
-            trace = self._tracer.begin(is_active=function.traces_actively, header=trace_id, now_s=now_s)
+            trace = self._tracer.begin(is_active=function.traces_actively, header=trace_id, now_s=int(now))
             trace_id = trace.header if trace is not None else trace_id
         invocation = Invocation(
-            request_id=RequestId(request_id or str(uuid.uuid4())),
-            payload=payload,
-            invoked_arn=f"{function.arn}:{qualifier}" if qualifier else function.arn,
-            client_context=client_context,
-            trace_id=trace_id or _trace_id(self._clock.wall_s()),
+            request_id=RequestId(request.request_id or new_request_id()),
+            payload=request.payload,
+            invoked_arn=f"{function.arn}:{request.qualifier}" if request.qualifier else function.arn,
+            client_context=request.client_context,
+            trace_id=trace_id or _trace_id(now),
             trace=trace,
-            log_tail=log_tail,
+            log_tail=request.log_tail,
         )
         return function, invocation
 

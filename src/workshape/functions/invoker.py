@@ -1,6 +1,6 @@
 """Runs functions: performs what the scheduler decides, with real processes, timers and logs.
 
-An invocation costs no task: its caller awaits a future that the Runtime API's callback resolves.
+An invocation costs no task: its caller has a `Later`, which the Runtime API's callback gives.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ from workshape.functions.shutdown import shut_down
 from workshape.functions.telemetry_delivery import Telemetry
 from workshape.http1.message import Flow
 from workshape.http1.pieces import Pieces
+from workshape.later import Later
 from workshape.settings import FunctionSettings
 
 InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
@@ -115,15 +116,18 @@ class Invoker:
     def __repr__(self) -> str:
         return f"<Invoker environments={len(self._environments)} invocations={len(self._invocations)}>"
 
-    async def invoke(self, function: FunctionVersion, invocation: Invocation, trigger: str = "api") -> InvocationResult:
+    def invoke(
+        self, function: FunctionVersion, invocation: Invocation, trigger: str = "api"
+    ) -> Later[InvocationResult]:
         """Run a function once. A caller that stops waiting does not stop the invocation.
+
+        What may fail it: EnvironmentStartFailed (no process could be made for it), BackendUnavailable.
 
         Raises:
             TooManyRequests: no concurrency is left, or the function scales too fast.
-            EnvironmentStartFailed: no process could be made for it.
             BackendUnavailable: the platform is closing.
         """
-        return await self._admit(function, invocation, trigger).future
+        return self._admit(function, invocation, trigger).answer
 
     async def stream(self, function: FunctionVersion, invocation: Invocation, trigger: str = "api") -> ResponseStream:
         """Run a function once; return as soon as its response begins, or it has ended without one.
@@ -131,7 +135,7 @@ class Invoker:
         Raises: as `invoke`.
         """
         stream = ResponseStream(function.version)
-        stream.follow(self._admit(function, invocation, trigger, stream).future)
+        stream.follow(self._admit(function, invocation, trigger, stream).answer)
         try:
             await stream.begun
         except asyncio.CancelledError:
@@ -267,9 +271,9 @@ class Invoker:
         """Tell the caller: what extensions still do is no matter of its."""
         environment = self._environments[environment_id]
         running = environment.invocation
-        if running is not None and not running.future.done():
+        if running is not None and not running.answer.done:
             now = self._clock.monotonic_s()
-            running.future.set_result(self._reporter.answered(running, environment, now))
+            running.answer.give(self._reporter.answered(running, environment, now))
 
     def _extension_ready(self, environment_id: EnvironmentId, extension: Extension) -> None:
         self._reporter.extension(self._environments[environment_id], extension, "", self._clock.wall_s())
@@ -360,13 +364,13 @@ class Invoker:
         result = self._reporter.ended(running, environment, action.outcome, now, wall)
         if action.after_stop:
             environment.held = (running, result)
-        elif not running.future.done():
-            running.future.set_result(result)
+        elif not running.answer.done:
+            running.answer.give(result)
 
     def _fail(self, running: RunningInvocation, error: Exception, now: float, wall: float) -> None:
         self._reporter.never_ran(running, "platform_error", type(error).__name__, now, wall)
-        if not running.future.done():
-            running.future.set_exception(error)
+        if not running.answer.done:
+            running.answer.fail(error)
 
     def _start(self, action: Start, now: float) -> None:
         wall = self._clock.wall_s()
@@ -447,8 +451,8 @@ class Invoker:
             environment.leave_gate()
             del self._environments[environment.id]
             self._scheduler.gone(environment.id)
-            if environment.held is not None and not environment.held[0].future.done():
-                environment.held[0].future.set_result(environment.held[1])
+            if environment.held is not None and not environment.held[0].answer.done:
+                environment.held[0].answer.give(environment.held[1])
 
     def _init_ended_badly(
         self, environment: RunningEnvironment, status: str, error_type: str | None, now: float

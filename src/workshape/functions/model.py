@@ -69,6 +69,28 @@ class FunctionVersion:
     """Of package type Image: `code_folder` is the image's root folder then."""
 
 
+class InvocationRequest(msgspec.Struct, frozen=True):
+    """What a caller asks for: which function is to be run, and with what."""
+
+    name: str
+    """In any of its forms."""
+    qualifier: str | None
+    payload: bytes
+    trigger: str
+    """`api`, `sqs`, `http` ...: who asks."""
+    request_id: str = ""
+    """Empty: one is made up, and so with `trace_id`."""
+    client_context: str = ""
+    """JSON text, already base64-decoded; empty when there is none."""
+    trace_id: str = ""
+    """X-Ray trace header."""
+    log_tail: bool = False
+    """The caller wants the last 4 KiB of the log in the result."""
+
+    def __repr__(self) -> str:
+        return f"<InvocationRequest {self.name} trigger={self.trigger}>"
+
+
 class Invocation(msgspec.Struct, frozen=True):
     """One event on its way to a function."""
 

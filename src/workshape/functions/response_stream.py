@@ -4,12 +4,11 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-stre
 """
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Protocol
 
 from workshape.functions.model import InvocationResult
 from workshape.http1.message import Flow
 from workshape.http1.pieces import Pieces
+from workshape.later import Later
 
 
 class ResponseStream:
@@ -23,7 +22,7 @@ class ResponseStream:
         self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the response begins, or the invocation has ended without one."""
         self._pieces = Pieces()
-        self._result: asyncio.Future[InvocationResult] | None = None
+        self._result: Later[InvocationResult] | None = None
         self._is_streamed = False
 
     def __repr__(self) -> str:
@@ -47,12 +46,12 @@ class ResponseStream:
             PlatformError: the platform is closing.
         """
         assert self._result is not None, "not invoked"
-        return await asyncio.shield(self._result)
+        return await self._result
 
     def raise_platform_error(self) -> None:
         """Raise what kept the invocation from a result, if that has ended it before its response began."""
-        if self._result is not None and self._result.done() and (error := self._result.exception()) is not None:
-            raise error
+        if self._result is not None and self._result.done:
+            self._result.result()
 
     def abandon(self) -> None:
         """Read no more of it."""
@@ -60,10 +59,10 @@ class ResponseStream:
 
     # For the invoker
 
-    def follow(self, result: "asyncio.Future[InvocationResult]") -> None:
+    def follow(self, result: Later[InvocationResult]) -> None:
         """End with the invocation."""
         self._result = result
-        result.add_done_callback(self._ended)
+        result.when_done(self._ended)
 
     def begin(self, flow: Flow) -> Pieces:
         """The runtime begins to stream: `flow` makes it wait for a slow reader."""
@@ -72,31 +71,17 @@ class ResponseStream:
         self._set_begun()
         return self._pieces
 
-    def _ended(self, ended: "asyncio.Future[InvocationResult]") -> None:
-        failure = ended.exception()
-        if failure is None and not self._is_streamed and ended.result().function_error is None:
-            self._pieces.push(ended.result().payload)
-        self._pieces.end(failure if isinstance(failure, Exception) else None)
+    def _ended(self, ended: Later[InvocationResult]) -> None:
+        try:
+            result = ended.result()
+        except Exception as failure:  # noqa: BLE001 - handed on to whoever reads the pieces
+            self._pieces.end(failure)
+        else:
+            if not self._is_streamed and result.function_error is None:
+                self._pieces.push(result.payload)
+            self._pieces.end()
         self._set_begun()
 
     def _set_begun(self) -> None:
         if not self.begun.done():
             self.begun.set_result(None)
-
-
-class InvokeStreaming(Protocol):
-    """Runs a function once, and hands its response on as it comes; `FunctionInvoker.stream`."""
-
-    def __call__(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        trigger: str,
-        *,
-        request_id: str = "",
-        client_context: str = "",
-        trace_id: str = "",
-        log_tail: bool = False,
-    ) -> Awaitable[ResponseStream]:
-        """Run it; return when the response begins."""

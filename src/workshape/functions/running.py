@@ -17,6 +17,7 @@ from workshape.functions.model import (
 )
 from workshape.functions.response_stream import ResponseStream
 from workshape.functions.telemetry_delivery import Telemetry
+from workshape.later import Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,13 @@ class RunningInvocation:
     """An admitted invocation, from its admission to its result."""
 
     __slots__ = (
+        "answer",
         "arrived_at",
         "body",
         "concurrency",
         "environments",
         "error_header",
         "function",
-        "future",
         "invocation",
         "is_error",
         "is_runtime_done",
@@ -60,7 +61,7 @@ class RunningInvocation:
         self.function = function
         self.invocation = invocation
         self.trigger = trigger
-        self.future: asyncio.Future[InvocationResult] = asyncio.get_running_loop().create_future()
+        self.answer: Later[InvocationResult] = Later()
         self.arrived_at = arrived_at
         self.started_at = arrived_at
         """Since when its timeout counts."""

@@ -4,7 +4,6 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +12,14 @@ import msgspec
 from workshape.clock import Clock
 from workshape.errors import Denied, Throttled, WorkshapeError
 from workshape.functions.catalog import Catalog
-from workshape.functions.function_invoker import PayloadTooLarge
+from workshape.functions.function_invoker import Invoke, PayloadTooLarge
 from workshape.functions.function_url import AuthType, FunctionUrl, url_id_of
-from workshape.functions.invoker import InvokeFunction
-from workshape.functions.model import LATEST, FunctionName
+from workshape.functions.model import LATEST, FunctionName, InvocationRequest
 from workshape.gateway.cors import preflight, with_cors
 from workshape.gateway.payload import MalformedResponse, event_of, response_of
 from workshape.gateway.routes import DEFAULT, Match, Route
 from workshape.http1.message import Request, Response
+from workshape.request_id import new_request_id
 
 TRIGGER = "http"
 ANONYMOUS = "anonymous"
@@ -32,7 +31,7 @@ class FunctionUrls:
     """Answers requests to function URLs. Their timeout is the function's own."""
 
     def __init__(
-        self, catalog: Catalog, invoke: InvokeFunction, clock: Clock, *, authenticate: Callable[[Request], str]
+        self, catalog: Catalog, invoke: Invoke, clock: Clock, *, authenticate: Callable[[Request], str]
     ) -> None:
         """`authenticate` returns the access key a request is rightly signed with for Lambda, or raises Denied."""
         self._catalog = catalog
@@ -67,14 +66,15 @@ class FunctionUrls:
         event = event_of(
             request,
             Match(Route(DEFAULT, name), {}),
-            request_id=str(uuid.uuid4()),
+            request_id=new_request_id(),
             account=self._catalog.account if caller is not None else ANONYMOUS,
             now=self._clock.wall_s(),
             api_id=url.id,
             caller=caller,
         )
         try:
-            result = await self._invoke(name, None if qualifier == LATEST else qualifier, event, TRIGGER)
+            asked = None if qualifier == LATEST else qualifier
+            result = await self._invoke(InvocationRequest(name, asked, event, TRIGGER))
             if result.function_error is None:
                 return response_of(result.payload)
         except PayloadTooLarge as error:

@@ -6,18 +6,19 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.htm
 
 import asyncio
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workshape.clock import Clock
 from workshape.errors import WorkshapeError
-from workshape.functions.async_queue import Invoke
+from workshape.functions.function_invoker import Invoke
+from workshape.functions.model import InvocationRequest
 from workshape.gateway.payload import MalformedResponse, event_of, response_of
 from workshape.gateway.routes import Match, Route, RouteTable
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.request_id import new_request_id
 from workshape.traces.context import read_traceparent
 
 REQUEST_BYTES_MAX = 10_000_000
@@ -70,11 +71,13 @@ class Gateway:
         return response
 
     async def _run(self, request: Request, match: Match) -> Response:
-        request_id = str(uuid.uuid4())
+        request_id = new_request_id()
         event = event_of(request, match, request_id=request_id, account=self._account, now=self._clock.wall_s())
         try:
             async with asyncio.timeout(match.route.timeout_s):
-                result = await self._invoke(match.route.function, None, event, TRIGGER, trace_id=_trace_header(request))
+                result = await self._invoke(
+                    InvocationRequest(match.route.function, None, event, TRIGGER, trace_id=_trace_header(request))
+                )
         except TimeoutError:
             # AWS: the status is undocumented for HTTP APIs; observed: 503 with this message. The function runs on.
             return _message(503, "Service Unavailable")

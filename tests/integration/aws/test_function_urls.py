@@ -14,11 +14,11 @@ from botocore.credentials import Credentials
 from msgspec.structs import replace
 
 from tests.fakes.functions import ARN, Archive, create, refusal
-from tests.fakes.invocations import Asked, echo
+from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
 from workshape.errors import BackendUnavailable
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import InvocationRequest, InvocationResult
 
 OPEN: dict[str, Any] = {"FunctionName": "f", "AuthType": "NONE"}
 
@@ -30,7 +30,7 @@ def client(door: LiveDoor, archive: Archive) -> Any:
     create(client, archive(), Publish=True)
     client.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
 
-    def greet(asked: Asked) -> InvocationResult:
+    def greet(asked: InvocationRequest) -> InvocationResult:
         answer = {"statusCode": 201, "headers": {"x-own": "1"}, "cookies": ["a=1", "b=2"], "body": "hello"}
         return replace(echo(asked), payload=json.dumps(answer).encode())
 
@@ -159,7 +159,7 @@ def test_browsers_of_other_origins_are_told_what_is_configured(client: Any, door
 def test_what_goes_wrong_is_a_status(client: Any, door: LiveDoor, outcome: Any, status: int) -> None:
     url = client.create_function_url_config(**OPEN)["FunctionUrl"]
 
-    def answer(asked: Asked) -> InvocationResult:
+    def answer(asked: InvocationRequest) -> InvocationResult:
         if isinstance(outcome, Exception):
             raise outcome
         if isinstance(outcome, bytes):

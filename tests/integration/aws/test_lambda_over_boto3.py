@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from tests.fakes.functions import ARN, Archive, create, refusal
-from tests.fakes.invocations import Asked, echo
+from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
 from workshape.errors import BackendUnavailable
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import InvocationRequest, InvocationResult
 
 
 def test_a_created_function_is_shown_as_it_was_made(door: LiveDoor, archive: Archive) -> None:
@@ -95,7 +95,7 @@ def test_a_function_that_fails_is_an_answer(door: LiveDoor, archive: Archive) ->
 def test_a_throttled_invocation_says_why(door: LiveDoor, archive: Archive) -> None:
     create(door.client("lambda"), archive())
 
-    def throttle(_asked: Asked) -> InvocationResult:
+    def throttle(_asked: InvocationRequest) -> InvocationResult:
         raise TooManyRequests(reason_code=ThrottleReason.RESERVED.value)
 
     door.invoke.answer = throttle
@@ -122,7 +122,7 @@ def test_a_failure_of_the_platform_is_a_service_exception(
 ) -> None:
     create(door.client("lambda"), archive())
 
-    def fail(_asked: Asked) -> InvocationResult:
+    def fail(_asked: InvocationRequest) -> InvocationResult:
         raise failure
 
     door.invoke.answer = fail
@@ -143,7 +143,7 @@ def test_an_event_is_accepted_and_runs_in_the_background(door: LiveDoor, archive
     create(door.client("lambda"), archive())
     ran = threading.Event()
 
-    def answer(asked: Asked) -> InvocationResult:
+    def answer(asked: InvocationRequest) -> InvocationResult:
         ran.set()
         return echo(asked)
 
@@ -168,7 +168,7 @@ def test_the_old_asynchronous_call_is_a_smaller_event_without_the_callers_trace(
     create(client, archive())
     ran = threading.Event()
 
-    def answer(asked: Asked) -> InvocationResult:
+    def answer(asked: InvocationRequest) -> InvocationResult:
         ran.set()
         return echo(asked)
 

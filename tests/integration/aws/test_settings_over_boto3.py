@@ -8,9 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.fakes.functions import ARN, Archive, create, refusal
-from tests.fakes.invocations import Asked, echo
+from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import InvocationRequest, InvocationResult
 
 
 def test_limits_of_asynchronous_invocations_are_set_for_each_qualifier(door: LiveDoor, archive: Archive) -> None:
@@ -41,7 +41,7 @@ def test_an_event_is_tried_as_often_as_its_qualifier_says(door: LiveDoor, archiv
     client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0)
     ran = threading.Event()
 
-    def fail(asked: Asked) -> InvocationResult:
+    def fail(asked: InvocationRequest) -> InvocationResult:
         ran.set()
         return replace(echo(asked), function_error="Unhandled")
 

@@ -48,11 +48,19 @@ async def until_gone(live: LiveFunctions) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_idle(live: LiveFunctions) -> None:
+    """A caller has its answer as soon as the runtime has given it; the extension may still be at work."""
+    async with asyncio.timeout(20):
+        while any(environment.state == "busy" for environment in live.invoker.environments()):
+            await asyncio.sleep(0.001)
+
+
 async def test_an_extension_lives_through_init_invoke_and_shutdown(live: LiveFunctions, layer: Layer) -> None:
     layer.add("one")
     await live.create_obedient(Environment={"Variables": {"MINE": "1"}})
 
     answer = await invoke(live, FINE, LogType="Tail")
+    await until_idle(live)
     await invoke(live, FINE)
     live.invoker.retire(FunctionName("f"), ())
     await until_gone(live)

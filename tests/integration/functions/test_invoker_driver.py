@@ -53,8 +53,11 @@ class Engine:
     def begin(
         self, request: str, function: FunctionVersion = FUNCTION, tail: bool = False
     ) -> asyncio.Task[InvocationResult]:
+        async def invoke() -> InvocationResult:
+            return await self.invoker.invoke(function, invocation)
+
         invocation = Invocation(RequestId(request), b"{}", function.arn, log_tail=tail)
-        return asyncio.get_running_loop().create_task(self.invoker.invoke(function, invocation))
+        return asyncio.get_running_loop().create_task(invoke())
 
     async def started(self, count: int) -> None:
         async with asyncio.timeout(5):

@@ -17,7 +17,7 @@ from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
-from workshape.functions.model import LATEST, FunctionName, FunctionVersion, InvocationResult
+from workshape.functions.model import LATEST, FunctionName, FunctionVersion, InvocationRequest, InvocationResult
 from workshape.functions.records import RecordWriter
 from workshape.settings import FunctionSettings
 
@@ -49,7 +49,7 @@ class Engine:
 
     async def __call__(self, tail: bool = False, **event: object) -> InvocationResult:
         invoke = FunctionInvoker(lambda _name, _qualifier: self.function, self.invoker, Clock())
-        return await invoke.invoke("f", None, json.dumps(event).encode(), "api", log_tail=tail)
+        return await invoke.invoke(InvocationRequest("f", None, json.dumps(event).encode(), "api", log_tail=tail))
 
 
 @pytest.fixture

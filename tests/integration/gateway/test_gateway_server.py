@@ -11,7 +11,7 @@ import pytest
 from workshape.clock import Clock
 from workshape.errors import NotFound, PlatformError
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
-from workshape.functions.model import LATEST, InvocationResult, RequestId
+from workshape.functions.model import LATEST, InvocationRequest, InvocationResult, RequestId
 from workshape.gateway.routes import Route
 from workshape.gateway.server import REQUEST_BYTES_MAX, Gateway, RouteCount
 
@@ -82,9 +82,9 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-async def invoke(name: str, qualifier: str | None, payload: bytes, trigger: str, **_more: object) -> InvocationResult:
-    assert (qualifier, trigger) == (None, "http")
-    return await FUNCTIONS[name](payload)
+async def invoke(request: InvocationRequest) -> InvocationResult:
+    assert (request.qualifier, request.trigger) == (None, "http")
+    return await FUNCTIONS[request.name](request.payload)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.fakes.invocations import Asked, FakeInvoke, echo
+from tests.fakes.invocations import FakeInvoke, echo
 from workshape.clock import Clock
 from workshape.delivery import Delivery
 from workshape.errors import BackendUnavailable
@@ -20,7 +20,7 @@ from workshape.functions.event_invoke import EventLimits, EventPolicy
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.function_state import FunctionNotActive
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import InvocationRequest, InvocationResult
 from workshape.store.documents import Documents
 
 KIND = "async-invocation"
@@ -58,7 +58,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def failing(asked: Asked) -> InvocationResult:
+def failing(asked: InvocationRequest) -> InvocationResult:
     return replace(echo(asked), function_error="Unhandled")
 
 
@@ -72,7 +72,7 @@ async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) ->
         await settled()
 
     assert durable == 1
-    assert invoke.asked == [Asked("f", "live", b"[1]", "event", "r1", "{}", "Root=1", False)]
+    assert invoke.asked == [InvocationRequest("f", "live", b"[1]", "event", "r1", "{}", "Root=1", False)]
     assert store.all(KIND) == []
 
 
@@ -119,7 +119,7 @@ async def test_three_failures_are_enough(store: Documents) -> None:
 async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
     store: Documents, error: Exception
 ) -> None:
-    def refuse(_asked: Asked) -> InvocationResult:
+    def refuse(_asked: InvocationRequest) -> InvocationResult:
         raise error
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, refuse), HandClock()

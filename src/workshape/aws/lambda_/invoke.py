@@ -12,13 +12,16 @@ import msgspec
 
 from workshape.aws.lambda_.errors import InvalidClientContext, NotBuilt, NotJson, RequestTooLarge
 from workshape.aws.operation import Call, Operation
-from workshape.functions.async_queue import AsyncQueue, Invoke
+from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
+from workshape.functions.function_invoker import InvokeLater
 from workshape.functions.limits import (
     ASYNC_PAYLOAD_BYTES_MAX,
     INVOKE_ASYNC_PAYLOAD_BYTES_MAX,
     SYNC_PAYLOAD_BYTES_MAX,
 )
+from workshape.functions.model import InvocationRequest, InvocationResult
+from workshape.later import Later
 
 TRIGGER = "api"
 CLIENT_CONTEXT_CHARACTERS_MAX = 3_583
@@ -26,19 +29,19 @@ _JSON = msgspec.json.Decoder(msgspec.Raw)  # looks at the syntax, and builds not
 NOT_BUILT = ("DurableExecutionName", "TenantId")
 
 
-def invoke_operations(catalog: Catalog, invoke: Invoke, events: AsyncQueue) -> Mapping[str, Operation]:
+def invoke_operations(catalog: Catalog, invoke: InvokeLater, events: AsyncQueue) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
     operations = _InvokeOperations(catalog, invoke, events)
     return {"Invoke": operations.invoke, "InvokeAsync": operations.invoke_async}
 
 
 class _InvokeOperations:
-    def __init__(self, catalog: Catalog, invoke: Invoke, events: AsyncQueue) -> None:
+    def __init__(self, catalog: Catalog, invoke: InvokeLater, events: AsyncQueue) -> None:
         self._catalog = catalog
         self._invoke = invoke
         self._events = events
 
-    async def invoke(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def invoke(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         for name in NOT_BUILT:
             if name in parameters:
                 raise NotBuilt(feature=f"{name} of invocations")
@@ -51,11 +54,10 @@ class _InvokeOperations:
         if kind != "RequestResponse":
             self._catalog.invocable(name, qualifier)
             if kind == "DryRun":
-                return {"StatusCode": 204}
+                return Later.given({"StatusCode": 204})
             self._events.put(call.request_id, name, qualifier, payload, client_context=context, trace_id=call.trace_id)
-            return {"StatusCode": 202}
-        log_tail = parameters.get("LogType") == "Tail"
-        result = await self._invoke(
+            return Later.given({"StatusCode": 202})
+        request = InvocationRequest(
             name,
             qualifier,
             payload,
@@ -63,15 +65,9 @@ class _InvokeOperations:
             request_id=call.request_id,
             client_context=context,
             trace_id=call.trace_id,
-            log_tail=log_tail,
+            log_tail=parameters.get("LogType") == "Tail",
         )
-        return {
-            "StatusCode": 200,
-            "FunctionError": result.function_error,
-            "LogResult": b64encode(result.log_tail).decode() if log_tail else None,
-            "ExecutedVersion": result.executed_version,
-            "Payload": result.payload,
-        }
+        return self._invoke(request).then(_with_log if request.log_tail else _output)
 
     async def invoke_async(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Deprecated by AWS: an Event, but smaller, and without the caller's trace."""
@@ -81,6 +77,19 @@ class _InvokeOperations:
         self._catalog.invocable(reference.name, reference.qualifier)
         self._events.put(call.request_id, reference.name, reference.qualifier, payload)
         return {"Status": 202}
+
+
+def _output(result: InvocationResult) -> dict[str, Any]:
+    return {
+        "StatusCode": 200,
+        "FunctionError": result.function_error,
+        "ExecutedVersion": result.executed_version,
+        "Payload": result.payload,
+    }
+
+
+def _with_log(result: InvocationResult) -> dict[str, Any]:
+    return _output(result) | {"LogResult": b64encode(result.log_tail).decode()}
 
 
 def check_payload(payload: bytes, bytes_max: int) -> None:

@@ -12,8 +12,10 @@ from workshape.aws.lambda_.invoke import NOT_BUILT, TRIGGER, check_payload, clie
 from workshape.aws.operation import Call, Operation
 from workshape.aws.protocol.event_stream import Event
 from workshape.functions.catalog import Catalog
+from workshape.functions.function_invoker import InvokeStreaming
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
-from workshape.functions.response_stream import InvokeStreaming, ResponseStream
+from workshape.functions.model import InvocationRequest
+from workshape.functions.response_stream import ResponseStream
 
 
 def streaming_operations(catalog: Catalog, stream: InvokeStreaming) -> Mapping[str, Operation]:
@@ -32,14 +34,16 @@ def streaming_operations(catalog: Catalog, stream: InvokeStreaming) -> Mapping[s
             return {"StatusCode": 204}
         log_tail = parameters.get("LogType") == "Tail"
         response = await stream(
-            reference.name,
-            reference.qualifier,
-            payload,
-            TRIGGER,
-            request_id=call.request_id,
-            client_context=context,
-            trace_id=call.trace_id,
-            log_tail=log_tail,
+            InvocationRequest(
+                reference.name,
+                reference.qualifier,
+                payload,
+                TRIGGER,
+                request_id=call.request_id,
+                client_context=context,
+                trace_id=call.trace_id,
+                log_tail=log_tail,
+            )
         )
         return {
             "StatusCode": 200,

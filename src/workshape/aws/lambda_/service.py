@@ -22,16 +22,16 @@ from workshape.aws.lambda_.runtime_management import runtime_management_operatio
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
 from workshape.aws.operation import Operation, Service
-from workshape.functions.async_queue import AsyncQueue, Invoke
+from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
+from workshape.functions.function_invoker import InvokeLater, InvokeStreaming
 from workshape.functions.images.deployments import Deployments
 from workshape.functions.provisioned_configs import ProvisionedConfigs
-from workshape.functions.response_stream import InvokeStreaming
 
 
 def lambda_service(
     catalog: Catalog,
-    invoke: Invoke,
+    invoke: InvokeLater,
     mappings: Mapping[str, Operation],
     *,
     stream: InvokeStreaming,
