@@ -73,6 +73,7 @@ def _proxy_config(run: RunFile) -> ProxyConfig:
         certificate_file=Path(proxy.certificate_file),
         key_file=Path(proxy.key_file),
         status_port=proxy.status_port,
+        administrators=(database.user,),
         settings=settings.proxy,
     )
 

@@ -99,5 +99,66 @@ class EndedConnections(msgspec.Struct, frozen=True):
     max_connections: int
 
 
+class ProxyPool(msgspec.Struct, frozen=True):
+    """Database connections that are alike to their users, and those users."""
+
+    database: str
+    user: str
+    clients: int
+    waiting: int
+    lent: int
+    idle: int
+    connecting: int
+    pinned: int
+    longest_wait_s: float
+
+
+class ProxyHolder(msgspec.Struct, frozen=True):
+    """A client that has a database connection."""
+
+    client: int
+    user: str
+    database: str
+    address: str
+    application: str
+    held_s: float
+    in_transaction: bool
+    backend_pid: int | None
+
+
+class ProxyPin(msgspec.Struct, frozen=True):
+    """Why a session keeps its connection."""
+
+    client: int
+    user: str
+    database: str
+    address: str
+    reason: str
+    statement: str
+    age_s: float
+
+
+class ProxyStatus(msgspec.Struct, frozen=True):
+    """The proxy at one moment: what its `GET /status` answers."""
+
+    client_connections: int
+    database_connections: int
+    borrowed: int
+    pinned: int
+    in_transaction: int
+    idle: int
+    waiting: int
+    max: int | None
+    """Database connections there may be; None while the server has not been asked."""
+    query_requests: int
+    borrow_timeouts: int
+    borrow_latency_ms: dict[str, float]
+    """`p50`, `p90`, `p99` and `max` since it began; empty before the first."""
+    pools: tuple[ProxyPool, ...]
+    holders: tuple[ProxyHolder, ...]
+    """Who holds a connection, longest first; at most a hundred."""
+    pins: tuple[ProxyPin, ...]
+
+
 Figures = dict[str, float | int | str | bool | None]
 """The proxy's answer."""

@@ -7,6 +7,7 @@ from workshape.cli.down import down
 from workshape.cli.invoke import invoke
 from workshape.cli.kill_connections import kill_connections
 from workshape.cli.logs import logs
+from workshape.cli.proxy import proxy
 from workshape.cli.status import status
 from workshape.cli.throttle import throttle
 from workshape.cli.up import up
@@ -21,3 +22,4 @@ app = typer.Typer(
 )
 for command in (up, down, status, invoke, logs, throttle, kill_connections, verdict, doctor):
     app.command()(command)
+app.add_typer(proxy)

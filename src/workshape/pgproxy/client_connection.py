@@ -4,8 +4,10 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import cast
 
+from workshape.pgproxy.admin_session import AdminSession, Answer
 from workshape.pgproxy.client_login import ClientLogin, LoginStep
 from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.messages import KIB, ProtocolViolation
@@ -16,6 +18,8 @@ from workshape.pgproxy.sqlstate import WireError, refused
 TLS_HANDSHAKE_S_MAX = 10.0
 HELD_BYTES_MAX = 256 * KIB  # while a client waits it is read on, to notice that it left; but not without end
 SESSION_KEY_BYTES = 8  # the process id and secret of BackendKeyData
+
+_numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,11 @@ class ClientConnection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, events: ClientEvents, login: ClientLogin, tls: ssl.SSLContext | None, end_point: bytes) -> None:
+        self.id = next(_numbers)
         self.login: ClientLogin | None = login
         self.session: Session | None = None
+        self.admin: AdminSession | None = None
+        """In the place of a session, on the admin console."""
         self.database: DatabaseConnection | None = None
         self.pool_key: PoolKey | None = None
         self.session_key = b""
@@ -64,6 +71,31 @@ class ClientConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<ClientConnection {self.login or self.session} waiting={self.is_waiting}>"
 
+    # how it is shown
+
+    @property
+    def address(self) -> str:
+        """Where it comes from; empty once it is gone."""
+        peer = self.transport.get_extra_info("peername")
+        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+
+    @property
+    def user(self) -> str:
+        """Who it is, or says it is."""
+        if self.pool_key is not None:
+            return self.pool_key.user
+        return "" if self.login is None else self.login.user
+
+    @property
+    def database_name(self) -> str:
+        """What it wants to speak to; empty before its log-in."""
+        return "" if self.pool_key is None else self.pool_key.database
+
+    @property
+    def application_name(self) -> str:
+        """What it calls itself."""
+        return "" if self.session is None else self.session.state.variables.get("application_name", "")
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,7 +112,10 @@ class ClientConnection(asyncio.Protocol):
             return
         session = self.session
         if session is None:
-            self._before_session(data)
+            if self.admin is not None:
+                self._on_console(data)
+            else:
+                self._before_session(data)
             return
         self.active_at = self.loop.time()
         try:
@@ -112,6 +147,34 @@ class ClientConnection(asyncio.Protocol):
         held, self.held = self.held, b""
         if held:
             self.data_received(held)
+
+    def begin_admin(self, admin: AdminSession, welcome: bytes) -> None:
+        """Welcome the client to the admin console."""
+        self.admin = admin
+        self.login = None
+        self.transport.write(welcome)
+        held, self.held = self.held, b""
+        if held:
+            self._on_console(held)
+
+    def answer_admin(self, answer: Answer) -> None:
+        """Bring the answer that the admin console left open."""
+        assert self.admin is not None
+        try:
+            self.admin.answer(answer)
+        except ProtocolViolation as error:
+            self.end(refused(error.reason))
+            return
+        self._say_admin()
+
+    def _say_admin(self) -> None:
+        admin = self.admin
+        assert admin is not None
+        if admin.to_client and not self.transport.is_closing():
+            self.transport.write(b"".join(admin.to_client))
+        admin.to_client.clear()
+        if admin.is_over:
+            self._end()
 
     def lend(self, database: DatabaseConnection) -> None:
         """Go on with this database connection."""
@@ -180,6 +243,16 @@ class ClientConnection(asyncio.Protocol):
             self._events.wants(self)
         elif want is Want.END:
             self._end()
+
+    def _on_console(self, data: bytes) -> None:
+        assert self.admin is not None
+        self.active_at = self.loop.time()
+        try:
+            self.admin.receive(data)
+        except ProtocolViolation as error:
+            self.end(refused(error.reason))
+            return
+        self._say_admin()
 
     # before there is a session
 

@@ -3,13 +3,15 @@
 Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
 """
 
+import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Self
 
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import AuthenticationFailed, ScramServer, ScramVerifier
+from workshape.pgproxy.auth import SALT_BYTES, AuthenticationFailed, ScramServer, ScramVerifier
 from workshape.pgproxy.messages import (
     CancelRequest,
     GssEncRequest,
@@ -28,6 +30,7 @@ from workshape.pgproxy.sqlstate import (
     wrong_password,
 )
 
+MOCK_KEY_BYTES = 32
 NOT_A_REPLICATION = ("", "false", "off", "no", "0")
 
 
@@ -63,6 +66,15 @@ class LoginPolicy:
     """Random, the same for the proxy's lifetime: see `ScramVerifier.mock`."""
     tls_offered: bool = False
     tls_required: bool = False
+
+    @classmethod
+    def of_passwords(cls, passwords: Mapping[str, str], *, tls_offered: bool, tls_required: bool) -> Self:
+        """Admit these users with these passwords."""
+        verifiers = {
+            user: ScramVerifier.of_password(password, secrets.token_bytes(SALT_BYTES))
+            for user, password in passwords.items()
+        }
+        return cls(verifiers, secrets.token_bytes(MOCK_KEY_BYTES), tls_offered=tls_offered, tls_required=tls_required)
 
 
 class ClientLogin:

@@ -31,8 +31,12 @@ class ProxyConfig:
     certificate_file: Path | None = None
     """With it (and its key) clients may use TLS."""
     key_file: Path | None = None
+    reuse_port: bool = False
+    """Let another proxy listen at the same address (SO_REUSEPORT): the next one starts before this one ends."""
     tls_required: bool = False
     """Refuse clients that do not ask for TLS."""
     status_port: int | None = None
     """Where GET /_workshape/status and GET /status answer, on `host`; None: nowhere."""
+    administrators: tuple[str, ...] = ()
+    """Users who may do more than look, on the admin console."""
     settings: ProxySettings = field(default_factory=ProxySettings)

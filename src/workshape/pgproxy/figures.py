@@ -3,7 +3,9 @@
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from workshape.metrics.distribution import Distribution
 
 
 @dataclass(slots=True)
@@ -21,8 +23,8 @@ class Counters:
     connects_failed: int = 0
     queries: int = 0
     """Of clients that have left; see `Snapshot.query_requests`."""
-    borrows: int = 0
-    borrow_seconds: float = 0.0
+    borrow_latency_ms: Distribution = field(default_factory=Distribution)
+    """How long clients waited for the connections they got."""
     borrow_timeouts: int = 0
     cancels: int = 0
     idle_in_transaction_ended: int = 0
@@ -34,6 +36,7 @@ class Counters:
 class PinShown:
     """A pinned session, for people."""
 
+    client_id: int
     user: str
     database: str
     client: str
@@ -64,7 +67,7 @@ class Snapshot:
     def cloudwatch(self) -> dict[str, float | int | str | bool | None]:
         """The figures by RDS Proxy's names; latencies in microseconds, as there."""
         counters = self.counters
-        latency_s = counters.borrow_seconds / counters.borrows if counters.borrows else 0.0
+        latency_ms = counters.borrow_latency_ms.average() if counters.borrow_latency_ms.count else 0.0
         return {
             "ClientConnections": self.client_connections,
             "ClientConnectionsTLS": self.client_connections_tls,
@@ -81,32 +84,6 @@ class Snapshot:
             "DatabaseConnectionsCurrentlyBorrowed": self.borrowed,
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
             "DatabaseConnectionsCurrentlyInTransaction": self.in_transaction,
-            "DatabaseConnectionsBorrowLatency": latency_s * 1e6,
+            "DatabaseConnectionsBorrowLatency": latency_ms * 1e3,
             "QueryRequests": self.query_requests,
-        }
-
-    def document(self) -> dict[str, object]:
-        """The figures by plain names, with every pin: for `GET /status`."""
-        return {
-            "client_connections": self.client_connections,
-            "database_connections": self.database_connections,
-            "borrowed": self.borrowed,
-            "pinned": self.pinned,
-            "in_transaction": self.in_transaction,
-            "idle": self.idle,
-            "waiting": self.waiting,
-            "max": self.max_database_connections,
-            "query_requests": self.query_requests,
-            "borrow_timeouts": self.counters.borrow_timeouts,
-            "pins": [
-                {
-                    "user": pin.user,
-                    "database": pin.database,
-                    "client": pin.client,
-                    "reason": pin.reason,
-                    "statement": pin.statement,
-                    "age_s": round(pin.age_s, 3),
-                }
-                for pin in self.pins
-            ],
         }

@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-connect
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -106,6 +106,9 @@ class Pools:
         self._waiting_by_key: dict[PoolKey, OrderedDict[Borrower, None]] = {}
         self._links_made = 0
         self._idle_count = 0
+        self._paused: set[str] = set()
+        self._is_all_paused = False
+        self._renewed_at: dict[str | None, float] = {}
         self._retry_at = 0.0
         self._retry_s = RETRY_S_MIN
         self._last_failure = ""
@@ -150,6 +153,16 @@ class Pools:
             f"{sum(self._connecting.values())} being opened; {len(self._waiting)} clients wait."
         )
 
+    def places(self) -> Iterator[tuple[int, PoolKey, PlaceState, float, float]]:
+        """Every connection: its number, its pool, what it does, since when, and when it was opened."""
+        for place in self._places.values():
+            yield place.link, place.key, place.state, place.since, place.connected
+
+    def waits(self) -> Iterator[tuple[PoolKey, float]]:
+        """Everybody who waits, longest first: for a connection of which pool, and since when."""
+        for wait in self._waiting.values():
+            yield wait.key, wait.since
+
     # borrowers
 
     def borrow(self, borrower: Borrower, key: PoolKey, now: float) -> list[PoolAction]:
@@ -171,9 +184,61 @@ class Pools:
         """The borrower is done with it, and it is as good as new."""
         place = self._places[link]
         assert place.state is PlaceState.LENT, place
-        if now - place.connected > LIFETIME_S_MAX or self._is_over_limit() or self._is_wanted_elsewhere(place.key, now):
+        if (
+            now - place.connected > LIFETIME_S_MAX
+            or self._is_over_limit()
+            or self._is_wanted_elsewhere(place.key, now)
+            or (self._renewed_at and self._is_outdated(place))
+        ):
             return self._disconnect(place, now)
         return self._offer(place, now)
+
+    # whoever runs the proxy
+
+    def pause(self, database: str | None) -> list[PoolAction]:
+        """Lend no connections of this database (None: of any) until `resume`; close what is idle, and each as it comes
+        back. Borrowers wait, up to the borrow timeout.
+        """
+        if database is None:
+            self._is_all_paused = True
+        else:
+            self._paused.add(database)
+        return self._close_idle_of(database)
+
+    def resume(self, database: str | None, now: float) -> list[PoolAction]:
+        """Lend again; None ends every pause."""
+        if database is None:
+            self._is_all_paused = False
+            self._paused.clear()
+        else:
+            self._paused.discard(database)
+        return self._grow(now)
+
+    def is_paused(self, database: str) -> bool:
+        """Whether connections of this database are not lent."""
+        return self._is_all_paused or database in self._paused
+
+    def is_drained(self, database: str | None) -> bool:
+        """Whether the server has no connection of ours to this database (None: to any), none being opened either."""
+        return not any(database in (None, place.key.database) for place in self._places.values())
+
+    def renew(self, database: str | None, now: float) -> list[PoolAction]:
+        """Replace every connection to this database (None: to any): idle ones now, others when they come back."""
+        self._renewed_at[database] = now
+        return [*self._close_idle_of(database), *self._grow(now)]
+
+    def apply(self, settings: ProxySettings) -> None:
+        """Go by other settings; shares of the server's connections count from the next connection on."""
+        self._settings = settings
+
+    def _close_idle_of(self, database: str | None) -> list[PoolAction]:
+        idle = [place for places in self._idle.values() for place in places]
+        return [self._close_idle(place) for place in idle if database in (None, place.key.database)]
+
+    def _is_outdated(self, place: _Place) -> bool:
+        ever = float("-inf")
+        renewed = max(self._renewed_at.get(None, ever), self._renewed_at.get(place.key.database, ever))
+        return place.connected <= renewed
 
     # connections
 
@@ -255,6 +320,8 @@ class Pools:
             return actions
         planned: dict[PoolKey, int] = {}
         for wait in self._waiting.values():
+            if (self._paused or self._is_all_paused) and self.is_paused(wait.key.database):
+                continue
             planned[wait.key] = planned.get(wait.key, 0) + 1
             if planned[wait.key] <= self._connecting.get(wait.key, 0):
                 continue
@@ -284,11 +351,15 @@ class Pools:
         if not self._waiting or self._has_room():
             return False
         wait = next(iter(self._waiting.values()))
+        if self.is_paused(wait.key.database):
+            return False
         return wait.key != key and now - wait.since >= TAKE_OVER_S and now >= self._retry_at
 
     # bookkeeping
 
     def _offer(self, place: _Place, now: float) -> list[PoolAction]:
+        if (self._paused or self._is_all_paused) and self.is_paused(place.key.database):
+            return self._disconnect(place, now)
         waiting = self._waiting_by_key.get(place.key)
         if waiting:
             borrower = next(iter(waiting))

@@ -7,17 +7,14 @@ lent again, or closed where that cannot be done.
 import asyncio
 import logging
 import secrets
-import ssl
-from collections import OrderedDict, deque
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Coroutine
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from workshape.errors import BackendUnavailable
+from workshape.errors import BackendUnavailable, WorkshapeError
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import SALT_BYTES, ScramVerifier
+from workshape.pgproxy.admin_commands import ShutdownWait
+from workshape.pgproxy.admin_console import AdminConsole, Controls
+from workshape.pgproxy.admin_session import WELCOME_TO_ADMIN
 from workshape.pgproxy.client_connection import SESSION_KEY_BYTES, ClientConnection, ClientEvents
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy
 from workshape.pgproxy.client_state import ClientState
@@ -29,15 +26,18 @@ from workshape.pgproxy.database_connection import (
     DatabaseEvents,
     DatabaseTarget,
     database_tls,
-    end_point_hash,
 )
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
-from workshape.pgproxy.figures import Counters, PinShown, Snapshot
+from workshape.pgproxy.figures import Snapshot
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
+from workshape.pgproxy.pool_key import pool_key
+from workshape.pgproxy.present import Present
 from workshape.pgproxy.session import Session
 from workshape.pgproxy.sqlstate import (
+    CONFIG_FILE_ERROR,
+    FEATURE_NOT_SUPPORTED,
     WireError,
     canceled,
     connection_lost,
@@ -47,73 +47,51 @@ from workshape.pgproxy.sqlstate import (
     startup_timed_out,
     too_many_clients,
 )
+from workshape.pgproxy.tls import clients_tls
+from workshape.pgproxy.welcomes import Welcome, Welcomes
+from workshape.status import ProxyStatus
 
 TICK_S = 0.1  # how late a time-out may be
 SWEEP_TICKS = 10  # looking at every client is done once a second
 RESET_S_MAX = 5.0  # a rollback that takes longer is not waited for: the connection is closed
 BACKLOG = 4096  # connections the kernel completes while the loop is busy with a storm
-KNOWN_KEYS_MAX = 1_000  # kinds of clients whose welcome is known; beyond, it is asked again
-APPLICATIONS_MAX = 1_000  # names of applications remembered for each of them
-NOT_IN_KEY = frozenset({"user", "database", "application_name", "replication"})
-UTF8_SPELLINGS = frozenset({"utf8", "utf-8", "unicode"})
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Welcome:
-    """What a server reports to a client of one kind when it logs in."""
-
-    parameters: Mapping[str, str]
-    variables: Mapping[str, str]
-    by_application: dict[str, "_Welcome"] = field(default_factory=dict)
-    """Like clients share one object, so that a connection is seen at a glance to have their variables."""
-
-    def for_application(self, name: str) -> "_Welcome":
-        """As the server would report it to a client that calls itself so."""
-        found = self.by_application.get(name)
-        if found is None:
-            own = {"application_name": name}
-            found = _Welcome({**self.parameters, **own}, {**self.variables, **own})
-            if len(self.by_application) < APPLICATIONS_MAX:
-                self.by_application[name] = found
-        return found
 
 
 class ProxyServer:
     """One proxy. `start`, then `close`."""
 
-    def __init__(self, config: ProxyConfig) -> None:
+    def __init__(self, config: ProxyConfig, read_again: Callable[[], ProxyConfig] | None = None) -> None:
+        """`read_again` reads the configuration anew, where it comes from somewhere that can be read again."""
         self._config = config
+        self._read_again = read_again
         self._settings = config.settings
         self._passwords = {user.name: user.password for user in config.users}
         tls = None
         if config.database_tls:
             tls = database_tls(config.database_ca_file)
         self._target = DatabaseTarget(config.database_host, config.database_port, tls)
-        self._client_tls, self._end_point = _client_tls(config)
-        self._policy = LoginPolicy(
-            {
-                user.name: ScramVerifier.of_password(user.password, secrets.token_bytes(SALT_BYTES))
-                for user in config.users
-            },
-            secrets.token_bytes(32),
-            tls_offered=self._client_tls is not None,
-            tls_required=config.tls_required,
+        self._client_tls, self._end_point = None, b""
+        if config.certificate_file is not None and config.key_file is not None:
+            self._client_tls, self._end_point = clients_tls(config.certificate_file, config.key_file)
+        self._policy = LoginPolicy.of_passwords(
+            self._passwords, tls_offered=self._client_tls is not None, tls_required=config.tls_required
         )
         self._pools = Pools(config.settings)
         self._statements = Statements()
-        self._welcomes: OrderedDict[PoolKey, _Welcome] = OrderedDict()
-        self._clients: set[ClientConnection] = set()
-        self._by_session_key: dict[bytes, ClientConnection] = {}
-        self._databases: dict[int, DatabaseConnection] = {}
-        self._borrowers: dict[int, ClientConnection] = {}
+        self._welcomes = Welcomes()
+        present = self._present = Present(self._pools)
+        # The books by the names that every call on a query's way uses them by.
+        self._clients, self._by_session_key = present.clients, present.by_session_key
+        self._databases, self._borrowers = present.databases, present.borrowers
+        self._waiting_since, self._counters = present.waiting_since, present.counters
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
-        self._waiting_since: dict[ClientConnection, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._counters = Counters()
+        self._ended = asyncio.Event()
+        self._ends_after = ShutdownWait.NOTHING
         self._listener: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop
         self._client_events = ClientEvents(
@@ -125,6 +103,14 @@ class ProxyServer:
             gone=self._gone,
         )
         self._database_events = DatabaseEvents(rested=self._rested, lost=self._database_lost)
+        controls = Controls(
+            now=lambda: self._loop.time(),
+            settings=lambda: self._settings,
+            perform=self._perform,
+            reload=self.try_reload,
+            shut_down=self._shut_down,
+        )
+        self._console = AdminConsole(present, controls, config.administrators)
 
     def __repr__(self) -> str:
         return f"<ProxyServer clients={len(self._clients)} {self._pools.describe()}>"
@@ -137,7 +123,9 @@ class ProxyServer:
         """
         self._loop = asyncio.get_running_loop()
         config = self._config
-        self._listener = await self._loop.create_server(self._client_came, config.host, config.port, backlog=BACKLOG)
+        self._listener = await self._loop.create_server(
+            self._client_came, config.host, config.port, backlog=BACKLOG, reuse_port=config.reuse_port or None
+        )
         self._own(self._keep_time())
         port = int(self._listener.sockets[0].getsockname()[1])
         _log.info("proxy_listens", extra={"host": config.host, "port": port, "database": self._target.address})
@@ -159,26 +147,26 @@ class ProxyServer:
 
     def snapshot(self) -> Snapshot:
         """Give the figures of this moment."""
-        now = self._loop.time()
-        sessions = [client.session for client in self._clients if client.session is not None]
-        return Snapshot(
-            client_connections=len(self._clients),
-            client_connections_tls=sum(client.is_encrypted for client in self._clients),
-            database_connections=len(self._databases),
-            max_database_connections=self._pools.limit,
-            borrowed=len(self._borrowers),
-            pinned=sum(bool(session.state.pins) for session in sessions),
-            in_transaction=sum(
-                database.link is not None and database.link.status != messages.IDLE
-                for database in self._databases.values()
-            ),
-            waiting=self._pools.waiting,
-            idle=self._pools.idle,
-            query_requests=self._counters.queries + sum(session.queries for session in sessions),
-            counters=self._counters,
-            pins=tuple(shown for client in self._clients for shown in _pins_shown(client, now)),
-            backend_pids=tuple(one.link.backend_pid for one in self._databases.values() if one.link is not None),
+        return self._present.snapshot(self._loop.time())
+
+    def status(self) -> ProxyStatus:
+        """Give everything that is shown to people."""
+        return self._present.status(self._loop.time())
+
+    async def wait_ended(self) -> None:
+        """Return when somebody has ended the proxy on its admin console."""
+        await self._ended.wait()
+
+    def reload(self, config: ProxyConfig) -> None:
+        """Go by other settings, users and administrators; clients stay."""
+        self._settings = config.settings
+        self._passwords = {user.name: user.password for user in config.users}
+        self._policy = LoginPolicy.of_passwords(
+            self._passwords, tls_offered=self._client_tls is not None, tls_required=config.tls_required
         )
+        self._pools.apply(config.settings)
+        self._console.administrators = frozenset(config.administrators)
+        _log.info("proxy_reloaded", extra={"users": len(config.users)})
 
     # clients
 
@@ -196,16 +184,19 @@ class ProxyServer:
             self._counters.clients_refused += 1
             client.end(too_many_clients(self._settings.clients_max))
             return
-        client.pool_key = _pool_key(client.login.startup.parameters)
+        client.pool_key = pool_key(client.login.startup.parameters)
         self._counters.clients_accepted += 1
-        welcome = self._welcomes.get(client.pool_key)
+        if client.pool_key.database == self._settings.admin_database:
+            client.begin_admin(self._console.open(client), WELCOME_TO_ADMIN)
+            return
+        welcome = self._welcomes.known(client.pool_key)
         if welcome is not None:
             self._welcome(client, welcome)
         else:
             client.is_waiting = True
             self._wants(client)
 
-    def _welcome(self, client: ClientConnection, welcome: _Welcome) -> None:
+    def _welcome(self, client: ClientConnection, welcome: Welcome) -> None:
         assert client.login is not None
         application_name = client.login.startup.parameters.get("application_name")
         if application_name is not None:
@@ -265,6 +256,7 @@ class ProxyServer:
         self._by_session_key.pop(client.session_key, None)
         self._waiting_since.pop(client, None)
         self._pools.withdraw(client)
+        self._console.forget(client)
         database = client.database
         if database is not None:
             self._clean(client, database)
@@ -357,10 +349,7 @@ class ProxyServer:
     def _connected(self, database: DatabaseConnection, key: PoolKey) -> None:
         assert database.link is not None
         now = self._loop.time()
-        self._welcomes[key] = _Welcome(dict(database.link.parameters), database.link.variables)
-        self._welcomes.move_to_end(key)
-        if len(self._welcomes) > KNOWN_KEYS_MAX:
-            self._welcomes.popitem(last=False)
+        self._welcomes.learn(key, dict(database.link.parameters), database.link.variables)
         actions = self._pools.connected(database.id, now)
         limits = database.limits
         if limits is not None:
@@ -420,11 +409,12 @@ class ProxyServer:
             self._perform(self._pools.borrow(client, client.pool_key, now))
             return
         self._borrowers[link_id] = client
-        self._counters.borrows += 1
-        self._counters.borrow_seconds += now - self._waiting_since.pop(client)
+        self._counters.borrow_latency_ms.add((now - self._waiting_since.pop(client)) * 1_000)
         if client.session is None:
             assert client.pool_key is not None
-            self._welcome(client, self._welcomes[client.pool_key])
+            welcome = self._welcomes.known(client.pool_key)
+            assert welcome is not None, "its first connection brought it"
+            self._welcome(client, welcome)
         client.lend(database)
 
     # time
@@ -437,6 +427,8 @@ class ProxyServer:
             now = self._loop.time()
             self._perform(self._pools.tick(now))
             self._end_idle_transactions(now)
+            self._console.tick()
+            self._end_if_all_is_over()
             for link_id in [link_id for link_id, since in self._resetting.items() if now - since > RESET_S_MAX]:
                 self._databases[link_id].abort("It could not be reset in time.")
             if ticks % SWEEP_TICKS == 0:
@@ -456,45 +448,46 @@ class ProxyServer:
         settings = self._settings
         for client in list(self._clients):
             session = client.session
+            if client.admin is not None:
+                continue
             if session is None:
                 if not client.is_waiting and now - client.connected_at > settings.startup_timeout_s:
                     client.end(startup_timed_out(settings.startup_timeout_s))
             elif now - client.active_at > settings.idle_client_timeout_s and not client.is_waiting and session.is_quiet:
                 client.end(idle_client(settings.idle_client_timeout_s))
 
+    # whoever runs the proxy
+
+    def try_reload(self) -> WireError | None:
+        """Read the configuration again, where that can be done; where it cannot, everything stays, and why is said."""
+        if self._read_again is None:
+            return WireError(FEATURE_NOT_SUPPORTED, "this proxy was started without a file that could be read again")
+        try:
+            self.reload(self._read_again())
+        except WorkshapeError as error:
+            _log.error("proxy_not_reloaded", extra={"reason": str(error)})
+            return WireError(CONFIG_FILE_ERROR, str(error), hint="The settings are as they were.")
+        return None
+
+    def _shut_down(self, wait: ShutdownWait) -> None:
+        _log.info("proxy_ends", extra={"after": wait.name.lower()})
+        self._ends_after = wait
+        if wait is ShutdownWait.NOTHING:
+            self._ended.set()
+            return
+        if self._listener is not None:
+            self._listener.close()
+        if wait is ShutdownWait.SERVERS:
+            self._perform(self._pools.pause(None))
+
+    def _end_if_all_is_over(self) -> None:
+        match self._ends_after:
+            case ShutdownWait.SERVERS if self._pools.is_drained(None):
+                self._ended.set()
+            case ShutdownWait.CLIENTS if all(client.admin is not None for client in self._clients):
+                self._ended.set()
+
     def _own(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _pool_key(startup: Mapping[str, str]) -> PoolKey:
-    """Sort clients into pools by what they say at the start; spellings of one encoding are one."""
-    parameters = {name: value for name, value in startup.items() if name not in NOT_IN_KEY}
-    if parameters.get("client_encoding", "").strip("'\"").lower() in UTF8_SPELLINGS:
-        parameters["client_encoding"] = "UTF8"
-    user = startup["user"]
-    return PoolKey(startup.get("database") or user, user, tuple(sorted(parameters.items())))
-
-
-def _client_tls(config: ProxyConfig) -> tuple[ssl.SSLContext | None, bytes]:
-    """Make the context for clients' TLS, and the hash of its certificate."""
-    if config.certificate_file is None or config.key_file is None:
-        return None, b""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
-    context.load_cert_chain(config.certificate_file, config.key_file)
-    certificate = x509.load_pem_x509_certificate(config.certificate_file.read_bytes())
-    return context, end_point_hash(certificate.public_bytes(Encoding.DER))
-
-
-def _pins_shown(client: ClientConnection, now: float) -> list[PinShown]:
-    if client.session is None or client.pool_key is None:
-        return []
-    peer = client.transport.get_extra_info("peername")
-    shown = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
-    key = client.pool_key
-    return [
-        PinShown(key.user, key.database, shown, pin.reason.value, pin.statement, now - pin.time)
-        for _, pin in client.session.state.pins.values()
-    ]

@@ -15,12 +15,17 @@ FEATURE_NOT_SUPPORTED = "0A000"
 CACHED_PLAN_CHANGED = "0A000"
 IDLE_IN_TRANSACTION = "25P03"
 INVALID_STATEMENT_NAME = "26000"
+INVALID_CURSOR_NAME = "34000"
+SYNTAX_ERROR = "42601"
+INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_OBJECT = "42704"
 INVALID_AUTHORIZATION = "28000"
 INVALID_PASSWORD = "28P01"  # noqa: S105 - an error's code
 TOO_MANY_CONNECTIONS = "53300"
 QUERY_CANCELED = "57014"
 ADMIN_SHUTDOWN = "57P01"
 IDLE_SESSION = "57P05"
+CONFIG_FILE_ERROR = "F0000"
 
 # The server's answers to a log-in that no waiting will change: the role, the password, the database.
 _LASTING_CLASSES = ("28", "3D", "42", "0A", "22")
@@ -139,3 +144,13 @@ def canceled() -> WireError:
 def shutting_down() -> WireError:
     """The proxy ends."""
     return WireError(ADMIN_SHUTDOWN, "terminating connection because the proxy shuts down", fatal=True)
+
+
+def killed() -> WireError:
+    """Somebody ended this client on the admin console."""
+    return WireError(
+        ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+        "KILL was said on the proxy's admin console.",
+        fatal=True,
+    )

@@ -11,6 +11,7 @@ import datetime
 import fcntl
 import ipaddress
 import os
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from workshape.errors import Denied
+from workshape.pgproxy.database_connection import end_point_hash
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397  # the most that browsers and some TLS libraries take
@@ -66,6 +68,19 @@ def ensure_certificates(folder: Path) -> Certificates:
     except OSError as error:
         raise Denied(reason=f"the certificates cannot be kept in {folder}: {error.strerror}") from error
     return made
+
+
+def clients_tls(certificate_file: Path, key_file: Path) -> tuple[ssl.SSLContext, bytes]:
+    """Make the context for clients' TLS, and the hash of its certificate.
+
+    Raises:
+        OSError, ssl.SSLError, ValueError: the files are not there, or not what they should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
+    context.load_cert_chain(certificate_file, key_file)
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    return context, end_point_hash(certificate.public_bytes(serialization.Encoding.DER))
 
 
 @dataclass(frozen=True, slots=True)

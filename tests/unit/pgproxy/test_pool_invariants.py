@@ -43,11 +43,17 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         self.connecting: dict[int, PoolKey] = {}
         self.opened: dict[int, PoolKey] = {}
         self.lent: dict[int, int] = {}
+        self.paused: set[str | None] = set()
+        self.outdated: set[int] = set()
+
+    def is_paused(self, key: PoolKey) -> bool:
+        return None in self.paused or key.database in self.paused
 
     def perform(self, actions: Sequence[PoolAction], *, refusals: bool = False) -> None:
         for action in actions:
             match action:
                 case Connect(link, key):
+                    assert not self.is_paused(key), "nothing is opened during a pause"
                     assert link not in self.connecting | self.opened, "a number is used once"
                     self.connecting[link] = key
                     assert len(self.connecting) + len(self.opened) <= self.limit
@@ -58,6 +64,8 @@ class PoolsOfOneServer(RuleBasedStateMachine):
                     assert isinstance(borrower, int)
                     assert link not in self.lent
                     key, _ = self.waiting.pop(borrower)
+                    assert not self.is_paused(key), "nothing is lent during a pause"
+                    assert link not in self.outdated, "what is to be replaced is not lent again"
                     assert self.opened[link] == key
                     assert all(other > borrower for other, (kept, _) in self.waiting.items() if kept == key)
                     self.lent[link] = borrower
@@ -122,6 +130,25 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         self.perform(self.pools.lost(link, self.now))
         assert self.pools.state(link) is None
 
+    @rule(database=st.sampled_from([None, "creator", "billing"]))
+    def pause(self, database: str | None) -> None:
+        self.paused.add(database)
+        self.perform(self.pools.pause(database))
+        held = [key.database for link, key in (self.opened | self.connecting).items()]
+        assert self.pools.is_drained(database) == (database not in held and (database is not None or not held))
+
+    @rule(database=st.sampled_from([None, "creator", "billing"]))
+    def resume(self, database: str | None) -> None:
+        self.paused = set() if database is None else self.paused - {database}
+        self.perform(self.pools.resume(database, self.now))
+
+    @rule(database=st.sampled_from([None, "creator", "billing"]))
+    def renew(self, database: str | None) -> None:
+        self.now += 0.001  # a connection opened at this very moment would count as old, too
+        self.outdated |= {link for link in self.lent if database in (None, self.opened[link].database)}
+        self.perform(self.pools.renew(database, self.now))
+        self.now += 0.001
+
     @rule(limit=st.integers(1, 5))
     def server_changes_its_limit(self, limit: int) -> None:
         self.limit = limit
@@ -151,7 +178,8 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         assert not idle & {key for key, _ in self.waiting.values()}
 
     def teardown(self) -> None:
-        """Whoever still waits is served once all is given back and the server answers."""
+        """Whoever still waits is served once all is given back, no pause is left and the server answers."""
+        self.resume(None)
         for _ in range(self.borrowers_made * 4 + 8):
             if not self.waiting:
                 return

@@ -1,0 +1,203 @@
+"""`workshape proxy`: the PostgreSQL proxy alone, in front of any database; and `workshape proxy top`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+import msgspec
+import typer
+import uvloop
+
+from workshape.cli.database import own_database
+from workshape.cli.errors import reported
+from workshape.cli.proxy_file import NO_FILE, ProxyFile, read_proxy_file
+from workshape.cli.proxy_top import top
+from workshape.errors import Invalid
+from workshape.event_log import log_events_to_stderr
+from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.process import run_proxy
+from workshape.pgproxy.tls import ensure_certificates
+from workshape.run import DatabaseRun, StateFolder
+
+PASSWORD_VARIABLE = "PGPASSWORD"  # noqa: S105 - the name of a variable
+"""Source: https://www.postgresql.org/docs/current/libpq-envars.html"""
+
+PORT_MAX = 65_535
+
+proxy = typer.Typer(
+    name="proxy", help="The PostgreSQL proxy alone: few database connections for many clients.", add_completion=False
+)
+proxy.command("top")(top)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the command line asks for."""
+
+    database: DatabaseRun
+    listen: tuple[str, int]
+    status: tuple[str, int] | None
+    file: Path | None
+    certificate: tuple[Path, Path] | None
+    ca: Path | None
+    require_tls: bool
+    reuse_port: bool
+
+    def config(self) -> ProxyConfig:
+        """Read the file, if there is one, and say what the proxy is to be.
+
+        Raises:
+            Invalid, NotFound: the file.
+        """
+        read = NO_FILE if self.file is None else read_proxy_file(self.file)
+        database, owner = self.database, ProxyUser(self.database.user, self.database.password)
+        certificate, key = self.certificate or (None, None)
+        return ProxyConfig(
+            database_host=database.server_host,
+            database_port=database.server_port,
+            users=(owner, *(ProxyUser(name, secret) for name, secret in read.users.items() if name != owner.name)),
+            host=self.listen[0],
+            port=self.listen[1],
+            reuse_port=self.reuse_port,
+            database_tls=database.server_tls,
+            database_ca_file=None if database.ca_file is None else Path(database.ca_file),
+            certificate_file=certificate,
+            key_file=key,
+            tls_required=self.require_tls,
+            status_port=None if self.status is None else self.status[1],
+            administrators=_administrators(read, owner.name, self.file),
+            settings=read.proxy,
+        )
+
+
+@proxy.callback(invoke_without_command=True)
+@reported
+def serve_proxy(
+    context: typer.Context,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", envvar="DATABASE_URL", help="postgresql://user:password@host:port/name"),
+    ] = None,
+    listen: Annotated[str, typer.Option("--listen", help="Where clients connect.")] = "127.0.0.1:6432",
+    status: Annotated[
+        str, typer.Option("--status", help="Where figures are served over HTTP on the same host; 0: nowhere.")
+    ] = "6433",
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="TOML: proxy, users, administrators; docs/proxy.md.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Offer clients TLS.")] = True,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="PEM; without one, one of our own authority's.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The certificate's, PEM.")] = None,
+    require_tls: Annotated[bool, typer.Option("--require-tls", help="Refuse clients without TLS.")] = False,
+    reuse_port: Annotated[
+        bool, typer.Option("--reuse-port", help="Let the next proxy listen here before this one ends.")
+    ] = False,
+) -> None:
+    """Stand in front of a PostgreSQL server, until Ctrl-C or SHUTDOWN on the admin console."""
+    if context.invoked_subcommand is not None:
+        return
+    if (certificate is None) != (key is None):
+        raise Invalid(reason="--certificate and --key belong together: give both, or neither")
+    if require_tls and not tls:
+        raise Invalid(reason="--require-tls and --no-tls contradict each other: give one of them")
+    ca = None
+    files = None if certificate is None or key is None else (certificate, key)
+    if tls and files is None:
+        state = StateFolder.of(Path())
+        state.make()
+        made = ensure_certificates(state.tls)
+        files, ca = (made.proxy_certificate, made.proxy_key), made.ca
+    host, port = _address("--listen", listen)
+    wanted = _Wanted(
+        database=_database(database),
+        listen=(host, port),
+        status=_status(status, host),
+        file=settings,
+        certificate=files if tls else None,
+        ca=ca,
+        require_tls=require_tls,
+        reuse_port=reuse_port,
+    )
+    config = wanted.config()
+    log_events_to_stderr()
+    logging.getLogger("workshape").setLevel(logging.WARNING)
+    try:
+        uvloop.run(_serve(wanted, config))
+    except OSError as error:
+        raise Invalid(reason=f"cannot listen on {listen}: {error.strerror or error}") from error
+
+
+async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
+    serving = asyncio.ensure_future(
+        run_proxy(config, read_again=wanted.config, started=lambda port: _say(wanted, config, port))
+    )
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):  # asked to end: that is no failure
+        await serving
+    sys.stdout.write("stopped\n")
+
+
+def _say(wanted: _Wanted, config: ProxyConfig, port: int) -> None:
+    """What a user wants to know, once clients may come."""
+    database = wanted.database
+    shown = f"{config.host}:{port}"
+    lines = [
+        f"proxy     {shown} in front of {database.server_host}:{database.server_port}",
+        f"connect   {_client_url(wanted, shown, database.name)}",
+    ]
+    if config.settings.admin_database:
+        lines.append(f"console   {_client_url(wanted, shown, config.settings.admin_database)}  (SHOW HELP)")
+    if config.status_port is not None:
+        lines.append(f"status    http://{config.host}:{config.status_port}/status")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _client_url(wanted: _Wanted, address: str, database: str) -> str:
+    query = ""
+    if wanted.ca is not None:
+        query = "?" + urlencode({"sslmode": "verify-full", "sslrootcert": str(wanted.ca.resolve())}, safe="/")
+    return f"postgresql://{quote(wanted.database.user)}@{address}/{quote(database)}{query}"
+
+
+def _database(url: str | None) -> DatabaseRun:
+    if url is None:
+        raise Invalid(reason="in front of which database? --database postgresql://user:password@host:port/name")
+    found = own_database(url)
+    if not found.password:
+        found = msgspec.structs.replace(found, password=os.environ.get(PASSWORD_VARIABLE, ""))
+    if not url.startswith(("postgresql://", "postgres://")) or not found.server_host or not found.user:
+        raise Invalid(reason="--database needs postgresql://user:password@host:port/name, with a host and a user")
+    return found
+
+
+def _status(text: str, host: str) -> tuple[str, int] | None:
+    if not text.isdecimal() or int(text) > PORT_MAX:
+        raise Invalid(reason=f"--status {text}: a port, 1 to {PORT_MAX}, or 0 for none")
+    return (host, int(text)) if int(text) else None
+
+
+def _address(option: str, text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > PORT_MAX:
+        raise Invalid(reason=f"{option} {text}: give host:port, as in 127.0.0.1:6432")
+    return host.strip("[]"), int(port)
+
+
+def _administrators(read: ProxyFile, owner: str, file: Path | None) -> tuple[str, ...]:
+    """Who may do more than look: who the file names, else the user of the database's URL."""
+    unknown = [name for name in read.administrators if name not in (owner, *read.users)]
+    if unknown:
+        raise Invalid(reason=f"{file}: administrators: there is no user {unknown[0]}: add it to [users]")
+    return read.administrators or (owner,)
