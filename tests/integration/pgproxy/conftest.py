@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -85,8 +86,9 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("postgres")
+def server() -> Iterator[Server]:
+    # Not in pytest's folders: those are closed to the account that the server runs as.
+    folder = Path(tempfile.mkdtemp(prefix="workshape-postgres-"))
     account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
     password_file = folder / "password"
     password_file.write_text(PASSWORD)
@@ -95,9 +97,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         identity = {"user": account.user, "group": account.group}
         for path in (folder, password_file):
             os.chown(path, account.user, account.group)
-        for parent in folder.parents[:3]:  # pytest's folders are closed to others
-            if parent != Path("/tmp"):
-                parent.chmod(0o755)
     initdb = [str(postgres_programs() / "initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--no-sync"]
     initdb += [f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **identity)

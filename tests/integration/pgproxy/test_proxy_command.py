@@ -53,7 +53,7 @@ def running(server: Server, tmp_path: Path) -> Iterator[Running]:
 
 
 def borrow_timeout(console: psycopg.Connection[tuple[str, str]]) -> str:
-    return {name: value for name, value in console.execute("SHOW CONFIG")}["connection_borrow_timeout_s"]
+    return dict(console.execute("SHOW CONFIG").fetchall())["connection_borrow_timeout_s"]
 
 
 def free_port() -> int:
