@@ -25,7 +25,9 @@ from workshape.queues.limits import (
 )
 from workshape.queues.model import (
     FIFO_SUFFIX,
-    FifoNotBuilt,
+    DeduplicationScope,
+    FifoThroughputLimit,
+    InvalidAttributeName,
     InvalidAttributeValue,
     InvalidParameter,
     QueueAttributes,
@@ -45,8 +47,14 @@ ATTRIBUTE_NAMES = {
     "kms_master_key_id": "KmsMasterKeyId",
     "kms_data_key_reuse_s": "KmsDataKeyReusePeriodSeconds",
     "sqs_managed_sse": "SqsManagedSseEnabled",
+    "fifo": "FifoQueue",
+    "content_based_deduplication": "ContentBasedDeduplication",
+    "deduplication_scope": "DeduplicationScope",
+    "fifo_throughput_limit": "FifoThroughputLimit",
 }
 """SQS's names of the fields of `QueueAttributes`."""
+
+_FIFO_ONLY = ("content_based_deduplication", "deduplication_scope", "fifo_throughput_limit")
 
 _RANGES = {
     "visibility_timeout_s": (0, VISIBILITY_TIMEOUT_S_MAX),
@@ -59,17 +67,23 @@ _RANGES = {
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def check_queue_name(name: str) -> None:
-    """Refuse a name that SQS would refuse.
+def check_queue_name(name: str, *, fifo: bool) -> None:
+    """Refuse a name that SQS would refuse for such a queue.
 
     Raises:
-        FifoNotBuilt: it ends in .fifo.
-        InvalidParameter: too long, or a character that may not be in it.
+        InvalidParameter: too long, a character that may not be in it, or no .fifo at its end where that belongs.
     """
-    if name.endswith(FIFO_SUFFIX):
-        raise FifoNotBuilt(name=name)
-    if not _NAME.fullmatch(name) or len(name) > QUEUE_NAME_CHARACTERS_MAX:
-        reason = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+    stem = name.removesuffix(FIFO_SUFFIX) if fifo else name
+    if not _NAME.fullmatch(stem) or len(name) > QUEUE_NAME_CHARACTERS_MAX or (fifo and stem == name):
+        # AWS: undocumented; we chose the words.
+        if fifo:
+            reason = (
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, "
+                "must end with .fifo suffix and be 1 to 80 in length."
+            )
+        else:
+            reason = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+            reason += "; .fifo at the end belongs to a queue with FifoQueue=true" if name.endswith(FIFO_SUFFIX) else ""
         raise InvalidParameter(value=name, parameter="QueueName", reason=reason)
 
 
@@ -89,7 +103,9 @@ def check_attributes(attributes: QueueAttributes) -> None:
 
     Raises:
         InvalidAttributeValue: naming the first one found.
+        InvalidAttributeName: one of FIFO queues, on a standard queue.
     """
+    _check_fifo_attributes(attributes)
     for field, (least, most) in _RANGES.items():
         value = getattr(attributes, field)
         if not least <= value <= most:
@@ -106,6 +122,19 @@ def check_attributes(attributes: QueueAttributes) -> None:
             raise InvalidAttributeValue(attribute="RedriveAllowPolicy", reason=reason)
 
 
+def _check_fifo_attributes(attributes: QueueAttributes) -> None:
+    """Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    if not attributes.fifo:
+        defaults = QueueAttributes()
+        for field in _FIFO_ONLY:
+            if getattr(attributes, field) != getattr(defaults, field):
+                raise InvalidAttributeName(attribute=ATTRIBUTE_NAMES[field])
+    per_group = attributes.fifo_throughput_limit is FifoThroughputLimit.PER_MESSAGE_GROUP_ID
+    if per_group and attributes.deduplication_scope is not DeduplicationScope.MESSAGE_GROUP:
+        reason = "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup."
+        raise InvalidAttributeValue(attribute="FifoThroughputLimit", reason=reason)
+
+
 def check_redrive(arn: str, attributes: QueueAttributes, others: Collection[QueueDefinition]) -> None:
     """Refuse a redrive policy whose dead-letter queue is not there, is elsewhere, or does not want this queue.
 
@@ -115,10 +144,11 @@ def check_redrive(arn: str, attributes: QueueAttributes, others: Collection[Queu
     if attributes.redrive is None:
         return
     target = attributes.redrive.dead_letter_queue_arn
+    # AWS: undocumented; we chose the words.
     if target == arn:
         raise InvalidParameter(value=target, parameter="RedrivePolicy", reason="A queue cannot redrive to itself.")
     found = next((queue for queue in others if queue.arn == target), None)
-    if found is None:
+    if found is None or found.is_fifo != attributes.fifo:
         raise InvalidParameter(value=target, parameter="RedrivePolicy", reason=_why_missing(arn, target))
     allow = found.attributes.redrive_allow
     if allow is None or allow.permission is RedrivePermission.ALLOW_ALL or arn in allow.source_queue_arns:

@@ -1,9 +1,10 @@
 """Queues that live: the cores, the ledger under them, the clock, and those who wait for messages.
 
 A state is changed in memory and appended to the journal in one step of the event loop, so both see the same order;
-then whoever must not lose it waits for the disk. Sends, deletes and everything about queues wait. Receives, changes
-of visibility, moves to a dead-letter queue and expiry do not: a crash at the worst moment undoes the last of them,
-which is one more delivery, never one less.
+then whoever must not lose it waits for the disk. Sends, deletes and everything about queues wait, and so do receives
+from FIFO queues, whose groups must stay blocked. Receives from standard queues, changes of visibility, moves to a
+dead-letter queue and expiry do not: a crash at the worst moment undoes the last of them, which is one more delivery,
+never one less.
 
 After a restart in-flight messages stay in flight until their visibility timeout ends, so the receipt handles their
 receivers hold go on working.
@@ -12,10 +13,8 @@ receivers hold go on working.
 import asyncio
 import logging
 import os
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -25,12 +24,10 @@ from workshape.errors import CallerError
 from workshape.queues.attributes import check_attributes, check_queue_name, check_redrive, check_tags, first_difference
 from workshape.queues.journal import JournalFailed
 from workshape.queues.ledger import Ledger
-from workshape.queues.limits import IN_FLIGHT_MAX, NAME_REUSE_WAIT_S, PURGE_INTERVAL_S, VISIBILITY_TIMEOUT_S_MAX
-from workshape.queues.live import LiveQueue
-from workshape.queues.message import check_message, md5_of_attributes, md5_of_system_attributes, md5_of_text
+from workshape.queues.limits import IN_FLIGHT_MAX, NAME_REUSE_WAIT_S, PURGE_INTERVAL_S
+from workshape.queues.live import LiveQueue, Want
+from workshape.queues.message import check_attempt, check_message
 from workshape.queues.model import (
-    InvalidParameter,
-    Message,
     MessageNumber,
     NewMessage,
     OverLimit,
@@ -43,25 +40,16 @@ from workshape.queues.model import (
     QueueName,
     QueueNameExists,
     QueueNumber,
-    ReceiptHandleIsInvalid,
     ReceivedMessage,
     SentMessage,
+    VisibilityChange,
 )
-from workshape.queues.queue import Queue
-from workshape.queues.receipt import decode_handle
 from workshape.queues.records import Replay
 
 MAINTENANCE_INTERVAL_S = 1.0
 """How often the journal's length is looked at: what arrives in between is at most a second of the disk's speed."""
 
 _log = logging.getLogger(__name__)
-
-
-class VisibilityChange(NamedTuple):
-    """One message to hide for `timeout_s` from now on."""
-
-    receipt_handle: str
-    timeout_s: int
 
 
 class Broker:
@@ -80,6 +68,7 @@ class Broker:
         self._last_queue = 0
         self._last_message = 0
         self._maintenance: asyncio.Task[None] | None = None
+        self._cleaning = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Broker queues={len(self._queues)} {self._ledger!r}>"
@@ -100,7 +89,7 @@ class Broker:
             JournalCorrupt: something that was on disk is not there any more.
             JournalFailed: the folder cannot be written, or another process uses it.
         """
-        ledger, replay = await Ledger.open(folder)
+        ledger, replay = await Ledger.open(folder, clock.wall_s())
         broker = cls(ledger, clock, region=region, account=account, name_reuse_wait_s=name_reuse_wait_s)
         broker._recover(replay)
         broker._maintenance = asyncio.create_task(broker._maintain(), name="queue-maintenance")
@@ -128,12 +117,12 @@ class Broker:
         `given` names the fields of `attributes` to compare with those of a queue there is; None: all.
 
         Raises:
-            InvalidParameter, FifoNotBuilt: a name or a value that SQS would refuse, or a queue we cannot make yet.
+            InvalidParameter, InvalidAttributeValue: a name or a value that SQS would refuse.
             QueueNameExists: there is one with other attributes.
             QueueDeletedRecently: its name was in use less than 60 s ago.
         """
         attributes = attributes or QueueAttributes()
-        check_queue_name(name)
+        check_queue_name(name, fifo=attributes.fifo)
         if (existing := self._queues.get(name)) is not None:
             if (difference := first_difference(existing.definition.attributes, attributes, given)) is not None:
                 raise QueueNameExists(attribute=difference)
@@ -238,19 +227,22 @@ class Broker:
         if now - queue.purged_at < PURGE_INTERVAL_S:
             raise PurgeQueueInProgress(name=name)
         queue.purged_at = now
-        self._ledger.purge(queue.definition.number, queue.core.purge())
+        queue.purge()
         await self._ledger.durable()
 
     async def send(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage]:
         """Send all the messages or none; they are on disk when this returns.
 
+        To a FIFO queue each needs a group; one that repeats another of the last five minutes is answered as that.
+
         Raises:
-            QueueDoesNotExist, InvalidParameter, InvalidMessage, InvalidMessageContents: nothing was sent.
+            QueueDoesNotExist, InvalidParameter, MissingParameter, InvalidMessage, InvalidMessageContents: nothing
+                was sent.
             QueueBusy: the disk is too far behind; try again.
         """
         live = self._queue(queue)
         for message in messages:
-            check_message(message, live.definition.attributes.message_bytes_max)
+            check_message(message, live.definition.attributes)
         return await self._accept(live, messages)
 
     async def send_each(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage | CallerError]:
@@ -264,7 +256,7 @@ class Broker:
         accepted = []
         for message in messages:
             try:
-                check_message(message, live.definition.attributes.message_bytes_max)
+                check_message(message, live.definition.attributes)
             except CallerError as error:
                 outcomes.append(error)
             else:
@@ -274,25 +266,40 @@ class Broker:
         return [next(sent) if outcome is None else outcome for outcome in outcomes]
 
     async def receive(
-        self, queue: QueueName, *, count_max: int, wait_s: float, visibility_timeout_s: int | None = None
+        self,
+        queue: QueueName,
+        *,
+        count_max: int,
+        wait_s: float,
+        visibility_timeout_s: int | None = None,
+        attempt_id: str = "",
     ) -> list[ReceivedMessage]:
         """Receive up to `count_max` messages, waiting up to `wait_s` for the first.
 
         Whoever waited longest is served first. A caller cancelled while its messages were on their way to it does
         not count as having received them.
 
+        Of a FIFO queue the messages come in the order of their groups (`MessageGroupId` among the system attributes),
+        and no more of a group come to anybody until these have been deleted, or are visible again. `attempt_id` names
+        the attempt, so that it can be made again.
+
         Raises:
             QueueDoesNotExist: there is none, or it was deleted meanwhile.
+            InvalidParameter: an attempt is named, and the queue is a standard queue.
             OverLimit: too many messages are in flight, and this is a short poll.
             QueueBusy: too many wait already.
         """
         live = self._queue(queue)
+        want = Want(count_max, visibility_timeout_s, attempt_id)
+        check_attempt(attempt_id, live.definition.attributes)
         live.advance()
-        messages = live.take(count_max, visibility_timeout_s)
-        if not messages and live.core.is_full_in_flight and wait_s <= 0:
+        messages = live.take(want)
+        if not messages and live.core.is_over_limit and wait_s <= 0:
             raise OverLimit(name=queue, in_flight_max=IN_FLIGHT_MAX)
         if not messages and wait_s > 0:
-            messages = await live.wait(count_max, visibility_timeout_s, wait_s)
+            messages = await live.wait(want, wait_s)
+        if messages and live.definition.is_fifo:
+            await self._settle(live, messages)
         return messages
 
     async def delete(self, queue: QueueName, receipt_handles: Sequence[str]) -> list[CallerError | None]:
@@ -301,22 +308,7 @@ class Broker:
         Raises:
             QueueDoesNotExist: there is none.
         """
-        live = self._queue(queue)
-        live.advance()
-        outcomes: list[CallerError | None] = []
-        numbers = []
-        for handle in receipt_handles:
-            try:
-                message = live.core.delete(decode_handle(handle, live.definition.secret))
-            except ReceiptHandleIsInvalid as error:
-                outcomes.append(error)
-                continue
-            outcomes.append(None)
-            if message is not None:
-                numbers.append(message.number)
-        if numbers:
-            self._ledger.delete(live.definition.number, numbers)
-            live.serve()  # the in-flight limit may have kept messages from those who wait
+        outcomes = self._queue(queue).delete(receipt_handles)
         # Even with nothing deleted now: an equal delete just before may still be on its way to the disk.
         await self._ledger.durable()
         return outcomes
@@ -329,24 +321,7 @@ class Broker:
         Raises:
             QueueDoesNotExist: there is none.
         """
-        live = self._queue(queue)
-        now = live.advance()
-        outcomes: list[CallerError | None] = []
-        changed = []
-        for handle, timeout_s in changes:
-            try:
-                if not 0 <= timeout_s <= VISIBILITY_TIMEOUT_S_MAX:
-                    reason = f"VisibilityTimeout must be an integer between 0 and {VISIBILITY_TIMEOUT_S_MAX}"
-                    raise InvalidParameter(value=timeout_s, parameter="VisibilityTimeout", reason=reason)
-                receipt = decode_handle(handle, live.definition.secret)
-                changed.append(live.core.change_visibility(receipt, timeout_s, now, handle))
-                outcomes.append(None)
-            except CallerError as error:
-                outcomes.append(error)
-        if changed:
-            self._ledger.receive(live.definition.number, changed)
-            live.advance()
-        return outcomes
+        return self._queue(queue).change_visibility(changes)
 
     def depth(self, queue: QueueName) -> QueueDepth:
         """Count a queue's messages by state.
@@ -366,8 +341,12 @@ class Broker:
         Raises:
             JournalFailed: the disk refuses.
         """
-        if not self._ledger.can_clean:
-            return
+        async with self._cleaning:
+            if self._ledger.can_clean:
+                await self._write_again()
+                await self._ledger.drop_oldest()
+
+    async def _write_again(self) -> None:
         while numbers := self._ledger.oldest_queues():
             for number in numbers:
                 self._ledger.keep_queue(self._numbers[number].definition)
@@ -378,13 +357,18 @@ class Broker:
                 assert message is not None, "the ledger knows exactly the messages that are there"
                 self._ledger.keep_messages(number, (message,))
             await self._ledger.durable()
-        await self._ledger.drop_oldest()
+        while by_queue := self._ledger.take_oldest_tokens(self._clock.wall_s()):
+            for number, tokens in by_queue.items():
+                if number in self._numbers:
+                    self._ledger.keep_tokens(number, tokens)
+            await self._ledger.durable()
 
     async def _maintain(self) -> None:
         """Keep the journal short, until cancelled or until the disk fails, which every caller is told then."""
         try:
             while True:
                 await asyncio.sleep(MAINTENANCE_INTERVAL_S)
+                self._ledger.forget_old_tokens(self._clock.wall_s())
                 while self._ledger.needs_cleaning:
                     await self.clean()
         except JournalFailed as error:
@@ -401,6 +385,8 @@ class Broker:
         }
         for kept_queue in replay.queues.values():
             self._add(kept_queue.definition)
+        for _, token in sorted(replay.tokens.items(), key=lambda item: item[1].token.number):
+            self._numbers[token.queue].remember((token.token,))
         for kept in sorted(replay.messages.values(), key=lambda kept: kept.message.number):
             self._numbers[kept.queue].core.add(kept.message, now)
         for live in self._queues.values():
@@ -408,8 +394,14 @@ class Broker:
         _log.info("queues_recovered queues=%d messages=%d", len(replay.queues), len(replay.messages))
 
     def _add(self, definition: QueueDefinition) -> None:
-        core = Queue(definition.attributes, self._epoch)
-        live = LiveQueue(definition, core, self._ledger, self._clock, self._find)
+        live = LiveQueue(
+            definition,
+            self._epoch,
+            self._ledger,
+            self._clock,
+            find=self._find,
+            next_number=self._next_number,
+        )
         self._queues[definition.name] = self._numbers[definition.number] = live
 
     def _find(self, arn: str) -> LiveQueue | None:
@@ -432,38 +424,22 @@ class Broker:
         await self._ledger.durable()
 
     async def _accept(self, live: LiveQueue, messages: Sequence[NewMessage]) -> list[SentMessage]:
-        """Number, date and keep messages; returns when they are on disk."""
+        """Take messages in; returns when they, and what they repeat, are on disk."""
         if not messages:
             return []
         self._ledger.check_room()
-        now = self._clock.wall_s()
-        accepted = [self._message(message, live.definition.attributes.delay_s, now) for message in messages]
-        self._ledger.keep_messages(live.definition.number, accepted)
-        live.put(accepted)
-        sent = [
-            SentMessage(
-                message.message_id,
-                message.md5_of_body,
-                message.md5_of_attributes,
-                md5_of_system_attributes(message.trace_header),
-            )
-            for message in accepted
-        ]
+        sent = live.accept(messages)
         await self._ledger.durable()
         return sent
 
-    def _message(self, message: NewMessage, queue_delay_s: int, now: float) -> Message:
+    async def _settle(self, live: LiveQueue, messages: Sequence[ReceivedMessage]) -> None:
+        """Wait until a receive is on disk: a FIFO queue's groups stay blocked whatever happens."""
+        try:
+            await self._ledger.durable()
+        except asyncio.CancelledError:
+            live.give_back(messages)
+            raise
+
+    def _next_number(self) -> MessageNumber:
         self._last_message += 1
-        return Message(
-            MessageNumber(self._last_message),
-            str(uuid.uuid4()),
-            message.body,
-            md5_of_text(message.body),
-            dict(message.attributes),
-            md5_of_attributes(message.attributes),
-            message.sender_id,
-            message.group_id,
-            message.trace_header,
-            now,
-            now + (queue_delay_s if message.delay_s is None else message.delay_s),
-        )
+        return MessageNumber(self._last_message)

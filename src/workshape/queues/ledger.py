@@ -6,21 +6,25 @@ world, and the note that a message was deleted always outlives the message.
 """
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from workshape.queues.deduplication import Token
 from workshape.queues.journal import Journal, ReadRecord
-from workshape.queues.limits import KIB, MIB, PENDING_BYTES_MAX
+from workshape.queues.limits import DEDUPLICATION_S, KIB, MIB, PENDING_BYTES_MAX
 from workshape.queues.model import Message, MessageNumber, QueueBusy, QueueDefinition, QueueNumber
 from workshape.queues.records import (
     MessagesDeleted,
     MessagesKept,
     MessagesMoved,
+    MessagesTransferred,
     QueueDeleted,
     QueueKept,
     QueuePurged,
     Replay,
+    TokensKept,
     received_record,
 )
 
@@ -32,6 +36,8 @@ SEGMENTS_MAX = 64
 """Every start makes a segment, however small; beyond this many the oldest are cleaned whatever their size."""
 CLEANED_BYTES_AT_ONCE = 512 * KIB
 """Between such steps everyone else has their turn."""
+CLEANED_TOKENS_AT_ONCE = 2_000
+"""The same, of deduplication IDs."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +89,55 @@ class LiveIndex(Generic[Key]):
         return keys
 
 
+@dataclass(slots=True)
+class _Page:
+    """The deduplication IDs written to one segment."""
+
+    newest_at: float = 0.0
+    size_bytes: int = 0
+    tokens: list[tuple[QueueNumber, Token]] = field(default_factory=list)
+
+
+class TokenIndex:
+    """Which deduplication IDs each segment was the last to be given. A segment's are forgotten all at once."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, _Page] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """About what they take on disk when they are written again."""
+        return sum(page.size_bytes for page in self._pages.values())
+
+    def put(self, queue: QueueNumber, token: Token, segment: int) -> None:
+        """Note that it has been written to `segment`."""
+        page = self._pages.setdefault(segment, _Page())
+        page.tokens.append((queue, token))
+        page.newest_at = max(page.newest_at, token.accepted_at)
+        page.size_bytes += token.size_bytes
+
+    def forget_old(self, now: float) -> None:
+        """Forget segments all of whose IDs no longer count."""
+        for segment, page in list(self._pages.items()):
+            if page.newest_at + DEDUPLICATION_S <= now:
+                del self._pages[segment]
+
+    def take_from(self, segment: int, count_max: int, now: float) -> dict[QueueNumber, list[Token]]:
+        """Take some that still count out of a segment, to be written again; empty: there is none left."""
+        taken: dict[QueueNumber, list[Token]] = {}
+        page = self._pages.get(segment, _Page())
+        count = 0
+        while page.tokens and count < count_max:
+            queue, token = page.tokens.pop()
+            page.size_bytes -= token.size_bytes
+            if not token.is_old(now):
+                taken.setdefault(queue, []).append(token)
+                count += 1
+        if not page.tokens:
+            self._pages.pop(segment, None)
+        return taken
+
+
 class Ledger:
     """The journal, and where in it everything is that still counts."""
 
@@ -94,18 +149,21 @@ class Ledger:
             self._queues.put(queue, kept_queue.segment, kept_queue.size_bytes)
         for number, kept_message in replay.messages.items():
             self._messages.put((kept_message.queue, number), kept_message.segment, kept_message.size_bytes)
+        self._tokens = TokenIndex()
+        for kept_token in replay.tokens.values():
+            self._tokens.put(kept_token.queue, kept_token.token, kept_token.segment)
 
     def __repr__(self) -> str:
         return f"<Ledger live_bytes={self.live_bytes} {self._journal!r}>"
 
     @classmethod
-    async def open(cls, folder: Path) -> "tuple[Ledger, Replay]":
-        """Read the journal in `folder`; returns what it added up to as well.
+    async def open(cls, folder: Path, now: float) -> "tuple[Ledger, Replay]":
+        """Read the journal in `folder`; returns what it adds up to `now` as well.
 
         Raises:
             JournalCorrupt, JournalFailed: see `Journal.open`.
         """
-        replay = Replay()
+        replay = Replay(now)
 
         def apply(read: ReadRecord) -> None:
             replay.apply(read.record, read.segment, read.size_bytes)
@@ -117,7 +175,7 @@ class Ledger:
     @property
     def live_bytes(self) -> int:
         """The size of all that is still of use."""
-        return self._queues.size_bytes + self._messages.size_bytes
+        return self._queues.size_bytes + self._messages.size_bytes + self._tokens.size_bytes
 
     async def durable(self) -> None:
         """Wait until everything noted so far is on disk.
@@ -151,12 +209,18 @@ class Ledger:
         self._queues.drop(definition.number)
         self._forget(definition.number, numbers)
 
-    def keep_messages(self, queue: QueueNumber, messages: Sequence[Message]) -> None:
-        """Messages were sent: all of them or none."""
+    def keep_messages(self, queue: QueueNumber, messages: Sequence[Message], tokens: Sequence[Token] = ()) -> None:
+        """Messages were sent: all of them or none. `tokens` are those of a FIFO queue's messages."""
         segment = self._journal.segment
-        size_bytes = self._journal.append(MessagesKept(queue, tuple(messages))) // len(messages)
-        for message in messages:
-            self._messages.put((queue, message.number), segment, size_bytes)
+        size_bytes = self._journal.append(MessagesKept(queue, tuple(messages)))
+        self._index(queue, messages, tokens, segment, size_bytes)
+
+    def keep_tokens(self, queue: QueueNumber, tokens: Sequence[Token]) -> None:
+        """Deduplication IDs still count whose segment is to go."""
+        segment = self._journal.segment
+        self._journal.append(TokensKept(queue, tuple(tokens)))
+        for token in tokens:
+            self._tokens.put(queue, token, segment)
 
     def receive(self, queue: QueueNumber, messages: Sequence[Message]) -> None:
         """Receive counts or visibility changed."""
@@ -172,6 +236,21 @@ class Ledger:
         self._journal.append(MessagesMoved(source.number, source.arn, target, tuple(numbers), now))
         for number in numbers:
             self._messages.rename((source.number, number), (target, number))
+
+    def transfer(
+        self,
+        source: QueueNumber,
+        numbers: Sequence[MessageNumber],
+        target: QueueNumber,
+        messages: Sequence[Message],
+        tokens: Sequence[Token] = (),
+    ) -> None:
+        """Messages left one queue and came into another as new ones."""
+        segment = self._journal.segment
+        record = MessagesTransferred(source, tuple(numbers), target, tuple(messages))
+        size_bytes = self._journal.append(record)
+        self._forget(source, numbers)
+        self._index(target, messages, tokens, segment, size_bytes)
 
     def purge(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
         """A queue was emptied."""
@@ -197,6 +276,14 @@ class Ledger:
         """The same, of queues."""
         return self._queues.first_in(self._journal.oldest_segment, CLEANED_BYTES_AT_ONCE)
 
+    def take_oldest_tokens(self, now: float) -> Mapping[QueueNumber, Sequence[Token]]:
+        """The same, of deduplication IDs; whoever takes them keeps them again at once."""
+        return self._tokens.take_from(self._journal.oldest_segment, CLEANED_TOKENS_AT_ONCE, now)
+
+    def forget_old_tokens(self, now: float) -> None:
+        """Let go of deduplication IDs that no longer count."""
+        self._tokens.forget_old(now)
+
     async def drop_oldest(self) -> None:
         """Drop the oldest segment: what it held has been written again, or is of no more use.
 
@@ -206,6 +293,19 @@ class Ledger:
         await self._journal.durable()
         _log.info("journal_cleaned segment=%d live_bytes=%d", self._journal.oldest_segment, self.live_bytes)
         await self._journal.drop_oldest()
+
+    def _index(
+        self,
+        queue: QueueNumber,
+        messages: Sequence[Message],
+        tokens: Sequence[Token],
+        segment: int,
+        size_bytes: int,
+    ) -> None:
+        for message in messages:
+            self._messages.put((queue, message.number), segment, size_bytes // len(messages))
+        for token in tokens:
+            self._tokens.put(queue, token, segment)
 
     def _forget(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
         for number in numbers:

@@ -38,7 +38,23 @@ RETENTION_S_DEFAULT = 345_600
 RETENTION_S_MIN = 60
 RETENTION_S_MAX = 1_209_600
 IN_FLIGHT_MAX = 120_000
-"""Standard queues. Short polls beyond it answer OverLimit, long polls wait."""
+"""Standard and FIFO queues. Beyond it short polls of a standard queue answer OverLimit, long polls wait; receives from
+a FIFO queue are empty.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-fifo.html
+"""
+DEDUPLICATION_S = 300.0
+"""How long an accepted deduplication ID makes equal messages duplicates.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+"""
+DEDUPLICATION_ID_CHARACTERS_MAX = 128
+"""Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+ATTEMPT_ID_CHARACTERS_MAX = 128
+ATTEMPT_S_MAX = 300.0
+"""Both of ReceiveRequestAttemptId: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
+ATTEMPTS_MAX = IN_FLIGHT_MAX
+"""Attempts remembered on one queue: each has messages in flight, or is of no more use."""
 REDRIVE_RECEIVES_MAX = 1_000
 """Largest maxReceiveCount.
 

@@ -1,55 +1,85 @@
 """One queue at work: its core, those who wait for its messages, and the timer that lets its time pass."""
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from workshape.clock import Clock
+from workshape.errors import CallerError
+from workshape.queues.deduplication import Deduplication, Token, content_id, token_of
+from workshape.queues.fifo import FifoQueue
 from workshape.queues.journal import JournalFailed
 from workshape.queues.ledger import Ledger
-from workshape.queues.limits import WAITERS_MAX
-from workshape.queues.message import TRACE_HEADER
+from workshape.queues.limits import VISIBILITY_TIMEOUT_S_MAX, WAITERS_MAX
+from workshape.queues.message import (
+    TRACE_HEADER,
+    md5_of_attributes,
+    md5_of_system_attributes,
+    md5_of_text,
+    sequence_number,
+)
 from workshape.queues.model import (
+    InvalidParameter,
     Message,
+    MessageNumber,
+    NewMessage,
     QueueBusy,
     QueueDefinition,
     QueueDoesNotExist,
     Receipt,
     ReceivedMessage,
+    SentMessage,
+    VisibilityChange,
 )
 from workshape.queues.queue import Queue
+from workshape.queues.queue_core import QueueCore
 from workshape.queues.receipt import decode_handle, encode_handle
-from workshape.queues.records import move_message
+from workshape.queues.records import move_message, reborn_message
 
 TIMER_S_MAX = 10.0
 """Deadlines are wall-clock times, and that clock may be set: look again at least this often."""
 
 
+class Want(NamedTuple):
+    """What a receiver asks for."""
+
+    count_max: int
+    visibility_timeout_s: int | None = None
+    """None: the queue's own."""
+    attempt_id: str = ""
+
+
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    count_max: int
-    visibility_timeout_s: int | None
+    want: Want
     served: asyncio.Future[list[ReceivedMessage]]
 
 
 class LiveQueue:
-    """One queue. `find` looks a dead-letter queue up by its ARN."""
+    """One queue. `find` looks a dead-letter queue up by its ARN, `next_number` numbers a message."""
 
     def __init__(
         self,
         definition: QueueDefinition,
-        core: Queue,
+        epoch: int,
         ledger: Ledger,
         clock: Clock,
+        *,
         find: Callable[[str], "LiveQueue | None"],
+        next_number: Callable[[], MessageNumber],
     ) -> None:
         self.definition = definition
-        self.core = core
+        attributes = definition.attributes
+        self.core: QueueCore = FifoQueue(attributes, epoch) if definition.is_fifo else Queue(attributes, epoch)
+        self.deduplication = Deduplication(attributes.deduplication_scope) if definition.is_fifo else None
         self.purged_at = 0.0
         self._ledger = ledger
         self._clock = clock
         self._find = find
+        self._next_number = next_number
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -60,7 +90,9 @@ class LiveQueue:
     def redefine(self, definition: QueueDefinition) -> None:
         """Take over changed attributes."""
         self.definition = definition
-        self.core.attributes = definition.attributes
+        self.core.redefine(definition.attributes, self._clock.wall_s())
+        if self.deduplication is not None:
+            self.deduplication.rescope(definition.attributes.deduplication_scope)
         self.advance()
 
     def advance(self) -> float:
@@ -69,36 +101,62 @@ class LiveQueue:
         advanced = self.core.advance(now)
         if advanced.expired:
             self._ledger.delete(self.definition.number, advanced.expired)
+        if self.deduplication is not None:
+            self.deduplication.forget_old(now)
         self.serve()
         self._arm(now)
         return now
 
+    def accept(self, messages: Sequence[NewMessage]) -> list[SentMessage]:
+        """Number, date and keep messages that have been checked; duplicates are answered as what they repeat."""
+        now = self._clock.wall_s()
+        accepted, tokens, sent = [], [], []
+        for new in messages:
+            token = self._duplicated(new, now)
+            if token is None:
+                message = self._message(new, now)
+                accepted.append(message)
+                if self.deduplication is not None:
+                    token = token_of(message)
+                    self.deduplication.remember(token)
+                    tokens.append(token)
+                sent.append(_sent(new, message.message_id, message.md5_of_attributes, token))
+            else:
+                # AWS: undocumented; we answer what the first was answered.
+                sent.append(_sent(new, token.message_id, md5_of_attributes(new.attributes), token))
+        if accepted:
+            self._ledger.keep_messages(self.definition.number, accepted, tokens)
+            self.put(accepted)
+        return sent
+
     def put(self, messages: Sequence[Message]) -> None:
-        """Take messages that were sent, or that another queue gave up."""
+        """Take messages that were sent, or that another queue gave up; they are in the ledger."""
         now = self._clock.wall_s()
         for message in messages:
             self.core.add(message, now)
         self.serve()
         self._arm(now)
 
-    def take(self, count_max: int, visibility_timeout_s: int | None) -> list[ReceivedMessage]:
+    def take(self, want: Want) -> list[ReceivedMessage]:
         """Receive what is ready; what was received too often goes to the dead-letter queue instead."""
         now = self._clock.wall_s()
         redrive = self.definition.attributes.redrive
         dead_letter_queue = self._find(redrive.dead_letter_queue_arn) if redrive is not None else None
-        result = self.core.receive(count_max, visibility_timeout_s, now, redrives=dead_letter_queue is not None)
+        result = self.core.receive(
+            want.count_max,
+            want.visibility_timeout_s,
+            now,
+            redrives=dead_letter_queue is not None,
+            attempt_id=want.attempt_id,
+        )
         if result.dead and dead_letter_queue is not None:
-            numbers = [message.number for message in result.dead]
-            self._ledger.move(self.definition, dead_letter_queue.definition.number, numbers, now)
-            for message in result.dead:
-                move_message(message, self.definition.arn, now)
-            dead_letter_queue.put(result.dead)
+            self._give_up(result.dead, dead_letter_queue, now)
         if result.messages:
             self._ledger.receive(self.definition.number, result.messages)
             self._arm(now)
-        return [_received(message, self.definition.secret) for message in result.messages]
+        return [_received(message, self.definition) for message in result.messages]
 
-    async def wait(self, count_max: int, visibility_timeout_s: int | None, wait_s: float) -> list[ReceivedMessage]:
+    async def wait(self, want: Want, wait_s: float) -> list[ReceivedMessage]:
         """Wait for messages, behind those who wait already; after `wait_s`, with nothing.
 
         Raises:
@@ -107,7 +165,7 @@ class LiveQueue:
         """
         if len(self._waiters) >= WAITERS_MAX:
             raise QueueBusy(reason=f"{WAITERS_MAX} receivers wait on {self.definition.name}")
-        waiter = _Waiter(count_max, visibility_timeout_s, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(want, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
             async with asyncio.timeout(wait_s):
@@ -115,7 +173,7 @@ class LiveQueue:
         except TimeoutError:
             return _outcome(waiter)
         except asyncio.CancelledError:
-            self._give_back(_outcome(waiter))
+            self.give_back(_outcome(waiter))
             raise
         finally:
             if waiter in self._waiters:
@@ -126,11 +184,68 @@ class LiveQueue:
         while self._waiters:
             waiter = self._waiters[0]
             if not waiter.served.done():
-                messages = self.take(waiter.count_max, waiter.visibility_timeout_s)
+                messages = self.take(waiter.want)
                 if not messages:
                     return
                 waiter.served.set_result(messages)
             self._waiters.popleft()
+
+    def delete(self, receipt_handles: Sequence[str]) -> list[CallerError | None]:
+        """Delete messages by their receipt handles; None in place of an error for each that is gone for good."""
+        self.advance()
+        outcomes: list[CallerError | None] = []
+        numbers = []
+        for handle in receipt_handles:
+            try:
+                message = self.core.delete(decode_handle(handle, self.definition.secret), handle)
+            except CallerError as error:
+                outcomes.append(error)
+                continue
+            outcomes.append(None)
+            if message is not None:
+                numbers.append(message.number)
+        if numbers:
+            self._ledger.delete(self.definition.number, numbers)
+            self.serve()  # the in-flight limit, or their group's turn, may have kept messages from those who wait
+        return outcomes
+
+    def change_visibility(self, changes: Sequence[VisibilityChange]) -> list[CallerError | None]:
+        """Hide in-flight messages for so many seconds from now; None in place of an error for each that is."""
+        now = self.advance()
+        outcomes: list[CallerError | None] = []
+        changed = []
+        for handle, timeout_s in changes:
+            try:
+                if not 0 <= timeout_s <= VISIBILITY_TIMEOUT_S_MAX:
+                    reason = f"VisibilityTimeout must be an integer between 0 and {VISIBILITY_TIMEOUT_S_MAX}"
+                    raise InvalidParameter(value=timeout_s, parameter="VisibilityTimeout", reason=reason)
+                receipt = decode_handle(handle, self.definition.secret)
+                changed.append(self.core.change_visibility(receipt, timeout_s, now, handle))
+                outcomes.append(None)
+            except CallerError as error:
+                outcomes.append(error)
+        if changed:
+            self._ledger.receive(self.definition.number, changed)
+            self.advance()
+        return outcomes
+
+    def give_back(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Undo the receive of messages that never reached their receiver."""
+        receipts = [decode_handle(message.receipt_handle, self.definition.secret) for message in messages]
+        returned = self.core.give_back(receipts, self._clock.wall_s())
+        if returned:
+            self._ledger.receive(self.definition.number, returned)
+            self.advance()
+
+    def purge(self) -> None:
+        """Drop all messages; deduplication IDs are remembered all the same."""
+        self._ledger.purge(self.definition.number, self.core.purge())
+
+    def remember(self, tokens: Sequence[Token]) -> None:
+        """Take deduplication IDs found on disk, the oldest first."""
+        if self.deduplication is not None:
+            for token in tokens:
+                self.deduplication.remember(token)
 
     def close(self, *, deleted: bool) -> None:
         """Answer those who wait: with nothing, or that the queue is gone."""
@@ -146,12 +261,43 @@ class LiveQueue:
                 waiter.served.set_result([])
         self._waiters.clear()
 
-    def _give_back(self, messages: Sequence[ReceivedMessage]) -> None:
-        receipts = [decode_handle(message.receipt_handle, self.definition.secret) for message in messages]
-        returned = self.core.give_back(receipts, self._clock.wall_s())
-        if returned:
-            self._ledger.receive(self.definition.number, returned)
-            self.advance()
+    def _duplicated(self, new: NewMessage, now: float) -> Token | None:
+        """What a message repeats, in a FIFO queue."""
+        if self.deduplication is None:
+            return None
+        return self.deduplication.find(new.group_id, new.deduplication_id or content_id(new.body), now)
+
+    def _message(self, new: NewMessage, now: float) -> Message:
+        delay_s = self.definition.attributes.delay_s if new.delay_s is None else new.delay_s
+        return Message(
+            self._next_number(),
+            str(uuid.uuid4()),
+            new.body,
+            md5_of_text(new.body),
+            dict(new.attributes),
+            md5_of_attributes(new.attributes),
+            new.sender_id,
+            new.group_id,
+            new.trace_header,
+            now,
+            now + delay_s,
+            deduplication_id=(new.deduplication_id or content_id(new.body)) if self.definition.is_fifo else "",
+        )
+
+    def _give_up(self, dead: Sequence[Message], dead_letter_queue: "LiveQueue", now: float) -> None:
+        """Move messages to the dead-letter queue: as they are, or, between FIFO queues, to the end of their group."""
+        numbers = [message.number for message in dead]
+        target, source = dead_letter_queue.definition, self.definition
+        if target.is_fifo:
+            dead = [reborn_message(message, self._next_number(), source.arn, now) for message in dead]
+            tokens = list(map(token_of, dead))
+            self._ledger.transfer(source.number, numbers, target.number, dead, tokens)
+            dead_letter_queue.remember(tokens)
+        else:
+            self._ledger.move(source, target.number, numbers, now)
+            for message in dead:
+                move_message(message, source.arn, now)
+        dead_letter_queue.put(dead)
 
     def _arm(self, now: float) -> None:
         """Set the timer for the next deadline, unless it goes off earlier anyway."""
@@ -174,6 +320,16 @@ class LiveQueue:
             return  # it has been logged, and whoever asks anything of the queue is told
 
 
+def _sent(new: NewMessage, message_id: str, md5: str, token: Token | None) -> SentMessage:
+    return SentMessage(
+        message_id,
+        md5_of_text(new.body),
+        md5,
+        md5_of_system_attributes(new.trace_header),
+        sequence_number(token.number) if token is not None else "",
+    )
+
+
 def _outcome(waiter: _Waiter) -> list[ReceivedMessage]:
     """What reached a waiter that has stopped waiting."""
     if waiter.served.cancelled() or not waiter.served.done():
@@ -181,20 +337,20 @@ def _outcome(waiter: _Waiter) -> list[ReceivedMessage]:
     return waiter.served.result()
 
 
-def _received(message: Message, secret: bytes) -> ReceivedMessage:
+def _received(message: Message, queue: QueueDefinition) -> ReceivedMessage:
     receipt = Receipt(message.number, message.receive_count, message.epoch)
     return ReceivedMessage(
         message.message_id,
-        encode_handle(receipt, secret),
+        encode_handle(receipt, queue.secret),
         message.body,
         message.md5_of_body,
-        _system_attributes(message),
+        _system_attributes(message, queue),
         message.attributes,
         message.md5_of_attributes,
     )
 
 
-def _system_attributes(message: Message) -> dict[str, str]:
+def _system_attributes(message: Message, queue: QueueDefinition) -> dict[str, str]:
     """Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
     attributes = {
         "SenderId": message.sender_id,
@@ -202,6 +358,9 @@ def _system_attributes(message: Message) -> dict[str, str]:
         "ApproximateReceiveCount": str(message.receive_count),
         "ApproximateFirstReceiveTimestamp": str(int(message.first_received_at * 1000)),
     }
+    if queue.is_fifo:
+        attributes["SequenceNumber"] = sequence_number(message.number)
+        attributes["MessageDeduplicationId"] = message.deduplication_id
     if message.group_id:
         attributes["MessageGroupId"] = message.group_id
     if message.trace_header:

@@ -58,6 +58,20 @@ class RedriveAllowPolicy(msgspec.Struct, frozen=True):
     source_queue_arns: tuple[str, ...] = ()
 
 
+class DeduplicationScope(StrEnum):
+    """Among which messages of a FIFO queue a deduplication ID is looked for."""
+
+    QUEUE = "queue"
+    MESSAGE_GROUP = "messageGroup"
+
+
+class FifoThroughputLimit(StrEnum):
+    """What a FIFO queue's quota of requests a second counts. Kept and shown: no request is throttled here."""
+
+    PER_QUEUE = "perQueue"
+    PER_MESSAGE_GROUP_ID = "perMessageGroupId"
+
+
 class QueueAttributes(msgspec.Struct, frozen=True):
     """What an owner may set on a queue. The defaults are SQS's.
 
@@ -77,6 +91,12 @@ class QueueAttributes(msgspec.Struct, frozen=True):
     kms_data_key_reuse_s: int = KMS_REUSE_S_DEFAULT
     sqs_managed_sse: bool = True
     """Encryption at rest is AWS's affair; these three are kept and shown."""
+    fifo: bool = False
+    """Given at creation and never changed; a FIFO queue's name ends in .fifo, and no other's does."""
+    content_based_deduplication: bool = False
+    deduplication_scope: DeduplicationScope = DeduplicationScope.QUEUE
+    fifo_throughput_limit: FifoThroughputLimit = FifoThroughputLimit.PER_QUEUE
+    """These three are of FIFO queues alone."""
 
 
 class QueueDefinition(msgspec.Struct, frozen=True):
@@ -91,6 +111,11 @@ class QueueDefinition(msgspec.Struct, frozen=True):
     """Signs this queue's receipt handles, so that one never issued is told from one that is merely old."""
     attributes: QueueAttributes = QueueAttributes()
     tags: dict[str, str] = {}
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether order and deduplication are promised."""
+        return self.attributes.fifo
 
 
 class Message(msgspec.Struct, array_like=True):
@@ -107,7 +132,7 @@ class Message(msgspec.Struct, array_like=True):
     group_id: str
     trace_header: str
     sent_at: float
-    """Never changes, not even on the way to a dead-letter queue: retention counts from here."""
+    """Retention counts from here. In standard queues it never changes, not even on the way to a dead-letter queue."""
     visible_at: float
     receive_count: int = 0
     """Over all queues: ApproximateReceiveCount."""
@@ -118,6 +143,8 @@ class Message(msgspec.Struct, array_like=True):
     epoch: int = 0
     """Which run of the broker made the last receive."""
     dead_letter_source_arn: str = ""
+    deduplication_id: str = ""
+    """Of messages in FIFO queues, which all have one."""
 
 
 class Receipt(NamedTuple):
@@ -126,6 +153,13 @@ class Receipt(NamedTuple):
     number: MessageNumber
     receive_count: int
     epoch: int
+
+
+class VisibilityChange(NamedTuple):
+    """One message to hide for `timeout_s` from now on."""
+
+    receipt_handle: str
+    timeout_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +171,24 @@ class NewMessage:
     delay_s: int | None = None
     """None: the queue's own delay."""
     group_id: str = ""
-    """On a standard queue: the tenant, kept and handed to the receiver."""
+    """On a FIFO queue: whose order it keeps. On a standard queue: the tenant, kept and handed to the receiver."""
     trace_header: str = ""
     sender_id: str = ""
+    deduplication_id: str = ""
+    """FIFO queues only. Empty: the body's SHA-256, where the queue deduplicates by content."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """What a sender gets back: the message is on disk."""
+    """What a sender gets back: the message is on disk, or an equal one was sent before (FIFO)."""
 
     message_id: str
     md5_of_body: str
     md5_of_message_attributes: str
     md5_of_message_system_attributes: str
     """Both empty when there are none."""
+    sequence_number: str = ""
+    """FIFO queues only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +271,16 @@ class InvalidMessage(Invalid):
     """One or more parameters are invalid. Reason: {reason}"""
 
 
-class FifoNotBuilt(Invalid):
-    """{name}: FIFO queues are not built yet; a standard queue's name has no .fifo suffix."""
+class MissingParameter(Invalid):
+    """The request must contain the parameter {parameter}."""
 
-    name: str
+    parameter: str
+
+
+class InvalidAttributeName(Invalid):
+    """Unknown Attribute {attribute}."""
+
+    attribute: str
 
 
 class InvalidAttributeValue(Invalid):

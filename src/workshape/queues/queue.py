@@ -5,19 +5,15 @@ A message is in exactly one of three places:
     delayed --visible_at--> ready --receive--> in flight --delete--> gone
                               ^-----visible_at-----'
 
-Whoever calls has called `advance(now)` first; `now` is in seconds since the epoch, because it outlives the process.
-
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 
-from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX, VISIBILITY_TIMEOUT_S_MAX
+from workshape.queues.deadlines import Deadlines
+from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
 from workshape.queues.model import (
-    InvalidParameter,
     Message,
     MessageNotInflight,
     MessageNumber,
@@ -25,27 +21,15 @@ from workshape.queues.model import (
     QueueDepth,
     Receipt,
 )
-
-_STALE_ENTRIES_MIN = 64  # below this a heap is not worth rebuilding
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """What time alone has done."""
-
-    woken: int
-    """Messages that became ready: their delay or their visibility timeout ended."""
-    expired: tuple[MessageNumber, ...]
-    """Messages that were kept for the whole retention period and are gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What a receive handed out."""
-
-    messages: tuple[Message, ...]
-    dead: tuple[Message, ...]
-    """Received too often: taken out of this queue, for the caller to put into the dead-letter queue."""
+from workshape.queues.queue_core import (
+    Advanced,
+    Received,
+    check_visibility_left,
+    count_receive,
+    is_latest,
+    unavailable,
+    uncount_receive,
+)
 
 
 class Queue:
@@ -57,10 +41,10 @@ class Queue:
         self._ready: OrderedDict[MessageNumber, Message] = OrderedDict()
         self._delayed: dict[MessageNumber, Message] = {}
         self._in_flight: dict[MessageNumber, Message] = {}
-        self._wake_heap: list[tuple[float, MessageNumber]] = []
-        """(visible_at, number) of delayed and in-flight messages; entries that no longer hold are skipped."""
-        self._age_heap: list[tuple[float, MessageNumber]] = []
-        """(sent_at, number) of every message; entries that no longer hold are skipped."""
+        self._wakes = Deadlines(self._still_hidden)
+        """When delayed and in-flight messages become visible."""
+        self._ages = Deadlines(lambda _, number: self.find(number) is not None)
+        """When messages were sent: the deadline is a retention period later."""
 
     def __repr__(self) -> str:
         depth = self.depth()
@@ -74,6 +58,13 @@ class Queue:
         yield from self._ready.values()
         yield from self._delayed.values()
 
+    def redefine(self, attributes: QueueAttributes, now: float) -> None:
+        """Take over changed attributes. A changed delay is that of messages to come.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html
+        """
+        self.attributes = attributes
+
     def depth(self) -> QueueDepth:
         """Count the messages by state."""
         return QueueDepth(visible=len(self._ready), in_flight=len(self._in_flight), delayed=len(self._delayed))
@@ -83,60 +74,57 @@ class Queue:
         return self._in_flight.get(number) or self._ready.get(number) or self._delayed.get(number)
 
     @property
-    def is_full_in_flight(self) -> bool:
+    def is_over_limit(self) -> bool:
         """No more may be received until something is deleted or comes back."""
         return len(self._in_flight) >= IN_FLIGHT_MAX
 
     def add(self, message: Message, now: float) -> None:
         """Put a message in: sent, moved here from another queue, or recovered from disk."""
-        heappush(self._age_heap, (message.sent_at, message.number))
+        self._ages.set(message.sent_at, message.number)
         if message.visible_at <= now:
             self._ready[message.number] = message
             return
         (self._in_flight if message.received_at else self._delayed)[message.number] = message
-        heappush(self._wake_heap, (message.visible_at, message.number))
+        self._wakes.set(message.visible_at, message.number)
 
     def advance(self, now: float) -> Advanced:
         """Let time pass: wake what is due, drop what is too old. A bounded amount of it: see `next_deadline`."""
         expired: list[MessageNumber] = []
-        while self._age_heap and len(expired) < SETTLED_AT_ONCE_MAX:
-            sent_at, number = self._age_heap[0]
-            if self.find(number) is None:
-                heappop(self._age_heap)
-                continue
+        while len(expired) < SETTLED_AT_ONCE_MAX and (oldest := self._ages.first()) is not None:
+            sent_at, number = oldest
             if sent_at + self.attributes.retention_s > now:
                 break
-            heappop(self._age_heap)
+            self._ages.pop()
             self._remove(number)
             expired.append(number)
         woken = 0
-        while self._wake_heap and woken < SETTLED_AT_ONCE_MAX:
-            visible_at, number = self._wake_heap[0]
+        while woken < SETTLED_AT_ONCE_MAX and (soonest := self._wakes.first()) is not None:
+            visible_at, number = soonest
             if visible_at > now:
                 break
-            heappop(self._wake_heap)
-            woken += self._wake(visible_at, number)
+            self._wakes.pop()
+            message = self._in_flight.pop(number, None) or self._delayed.pop(number)
+            # To the back: a message that keeps failing must not stand in front of those not yet tried.
+            self._ready[number] = message
+            woken += 1
         return Advanced(woken, tuple(expired))
 
     def next_deadline(self) -> float | None:
-        """When `advance` will next have something to do; None: never."""
-        while self._wake_heap and not self._still_hidden(*self._wake_heap[0]):
-            heappop(self._wake_heap)
-        while self._age_heap and self.find(self._age_heap[0][1]) is None:
-            heappop(self._age_heap)
-        deadlines = [self._wake_heap[0][0]] if self._wake_heap else []
-        if self._age_heap:
-            deadlines.append(self._age_heap[0][0] + self.attributes.retention_s)
+        """When `advance` next has something to do; perhaps a time past, when there was more than one step takes."""
+        wake, oldest = self._wakes.first(), self._ages.first()
+        deadlines = [wake[0]] if wake is not None else []
+        if oldest is not None:
+            deadlines.append(oldest[0] + self.attributes.retention_s)
         return min(deadlines, default=None)
 
-    def receive(self, count_max: int, visibility_timeout_s: int | None, now: float, *, redrives: bool) -> Received:
-        """Hand out what has waited longest, hide it, and count the receive.
-
-        `redrives` tells whether the dead-letter queue of the redrive policy is there to take messages: if not,
-        they go on being delivered. A message moves when a receive would exceed maxReceiveCount.
+    def receive(
+        self, count_max: int, visibility_timeout_s: int | None, now: float, *, redrives: bool, attempt_id: str = ""
+    ) -> Received:
+        """Hand out what has waited longest, hide it, and count the receive. Attempts are FIFO queues' alone.
 
         Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
         """
+        assert not attempt_id, "refused before"
         hidden_s = self.attributes.visibility_timeout_s if visibility_timeout_s is None else visibility_timeout_s
         redrive = self.attributes.redrive if redrives else None
         count_max = min(count_max, IN_FLIGHT_MAX - len(self._in_flight))
@@ -147,19 +135,14 @@ class Queue:
             if redrive is not None and message.queue_receive_count >= redrive.receive_count_max:
                 dead.append(message)
                 continue
-            message.receive_count += 1
-            message.queue_receive_count += 1
-            message.first_received_at = message.first_received_at or now
-            message.received_at = now
-            message.epoch = self._epoch
-            message.visible_at = now + hidden_s
+            count_receive(message, hidden_s, now, self._epoch)
             self._in_flight[number] = message
-            heappush(self._wake_heap, (message.visible_at, number))
+            self._wakes.set(message.visible_at, number)
             messages.append(message)
         self._drop_stale_entries()
         return Received(tuple(messages), tuple(dead))
 
-    def delete(self, receipt: Receipt) -> Message | None:
+    def delete(self, receipt: Receipt, handle: str) -> Message | None:
         """Take a message out for good.
 
         Only the latest receipt does it, in flight or visible again; an older one, or one of a message that is gone,
@@ -168,7 +151,7 @@ class Queue:
         Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html
         """
         message = self.find(receipt.number)
-        if message is None or not _is_latest(message, receipt):
+        if message is None or not is_latest(message, receipt):
             return None
         self._remove(receipt.number)
         self._drop_stale_entries()
@@ -183,14 +166,11 @@ class Queue:
         Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
         """
         message = self.find(receipt.number)
-        if message is None or not _is_latest(message, receipt):
-            reason = "Message does not exist or is not available for visibility timeout change."
-            raise InvalidParameter(value=handle, parameter="ReceiptHandle", reason=reason)
+        if message is None or not is_latest(message, receipt):
+            raise unavailable(handle)
         if receipt.number not in self._in_flight:
             raise MessageNotInflight()
-        if now - message.received_at + timeout_s > VISIBILITY_TIMEOUT_S_MAX:
-            limit = f"Total VisibilityTimeout for the message is beyond the limit [{VISIBILITY_TIMEOUT_S_MAX} seconds]"
-            raise InvalidParameter(value=timeout_s, parameter="VisibilityTimeout", reason=limit)
+        check_visibility_left(message, timeout_s, now)
         self._hide_until(message, now + timeout_s)
         return message
 
@@ -199,30 +179,26 @@ class Queue:
         returned = []
         for receipt in receipts:
             message = self._in_flight.get(receipt.number)
-            if message is not None and _is_latest(message, receipt):
-                message.receive_count -= 1
-                message.queue_receive_count -= 1
+            if message is not None and is_latest(message, receipt):
+                uncount_receive(message)
                 self._hide_until(message, now)
                 returned.append(message)
         return returned
 
+    def take(self, count_max: int) -> list[Message]:
+        """Take out, for good, visible messages to be moved elsewhere: the oldest first."""
+        taken: list[Message] = []
+        while self._ready and len(taken) < count_max:
+            taken.append(self._ready.popitem(last=False)[1])
+        self._drop_stale_entries()
+        return taken
+
     def purge(self) -> list[MessageNumber]:
         """Drop everything, in-flight messages too; returns what there was."""
         numbers = [message.number for message in self]
-        self._ready.clear()
-        self._delayed.clear()
-        self._in_flight.clear()
-        self._wake_heap.clear()
-        self._age_heap.clear()
+        for place in (self._ready, self._delayed, self._in_flight, self._wakes, self._ages):
+            place.clear()
         return numbers
-
-    def _wake(self, visible_at: float, number: MessageNumber) -> int:
-        if not self._still_hidden(visible_at, number):
-            return 0
-        message = self._in_flight.pop(number, None) or self._delayed.pop(number)
-        # To the back: a message that keeps failing must not stand in front of those not yet tried.
-        self._ready[number] = message
-        return 1
 
     def _still_hidden(self, visible_at: float, number: MessageNumber) -> bool:
         message = self._in_flight.get(number) or self._delayed.get(number)
@@ -230,7 +206,7 @@ class Queue:
 
     def _hide_until(self, message: Message, visible_at: float) -> None:
         message.visible_at = visible_at
-        heappush(self._wake_heap, (visible_at, message.number))
+        self._wakes.set(visible_at, message.number)
         self._drop_stale_entries()
 
     def _remove(self, number: MessageNumber) -> None:
@@ -239,19 +215,7 @@ class Queue:
                 return
 
     def _drop_stale_entries(self) -> None:
-        """Rebuild a heap more than half of whose entries no longer hold: O(1) a message, and memory stays bounded."""
         hidden = len(self._in_flight) + len(self._delayed)
-        if len(self._wake_heap) > 2 * hidden + _STALE_ENTRIES_MIN:
-            places = (self._in_flight, self._delayed)
-            self._wake_heap = [(m.visible_at, m.number) for place in places for m in place.values()]
-            heapify(self._wake_heap)
-        if len(self._age_heap) > 2 * len(self) + _STALE_ENTRIES_MIN:
-            self._age_heap = [(m.sent_at, m.number) for m in self]
-            heapify(self._age_heap)
-
-
-def _is_latest(message: Message, receipt: Receipt) -> bool:
-    """A count beyond the message's own comes from a receive that a crash kept from the disk: nothing is newer."""
-    if receipt.receive_count == message.receive_count:
-        return receipt.epoch == message.epoch
-    return receipt.receive_count > message.receive_count
+        places = (self._in_flight, self._delayed)
+        self._wakes.trim(hidden, ((m.visible_at, m.number) for place in places for m in place.values()))
+        self._ages.trim(len(self), ((m.sent_at, m.number) for m in self))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from workshape.queues.deduplication import Token, token_of
 from workshape.queues.model import Message, MessageNumber, QueueDefinition, QueueName, QueueNumber
 
 
@@ -70,13 +71,40 @@ class MessagesMoved(msgspec.Struct, frozen=True, array_like=True, tag="moved"):
     moved_at: float
 
 
+class MessagesTransferred(msgspec.Struct, frozen=True, array_like=True, tag="transferred"):
+    """Messages that left one queue and came into another as new ones, in one record."""
+
+    source: QueueNumber
+    numbers: tuple[MessageNumber, ...]
+    """What they were in the source."""
+    target: QueueNumber
+    messages: tuple[Message, ...]
+
+
+class TokensKept(msgspec.Struct, frozen=True, array_like=True, tag="tokens"):
+    """Deduplication IDs that a FIFO queue goes on remembering: written again, apart from their messages."""
+
+    queue: QueueNumber
+    tokens: tuple[Token, ...]
+
+
 class QueuePurged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
     """All messages that the queue had are gone."""
 
     queue: QueueNumber
 
 
-Record = QueueKept | QueueDeleted | MessagesKept | MessagesReceived | MessagesDeleted | MessagesMoved | QueuePurged
+Record = (
+    QueueKept
+    | QueueDeleted
+    | MessagesKept
+    | MessagesReceived
+    | MessagesDeleted
+    | MessagesMoved
+    | MessagesTransferred
+    | TokensKept
+    | QueuePurged
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -115,6 +143,26 @@ def received_record(queue: QueueNumber, messages: Iterable[Message]) -> Messages
     )
 
 
+def reborn_message(message: Message, number: MessageNumber, source_arn: str, moved_at: float) -> Message:
+    """Make what a message becomes that goes to a FIFO dead-letter queue: the same message, at the end of its group.
+
+    Its deduplication ID is its message ID, so that no two independent messages meet there, and it has just been sent.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+    """
+    return msgspec.structs.replace(
+        message,
+        number=number,
+        deduplication_id=message.message_id,
+        sent_at=moved_at,
+        visible_at=moved_at,
+        queue_receive_count=0,
+        received_at=0.0,
+        dead_letter_source_arn=source_arn,
+    )
+
+
 def move_message(message: Message, source_arn: str, moved_at: float) -> None:
     """Change a message that goes to a dead-letter queue: visible there at once, its receives counted anew."""
     message.dead_letter_source_arn = source_arn
@@ -139,6 +187,14 @@ class KeptMessage(Kept):
 
 
 @dataclass(slots=True)
+class KeptToken(Kept):
+    """A deduplication ID that still counts."""
+
+    queue: QueueNumber
+    token: Token
+
+
+@dataclass(slots=True)
 class KeptQueue(Kept):
     """A queue that is still there."""
 
@@ -147,10 +203,12 @@ class KeptQueue(Kept):
 
 @dataclass(slots=True)
 class Replay:
-    """The state the records so far add up to."""
+    """The state the records so far add up to, at the time `now`."""
 
+    now: float = 0.0
     queues: dict[QueueNumber, KeptQueue] = field(default_factory=dict)
     messages: dict[MessageNumber, KeptMessage] = field(default_factory=dict)
+    tokens: dict[tuple[QueueNumber, MessageNumber], KeptToken] = field(default_factory=dict)
     deleted_at: dict[QueueName, float] = field(default_factory=dict)
     last_queue: int = 0
     """The largest queue number seen, and below it the largest message number: neither may be used again."""
@@ -168,6 +226,24 @@ class Replay:
                 self._drop(numbers)
             case MessagesMoved():
                 self._move(record)
+            case MessagesTransferred():
+                self._drop(record.numbers)
+                self._keep(MessagesKept(record.target, record.messages), segment, size_bytes)
+            case TokensKept(queue, tokens):
+                for token in tokens:
+                    self._remember(KeptToken(segment, token.size_bytes, queue, token))
+            case _:
+                self._apply_to_queue(record, segment, size_bytes)
+
+    def finish(self) -> None:
+        """Drop the messages of queues that are not there: what a deleted queue's records left behind."""
+        for queue in [queue for queue in self._by_queue if queue not in self.queues]:
+            self._purge(queue)
+        for key in [key for key in self.tokens if key[0] not in self.queues]:
+            del self.tokens[key]
+
+    def _apply_to_queue(self, record: QueueKept | QueueDeleted | QueuePurged, segment: int, size_bytes: int) -> None:
+        match record:
             case QueueKept(definition):
                 self.queues[definition.number] = KeptQueue(segment, size_bytes, definition)
                 self.last_queue = max(self.last_queue, definition.number)
@@ -179,17 +255,20 @@ class Replay:
             case QueuePurged(queue):
                 self._purge(queue)
 
-    def finish(self) -> None:
-        """Drop the messages of queues that are not there: what a deleted queue's records left behind."""
-        for queue in [queue for queue in self._by_queue if queue not in self.queues]:
-            self._purge(queue)
-
     def _keep(self, record: MessagesKept, segment: int, size_bytes: int) -> None:
         numbers = tuple(message.number for message in record.messages)
         self._drop(numbers)
         self._by_queue.setdefault(record.queue, set()).update(numbers)
+        share_bytes = size_bytes // len(numbers)
         for message in record.messages:
-            self.messages[message.number] = KeptMessage(segment, size_bytes // len(numbers), record.queue, message)
+            self.messages[message.number] = KeptMessage(segment, share_bytes, record.queue, message)
+            if message.deduplication_id:
+                token = token_of(message)
+                self._remember(KeptToken(segment, token.size_bytes, record.queue, token))
+
+    def _remember(self, kept: KeptToken) -> None:
+        if not kept.token.is_old(self.now):
+            self.tokens[kept.queue, kept.token.number] = kept
 
     def _receive(self, receives: tuple[Receive, ...]) -> None:
         for receive in receives:

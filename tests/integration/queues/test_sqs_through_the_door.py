@@ -190,9 +190,9 @@ async def test_a_client_that_hangs_up_takes_no_message_with_it(clients: Clients)
             "ClientError",
         ),
         (
-            lambda url: ("create_queue", {"QueueName": "orders.fifo", "Attributes": {"FifoQueue": "true"}}),
-            "AWS.SimpleQueueService.UnsupportedOperation",
-            "UnsupportedOperation",
+            lambda url: ("create_queue", {"QueueName": "orders.fifo"}),
+            "InvalidParameterValue",
+            "ClientError",
         ),
     ],
 )

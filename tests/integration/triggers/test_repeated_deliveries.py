@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from tests.integration.triggers.conftest import DEAD, EVENTS, Stage
 from workshape.functions.batch_items import ItemOutcome
-from workshape.queues.broker import VisibilityChange
-from workshape.queues.model import QueueAttributes
+from workshape.queues.model import QueueAttributes, VisibilityChange
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.supervisor import MappingSupervisor
 

@@ -15,18 +15,17 @@ from workshape.aws.sqs.errors import (
     BatchRequestTooLong,
     EmptyBatchRequest,
     InvalidAddress,
-    InvalidAttributeName,
     InvalidBatchEntryId,
-    MissingParameter,
     NotBuilt,
     TooManyEntriesInBatchRequest,
 )
 from workshape.aws.sqs.service import sqs_service
 from workshape.queues.broker import Broker
 from workshape.queues.model import (
-    FifoNotBuilt,
+    InvalidAttributeName,
     InvalidAttributeValue,
     InvalidParameter,
+    MissingParameter,
     QueueDoesNotExist,
     QueueNameExists,
     ReceiptHandleIsInvalid,
@@ -151,7 +150,6 @@ async def test_attributes_are_strings_on_the_wire(sqs: Sqs) -> None:
         ({"Nonsense": "1"}, InvalidAttributeName),
         ({"QueueArn": "arn"}, InvalidAttributeName),
         ({"ContentBasedDeduplication": "true"}, InvalidAttributeName),
-        ({"FifoQueue": "true"}, FifoNotBuilt),
         ({"VisibilityTimeout": "43201"}, InvalidAttributeValue),
         ({"VisibilityTimeout": "soon"}, InvalidAttributeValue),
         ({"MaximumMessageSize": "1023"}, InvalidAttributeValue),
@@ -319,5 +317,3 @@ async def test_tags_are_added_and_taken_away(sqs: Sqs) -> None:
 async def test_what_is_not_built_says_so(sqs: Sqs) -> None:
     with pytest.raises(NotBuilt, match="StartMessageMoveTask is not built"):
         await sqs("StartMessageMoveTask", SourceArn="arn")
-    with pytest.raises(FifoNotBuilt):
-        await sqs("CreateQueue", QueueName="orders.fifo", Attributes={"FifoQueue": "true"})

@@ -13,9 +13,8 @@ from workshape.queues import broker as broker_module
 from workshape.queues import journal as journal_module
 from workshape.queues import ledger as ledger_module
 from workshape.queues import queue as queue_module
-from workshape.queues.broker import Broker, VisibilityChange
+from workshape.queues.broker import Broker
 from workshape.queues.model import (
-    FifoNotBuilt,
     InvalidMessage,
     InvalidParameter,
     MessageAttribute,
@@ -31,6 +30,7 @@ from workshape.queues.model import (
     ReceiptHandleIsInvalid,
     ReceivedMessage,
     RedrivePolicy,
+    VisibilityChange,
 )
 
 EVENTS = QueueName("events")
@@ -319,9 +319,11 @@ async def test_a_short_poll_beyond_the_in_flight_limit_is_refused_and_a_long_one
         assert [one.body for one in await waiting] == ["b"]
 
 
-async def test_fifo_queues_are_refused_by_name(broker: Broker) -> None:
-    with pytest.raises(FifoNotBuilt, match=r"orders\.fifo"):
+async def test_the_name_tells_a_fifo_queue_and_only_that(broker: Broker) -> None:
+    with pytest.raises(InvalidParameter, match="belongs to a queue with FifoQueue=true"):
         await broker.create_queue(QueueName("orders.fifo"))
+    with pytest.raises(InvalidParameter, match=r"must end with \.fifo"):
+        await broker.create_queue(QueueName("orders"), QueueAttributes(fifo=True))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 81, "a.b"])

@@ -2,13 +2,22 @@
 
 import pytest
 
-from workshape.queues.message import check_message, md5_of_attributes, md5_of_system_attributes, md5_of_text
+from workshape.errors import Invalid
+from workshape.queues.message import (
+    check_attempt,
+    check_message,
+    md5_of_attributes,
+    md5_of_system_attributes,
+    md5_of_text,
+)
 from workshape.queues.model import (
     InvalidMessage,
     InvalidMessageContents,
     InvalidParameter,
     MessageAttribute,
+    MissingParameter,
     NewMessage,
+    QueueAttributes,
 )
 
 TEXT = MessageAttribute("String", string_value="attribValue 1")
@@ -34,6 +43,10 @@ def test_attributes_are_digested_as_clients_check_them(attributes: dict[str, Mes
     assert md5_of_attributes(attributes) == digest
 
 
+STANDARD = QueueAttributes(message_bytes_max=1024)
+FIFO = QueueAttributes(fifo=True)
+
+
 def test_system_attributes_are_digested_like_the_others() -> None:
     assert md5_of_system_attributes("") == ""
     assert md5_of_system_attributes("Root=1") == md5_of_attributes(
@@ -48,7 +61,7 @@ def test_a_body_is_digested_as_utf8() -> None:
 
 @pytest.mark.parametrize("body", ["tab\tand\r\nnewline", "\ud7ff\ue000\ufffd", "\U00010000\U0010ffff"])
 def test_characters_of_xml_are_accepted(body: str) -> None:
-    check_message(NewMessage(body), 1024)
+    check_message(NewMessage(body), STANDARD)
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x0b", "\x1f", "\ufffe", "\uffff", "\ud800"])
@@ -60,30 +73,30 @@ def test_other_characters_are_refused_wherever_they_are(character: str) -> None:
         NewMessage("a", trace_header=character),
     ):
         with pytest.raises(InvalidMessageContents):
-            check_message(message, 1024)
+            check_message(message, STANDARD)
 
 
 def test_size_counts_the_body_and_every_part_of_the_attributes() -> None:
     attributes = {"name": MessageAttribute("String", string_value="value")}
     fits = NewMessage("x" * (1024 - len("name") - len("String") - len("value")), attributes)
 
-    check_message(fits, 1024)
+    check_message(fits, STANDARD)
 
     with pytest.raises(InvalidMessage, match="shorter than 1024 bytes"):
-        check_message(NewMessage(fits.body + "x", attributes), 1024)
+        check_message(NewMessage(fits.body + "x", attributes), STANDARD)
 
 
 def test_size_is_in_bytes_not_characters() -> None:
-    check_message(NewMessage("é" * 512), 1024)
+    check_message(NewMessage("é" * 512), STANDARD)
 
     with pytest.raises(InvalidMessage):
-        check_message(NewMessage("é" * 513), 1024)
+        check_message(NewMessage("é" * 513), STANDARD)
 
 
 @pytest.mark.parametrize("name", ["", ".a", "a.", "a..b", "AWS.x", "amazon.x", "a b", "ä", "x" * 257])
 def test_bad_attribute_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidMessage):
-        check_message(NewMessage("a", {name: MessageAttribute("String", string_value="b")}), 1024)
+        check_message(NewMessage("a", {name: MessageAttribute("String", string_value="b")}), STANDARD)
 
 
 @pytest.mark.parametrize(
@@ -103,28 +116,69 @@ def test_bad_attribute_names_are_refused(name: str) -> None:
 )
 def test_bad_attributes_are_refused(attribute: MessageAttribute) -> None:
     with pytest.raises(InvalidMessage):
-        check_message(NewMessage("a", {"name": attribute}), 1024)
+        check_message(NewMessage("a", {"name": attribute}), STANDARD)
 
 
 @pytest.mark.parametrize("number", ["0", "-0.5", "1e126", "1e-128", "1" * 38, "0" * 50 + "7", "7" + "0" * 60])
 def test_numbers_of_38_digits_in_range_are_accepted(number: str) -> None:
-    check_message(NewMessage("a", {"name": MessageAttribute("Number", string_value=number)}), 1024)
+    check_message(NewMessage("a", {"name": MessageAttribute("Number", string_value=number)}), STANDARD)
 
 
 def test_more_than_ten_attributes_are_refused() -> None:
     attributes = {f"name{number}": MessageAttribute("String", string_value="a") for number in range(11)}
 
     with pytest.raises(InvalidMessage, match="11"):
-        check_message(NewMessage("a", attributes), 1024)
+        check_message(NewMessage("a", attributes), STANDARD)
 
 
 @pytest.mark.parametrize("delay_s", [-1, 901])
 def test_delays_beyond_fifteen_minutes_are_refused(delay_s: int) -> None:
     with pytest.raises(InvalidParameter, match="DelaySeconds"):
-        check_message(NewMessage("a", delay_s=delay_s), 1024)
+        check_message(NewMessage("a", delay_s=delay_s), STANDARD)
 
 
 @pytest.mark.parametrize("group_id", ["a b", "x" * 129, "ä"])
 def test_bad_group_ids_are_refused(group_id: str) -> None:
     with pytest.raises(InvalidParameter, match="MessageGroupId"):
-        check_message(NewMessage("a", group_id=group_id), 1024)
+        check_message(NewMessage("a", group_id=group_id), STANDARD)
+
+
+def test_a_standard_queue_takes_no_deduplication_id() -> None:
+    with pytest.raises(InvalidParameter, match=r"MessageDeduplicationId is invalid.*not valid for this queue type"):
+        check_message(NewMessage("a", deduplication_id="1"), STANDARD)
+
+
+def test_a_fifo_queue_wants_a_group() -> None:
+    with pytest.raises(MissingParameter, match="The request must contain the parameter MessageGroupId"):
+        check_message(NewMessage("a", deduplication_id="1"), FIFO)
+
+
+def test_a_fifo_queue_wants_a_deduplication_id_unless_it_deduplicates_by_content() -> None:
+    by_content = QueueAttributes(fifo=True, content_based_deduplication=True)
+
+    check_message(NewMessage("a", group_id="g"), by_content)
+    check_message(NewMessage("a", group_id="g", deduplication_id="1"), FIFO)
+
+    with pytest.raises(Invalid, match="either have ContentBasedDeduplication enabled or MessageDeduplicationId"):
+        check_message(NewMessage("a", group_id="g"), FIFO)
+
+
+def test_a_fifo_queue_takes_no_delay_of_a_single_message() -> None:
+    with pytest.raises(InvalidParameter, match="DelaySeconds"):
+        check_message(NewMessage("a", group_id="g", deduplication_id="1", delay_s=1), FIFO)
+
+
+@pytest.mark.parametrize("deduplication_id", ["a b", "x" * 129, "é"])
+def test_bad_deduplication_ids_are_refused(deduplication_id: str) -> None:
+    with pytest.raises(InvalidParameter, match="MessageDeduplicationId"):
+        check_message(NewMessage("a", group_id="g", deduplication_id=deduplication_id), FIFO)
+
+
+def test_only_fifo_queues_take_a_named_attempt_to_receive() -> None:
+    check_attempt("", STANDARD)
+    check_attempt("attempt-1", FIFO)
+
+    with pytest.raises(InvalidParameter, match="ReceiveRequestAttemptId"):
+        check_attempt("attempt-1", STANDARD)
+    with pytest.raises(InvalidParameter, match="1 to 128"):
+        check_attempt("x" * 129, FIFO)

@@ -100,7 +100,7 @@ def test_the_latest_receipt_deletes_even_after_the_visibility_timeout() -> None:
     (received,) = receive(queue, NOW)
     queue.advance(NOW + 5)
 
-    assert queue.delete(receipt_of(received)) is received
+    assert queue.delete(receipt_of(received), "handle") is received
     assert len(queue) == 0
 
 
@@ -109,7 +109,7 @@ def test_an_older_receipt_does_not_delete() -> None:
     old = receipt_of(receive(queue, NOW)[0])
     receive(queue, NOW + 1)
 
-    assert queue.delete(old) is None
+    assert queue.delete(old, "handle") is None
     assert queue.depth().in_flight == 1
 
 
@@ -117,7 +117,7 @@ def test_a_receipt_whose_receive_a_crash_forgot_still_deletes() -> None:
     queue = queue_of(1)
     forgotten = Receipt(MessageNumber(1), receive_count=1, epoch=3)
 
-    assert queue.delete(forgotten) is not None
+    assert queue.delete(forgotten, "handle") is not None
 
 
 def test_a_receipt_of_another_run_does_not_pass_for_the_same_count_of_this_one() -> None:
@@ -125,7 +125,7 @@ def test_a_receipt_of_another_run_does_not_pass_for_the_same_count_of_this_one()
     forgotten = Receipt(MessageNumber(1), receive_count=1, epoch=3)
     receive(queue, NOW)
 
-    assert queue.delete(forgotten) is None
+    assert queue.delete(forgotten, "handle") is None
 
 
 def test_a_visibility_timeout_counts_from_the_change() -> None:
@@ -168,7 +168,7 @@ def test_what_is_visible_again_is_not_in_flight() -> None:
 def test_what_is_gone_cannot_be_hidden() -> None:
     queue = queue_of(1)
     (received,) = receive(queue, NOW)
-    queue.delete(receipt_of(received))
+    queue.delete(receipt_of(received), "handle")
 
     with pytest.raises(InvalidParameter, match="does not exist or is not available"):
         queue.change_visibility(receipt_of(received), 10, NOW, "handle")
@@ -204,8 +204,8 @@ def test_no_more_than_the_limit_are_in_flight(monkeypatch: pytest.MonkeyPatch) -
     received = receive(queue, NOW)
 
     assert len(received) == 3
-    assert queue.is_full_in_flight
-    queue.delete(receipt_of(received[0]))
+    assert queue.is_over_limit
+    queue.delete(receipt_of(received[0]), "handle")
     assert len(receive(queue, NOW)) == 1
 
 
@@ -237,7 +237,7 @@ def test_heartbeats_do_not_grow_the_queues_memory() -> None:
     for second in range(10_000):
         queue.change_visibility(receipt_of(received), 60, NOW + second, "handle")
 
-    assert len(queue._wake_heap) < 200
+    assert len(queue._wakes) < 200
 
 
 def test_a_hundred_thousand_messages_go_through() -> None:
@@ -245,7 +245,7 @@ def test_a_hundred_thousand_messages_go_through() -> None:
 
     for _ in range(10_000):
         for received in receive(queue, NOW):
-            queue.delete(receipt_of(received))
+            queue.delete(receipt_of(received), "handle")
 
     assert len(queue) == 0
     assert queue.next_deadline() is None

@@ -78,7 +78,7 @@ class QueueWithDeadLetters(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         receipt = data.draw(st.sampled_from(sorted(self.latest.values())))
-        gone = self.queue.delete(receipt)
+        gone = self.queue.delete(receipt, "handle")
         assert (gone is None) == (receipt.number in self.deleted | self.expired)
         if gone is not None:
             self.deleted.add(receipt.number)
@@ -86,7 +86,7 @@ class QueueWithDeadLetters(RuleBasedStateMachine):
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def delete_with_a_stale_receipt(self, data: st.DataObject) -> None:
-        assert self.queue.delete(data.draw(st.sampled_from(self.stale))) is None
+        assert self.queue.delete(data.draw(st.sampled_from(self.stale)), "handle") is None
 
     @precondition(lambda self: self.latest)
     @rule(data=st.data(), timeout_s=st.sampled_from([0, 7, 600]))

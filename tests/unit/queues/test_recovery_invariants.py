@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.fakes.queue_clock import FakeClock
 from workshape.queues import journal, ledger
-from workshape.queues.broker import Broker, VisibilityChange
-from workshape.queues.model import Message, NewMessage, QueueAttributes, QueueName, RedrivePolicy
+from workshape.queues.broker import Broker
+from workshape.queues.model import Message, NewMessage, QueueAttributes, QueueName, RedrivePolicy, VisibilityChange
 
-NAMES = [QueueName("a"), QueueName("b"), QueueName("c")]
+NAMES = [QueueName(name) for name in ("a", "b", "c", "a.fifo", "b.fifo")]
+DEAD_LETTERS = {NAMES[1]: NAMES[0], NAMES[2]: NAMES[0], NAMES[4]: NAMES[3]}
 Step = tuple[str, int, int]
 
 steps = st.lists(
@@ -22,7 +23,7 @@ steps = st.lists(
         st.sampled_from(
             ["send", "send", "send", "receive", "receive", "delete", "hide", "time", "purge", "tag", "remake", "clean"]
         ),
-        st.integers(0, 2),
+        st.integers(0, len(NAMES) - 1),
         st.integers(0, 40),
     ),
     max_size=60,
@@ -39,9 +40,13 @@ class Driver:
 
     async def make(self, name: QueueName) -> None:
         redrive = None
-        if name != NAMES[0] and NAMES[0] in self.broker.list_queues():
-            redrive = RedrivePolicy(self.broker.queue(NAMES[0]).arn, 2)
-        await self.broker.create_queue(name, QueueAttributes(retention_s=3_000, redrive=redrive))
+        if (dead := DEAD_LETTERS.get(name)) in self.broker.list_queues() and dead is not None:
+            redrive = RedrivePolicy(self.broker.queue(dead).arn, 2)
+        fifo = name.endswith(".fifo")
+        attributes = QueueAttributes(
+            retention_s=3_000, redrive=redrive, fifo=fifo, content_based_deduplication=fifo, delay_s=5 if fifo else 0
+        )
+        await self.broker.create_queue(name, attributes)
 
     async def do(self, step: Step) -> None:
         what, queue, amount = step
@@ -49,7 +54,11 @@ class Driver:
         handles = self.handles[name]
         match what:
             case "send":
-                messages = [NewMessage("x" * amount * 20 + "!", delay_s=amount) for _ in range(amount % 4 + 1)]
+                delay_s = None if name.endswith(".fifo") else amount
+                messages = [
+                    NewMessage("x" * amount * 20 + "!" * part, delay_s=delay_s, group_id="ab"[amount % 2])
+                    for part in range(1, amount % 4 + 2)
+                ]
                 await self.broker.send(name, messages)
             case "receive":
                 received = await self.broker.receive(name, count_max=amount, wait_s=0, visibility_timeout_s=amount)
@@ -80,9 +89,10 @@ def state_of(broker: Broker) -> dict[str, object]:
     state: dict[str, object] = {}
     for name in broker.list_queues():
         broker.depth(name)
-        core = broker._queues[name].core
-        messages: list[Message] = sorted(core, key=lambda message: message.number)
-        state[name] = (broker.queue(name), broker.depth(name), messages)
+        live = broker._queues[name]
+        messages: list[Message] = sorted(live.core, key=lambda message: message.number)
+        tokens = list(live.deduplication._by_age) if live.deduplication is not None else []
+        state[name] = (broker.queue(name), broker.depth(name), messages, tokens)
     return state
 
 

@@ -5,14 +5,16 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/AP
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from workshape.aws.sqs.errors import InvalidAttributeName
 from workshape.queues.attributes import ATTRIBUTE_NAMES
 from workshape.queues.model import (
-    FifoNotBuilt,
+    DeduplicationScope,
+    FifoThroughputLimit,
+    InvalidAttributeName,
     InvalidAttributeValue,
     QueueAttributes,
     QueueDefinition,
@@ -35,10 +37,6 @@ _KNOWN = {
     "CreatedTimestamp",
     "LastModifiedTimestamp",
     "QueueArn",
-    "FifoQueue",
-    "ContentBasedDeduplication",
-    "DeduplicationScope",
-    "FifoThroughputLimit",
 }
 
 
@@ -56,12 +54,9 @@ def read_attributes(written: Mapping[str, str], current: QueueAttributes) -> tup
     """Change `current` by what was written; returns the fields that were given as well.
 
     Raises:
-        InvalidAttributeName: no such attribute, one that cannot be set, or one of FIFO queues.
+        InvalidAttributeName: no such attribute, or one that cannot be set.
         InvalidAttributeValue: it cannot be read; ranges are checked elsewhere.
-        FifoNotBuilt: a FIFO queue is asked for.
     """
-    if written.get("FifoQueue") == "true":
-        raise FifoNotBuilt(name="FifoQueue=true")
     changes: dict[str, object] = {}
     for name, text in written.items():
         if (field := _FIELDS.get(name)) is None:
@@ -103,6 +98,11 @@ def _all_attributes(definition: QueueDefinition, depth: QueueDepth) -> dict[str,
         "ReceiveMessageWaitTimeSeconds": str(attributes.receive_wait_s),
         "SqsManagedSseEnabled": "true" if attributes.sqs_managed_sse else "false",
     }
+    if attributes.fifo:
+        written["FifoQueue"] = "true"
+        written["ContentBasedDeduplication"] = "true" if attributes.content_based_deduplication else "false"
+        written["DeduplicationScope"] = attributes.deduplication_scope
+        written["FifoThroughputLimit"] = attributes.fifo_throughput_limit
     if attributes.policy:
         written["Policy"] = attributes.policy
     if attributes.redrive is not None:
@@ -145,6 +145,16 @@ def _read_boolean(name: str, text: str) -> bool:
     return text == "true"
 
 
+def _read_choice(kind: type[StrEnum]) -> Callable[[str, str], StrEnum]:
+    def read(name: str, text: str) -> StrEnum:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise InvalidAttributeValue(attribute=name, reason=f"must be one of {', '.join(kind)}.") from error
+
+    return read
+
+
 def _read_redrive(name: str, text: str) -> RedrivePolicy | None:
     if not text:
         return None
@@ -172,5 +182,9 @@ _READERS: Mapping[str, Callable[[str, str], object]] = {
     "Policy": _read_policy,
     "KmsMasterKeyId": _read_text,
     "SqsManagedSseEnabled": _read_boolean,
+    "FifoQueue": _read_boolean,
+    "ContentBasedDeduplication": _read_boolean,
+    "DeduplicationScope": _read_choice(DeduplicationScope),
+    "FifoThroughputLimit": _read_choice(FifoThroughputLimit),
 }
 """The rest are integers."""

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from workshape.aws.operation import WireError
 from workshape.errors import CallerError, Denied, Invalid, WorkshapeError
 from workshape.queues.model import (
-    FifoNotBuilt,
+    InvalidAttributeName,
     InvalidAttributeValue,
     InvalidMessageContents,
     MessageNotInflight,
+    MissingParameter,
     OverLimit,
     PurgeQueueInProgress,
     QueueBusy,
@@ -21,18 +22,6 @@ from workshape.queues.model import (
     QueueNameExists,
     ReceiptHandleIsInvalid,
 )
-
-
-class MissingParameter(Invalid):
-    """The request must contain the parameter {parameter}."""
-
-    parameter: str
-
-
-class InvalidAttributeName(Invalid):
-    """Unknown Attribute {attribute}."""
-
-    attribute: str
 
 
 class InvalidAddress(Invalid):
@@ -104,7 +93,6 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     BatchRequestTooLong: _prefixed("BatchRequestTooLong"),
     OverLimit: WireError("OverLimit", 400),
     QueueBusy: WireError("RequestThrottled", 400),
-    FifoNotBuilt: _prefixed("UnsupportedOperation"),
     NotBuilt: _prefixed("UnsupportedOperation"),
 }
 """The names are the service model's; the codes of the older query protocol differ where they are given."""

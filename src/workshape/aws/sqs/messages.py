@@ -7,16 +7,16 @@ from workshape.aws.operation import Call, Operation
 from workshape.aws.sqs.errors import BatchRequestTooLong, NotBuilt, entry_failure
 from workshape.aws.sqs.request import batch_entries, integer, queue_name, required
 from workshape.errors import CallerError
-from workshape.queues.broker import Broker, VisibilityChange
+from workshape.queues.broker import Broker
 from workshape.queues.limits import MESSAGE_BYTES_MAX, RECEIVE_COUNT_MAX, RECEIVE_WAIT_S_MAX, VISIBILITY_TIMEOUT_S_MAX
 from workshape.queues.message import TRACE_HEADER, md5_of_attributes, size_bytes
 from workshape.queues.model import (
     InvalidMessage,
-    InvalidParameter,
     MessageAttribute,
     NewMessage,
     ReceivedMessage,
     SentMessage,
+    VisibilityChange,
 )
 
 
@@ -76,7 +76,11 @@ class _MessageOperations:
         wait_s = integer(parameters, "WaitTimeSeconds", wait_default_s, 0, RECEIVE_WAIT_S_MAX)
         hidden_s = integer(parameters, "VisibilityTimeout", -1, 0, VISIBILITY_TIMEOUT_S_MAX)
         messages = await self._broker.receive(
-            name, count_max=count_max, wait_s=wait_s, visibility_timeout_s=None if hidden_s < 0 else hidden_s
+            name,
+            count_max=count_max,
+            wait_s=wait_s,
+            visibility_timeout_s=None if hidden_s < 0 else hidden_s,
+            attempt_id=parameters.get("ReceiveRequestAttemptId") or "",
         )
         system_names = {
             *(parameters.get("AttributeNames") or ()),
@@ -134,10 +138,6 @@ def _batch_result(successful: list[dict[str, Any]], failed: list[dict[str, objec
 
 
 def _new_message(call: Call, parameters: dict[str, Any]) -> NewMessage:
-    if parameters.get("MessageDeduplicationId"):
-        reason = "The request includes a parameter that is not valid for this queue type."
-        value = parameters["MessageDeduplicationId"]
-        raise InvalidParameter(value=value, parameter="MessageDeduplicationId", reason=reason)
     return NewMessage(
         body=required(parameters, "MessageBody"),
         attributes={
@@ -147,6 +147,7 @@ def _new_message(call: Call, parameters: dict[str, Any]) -> NewMessage:
         group_id=parameters.get("MessageGroupId") or "",
         trace_header=_trace_header(parameters.get("MessageSystemAttributes") or {}) or call.trace_id,
         sender_id=call.account,
+        deduplication_id=parameters.get("MessageDeduplicationId") or "",
     )
 
 
@@ -185,6 +186,8 @@ def _sent(sent: SentMessage, parameters: dict[str, Any]) -> dict[str, Any]:
         result["MD5OfMessageAttributes"] = sent.md5_of_message_attributes
     if parameters.get("MessageSystemAttributes"):
         result["MD5OfMessageSystemAttributes"] = sent.md5_of_message_system_attributes
+    if sent.sequence_number:
+        result["SequenceNumber"] = sent.sequence_number
     return result
 
 

@@ -7,7 +7,7 @@ from workshape.aws.operation import Call, Operation
 from workshape.aws.sqs.attributes import read_attributes, write_attributes
 from workshape.aws.sqs.request import page, queue_name, queue_url, required
 from workshape.queues.broker import Broker
-from workshape.queues.model import QueueAttributes, QueueDoesNotExist, QueueName
+from workshape.queues.model import InvalidAttributeName, QueueAttributes, QueueDoesNotExist, QueueName
 
 
 def queue_operations(broker: Broker) -> Mapping[str, Operation]:
@@ -68,7 +68,10 @@ class _QueueOperations:
     async def set_attributes(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = queue_name(call, parameters)
         current = self._broker.queue(name).attributes
-        attributes, _ = read_attributes(required(parameters, "Attributes"), current)
+        written = required(parameters, "Attributes")
+        if "FifoQueue" in written:  # given when a queue is made, and never after
+            raise InvalidAttributeName(attribute="FifoQueue")
+        attributes, _ = read_attributes(written, current)
         await self._broker.set_queue_attributes(name, attributes)
         return {}
 

@@ -15,11 +15,10 @@ from workshape.aws.sqs.errors import (
     EmptyBatchRequest,
     InvalidAddress,
     InvalidBatchEntryId,
-    MissingParameter,
     TooManyEntriesInBatchRequest,
 )
 from workshape.queues.limits import BATCH_ENTRIES_MAX, BATCH_ENTRY_ID_CHARACTERS_MAX, LIST_RESULTS_MAX
-from workshape.queues.model import InvalidParameter, QueueDoesNotExist, QueueName
+from workshape.queues.model import InvalidParameter, MissingParameter, QueueDoesNotExist, QueueName
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -1,0 +1,349 @@
+"""One FIFO queue: every decision about its messages, with no I/O and no clock.
+
+Each message belongs to a group, and stands in it in the order of sending until it is gone. A group is blocked while
+any of its messages is in flight, or while its first one is delayed; a receive hands out the first messages of groups
+that are not blocked, as many of one group as it may before it turns to the next. So no two receivers ever have
+messages of one group at the same time, and a message that comes back does so at its old place.
+
+Which group is next: the one whose first message was sent first; but one that came back undone goes behind all that
+is there, for it must not stand in front of those not yet tried. (AWS: undocumented; we chose.)
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+
+from workshape.queues.attempts import Attempts
+from workshape.queues.deadlines import Deadlines
+from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
+from workshape.queues.model import (
+    InvalidParameter,
+    Message,
+    MessageNotInflight,
+    MessageNumber,
+    QueueAttributes,
+    QueueDepth,
+    Receipt,
+)
+from workshape.queues.queue_core import (
+    Advanced,
+    Received,
+    check_visibility_left,
+    count_receive,
+    is_latest,
+    unavailable,
+    uncount_receive,
+)
+
+_STALE_TURNS_MIN = 64  # below this the turns are not worth rebuilding
+
+
+class _Group:
+    """The messages of one group, in the order they were sent."""
+
+    __slots__ = ("in_flight", "messages", "turn")
+
+    def __init__(self) -> None:
+        self.messages: OrderedDict[MessageNumber, Message] = OrderedDict()
+        self.in_flight = 0
+        self.turn: int | None = None
+        """Its place among the groups that may be received from; None while it may not."""
+
+    @property
+    def first(self) -> Message:
+        return next(iter(self.messages.values()))
+
+
+class FifoQueue:
+    """The messages of one queue. `epoch` tells this run of the broker from earlier ones in receipts."""
+
+    def __init__(self, attributes: QueueAttributes, epoch: int) -> None:
+        self.attributes = attributes
+        self._epoch = epoch
+        self._messages: dict[MessageNumber, Message] = {}
+        self._delayed: dict[MessageNumber, Message] = {}
+        self._in_flight: dict[MessageNumber, Message] = {}
+        self._groups: dict[str, _Group] = {}
+        self._turns: list[tuple[int, str]] = []
+        """A heap of (turn, group); what is not the group's turn any more is passed over."""
+        self._newest = 0
+        """The largest message number there was."""
+        self._wakes = Deadlines(self._still_hidden)
+        """When delayed and in-flight messages become visible."""
+        self._ages = Deadlines(lambda _, number: number in self._messages)
+        """When messages were sent: the deadline is a retention period later."""
+        self._attempts = Attempts()
+
+    def __repr__(self) -> str:
+        depth = self.depth()
+        state = f"visible={depth.visible} in_flight={depth.in_flight} delayed={depth.delayed}"
+        return f"<FifoQueue {state} groups={len(self._groups)}>"
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages.values())
+
+    def redefine(self, attributes: QueueAttributes, now: float) -> None:
+        """Take over changed attributes. A changed delay is that of all messages never received, too.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html
+        """
+        changed = attributes.delay_s != self.attributes.delay_s
+        self.attributes = attributes
+        if changed:
+            messages = sorted(self._messages.values(), key=lambda message: message.number)
+            self._clear()
+            for message in messages:
+                self.add(message, now)
+
+    def depth(self) -> QueueDepth:
+        """Count the messages by state; those of blocked groups are visible."""
+        in_flight, delayed = len(self._in_flight), len(self._delayed)
+        return QueueDepth(visible=len(self._messages) - in_flight - delayed, in_flight=in_flight, delayed=delayed)
+
+    def find(self, number: MessageNumber) -> Message | None:
+        """Look a message up, wherever it is."""
+        return self._messages.get(number)
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Never: beyond the most in flight, a FIFO queue's receives are empty.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-fifo.html
+        """
+        return False
+
+    def add(self, message: Message, now: float) -> None:
+        """Put a message in: sent, moved here from another queue, or recovered from disk.
+
+        Its number is greater than those before it in its group. The queue's delay counts, whatever the message says.
+        """
+        number = message.number
+        assert number > self._newest, "messages are numbered in the order they come"
+        self._newest = number
+        if not message.queue_receive_count:
+            message.visible_at = message.sent_at + self.attributes.delay_s
+        self._messages[number] = message
+        self._ages.set(message.sent_at, number)
+        group = self._groups.setdefault(message.group_id, _Group())
+        group.messages[number] = message
+        if message.visible_at > now:
+            self._wakes.set(message.visible_at, number)
+            if message.queue_receive_count:
+                self._in_flight[number] = message
+                group.in_flight += 1
+                group.turn = None
+            else:
+                self._delayed[number] = message
+        self._offer(message.group_id, group)
+
+    def advance(self, now: float) -> Advanced:
+        """Let time pass: wake what is due, drop what is too old. A bounded amount of it: see `next_deadline`."""
+        expired: list[MessageNumber] = []
+        while len(expired) < SETTLED_AT_ONCE_MAX and (oldest := self._ages.first()) is not None:
+            sent_at, number = oldest
+            if sent_at + self.attributes.retention_s > now:
+                break
+            self._ages.pop()
+            message = self._messages[number]
+            self._remove(message)
+            self._offer(message.group_id, self._groups[message.group_id])
+            expired.append(number)
+        woken = 0
+        while woken < SETTLED_AT_ONCE_MAX and (soonest := self._wakes.first()) is not None:
+            visible_at, number = soonest
+            if visible_at > now:
+                break
+            self._wakes.pop()
+            self._wake(self._messages[number])
+            woken += 1
+        self._attempts.forget_old(now)
+        return Advanced(woken, tuple(expired))
+
+    def next_deadline(self) -> float | None:
+        """When `advance` next has something to do; perhaps a time past, when there was more than one step takes."""
+        wake, oldest = self._wakes.first(), self._ages.first()
+        deadlines = [wake[0]] if wake is not None else []
+        if oldest is not None:
+            deadlines.append(oldest[0] + self.attributes.retention_s)
+        return min(deadlines, default=None)
+
+    def receive(
+        self, count_max: int, visibility_timeout_s: int | None, now: float, *, redrives: bool, attempt_id: str = ""
+    ) -> Received:
+        """Hand out the first messages of groups that are not blocked, hide them, and count the receive.
+
+        With the id of an attempt of the last five minutes whose messages are still as it left them: the same
+        messages and receipts, hidden anew.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+        """
+        hidden_s = self.attributes.visibility_timeout_s if visibility_timeout_s is None else visibility_timeout_s
+        if attempt_id and (again := self._attempts.find(attempt_id, self._in_flight)):
+            for message in again:
+                self._hide_until(message, now + hidden_s)
+            self._attempts.retried(attempt_id, again)
+            return Received(again, ())
+        redrive = self.attributes.redrive if redrives else None
+        dead_at = redrive.receive_count_max if redrive is not None else None
+        count_max = min(count_max, IN_FLIGHT_MAX - len(self._in_flight))
+        messages: list[Message] = []
+        dead: list[Message] = []
+        while self._turns and len(messages) < count_max and len(dead) < SETTLED_AT_ONCE_MAX:
+            turn, group_id = heappop(self._turns)
+            group = self._groups.get(group_id)
+            if group is not None and group.turn == turn:
+                group.turn = None
+                chosen, exhausted = self._choose(group, count_max - len(messages), dead_at)
+                for message in chosen:
+                    count_receive(message, hidden_s, now, self._epoch)
+                    self._in_flight[message.number] = message
+                    self._wakes.set(message.visible_at, message.number)
+                group.in_flight += len(chosen)
+                messages += chosen
+                dead += exhausted
+                for message in exhausted:
+                    self._remove(message)
+                self._offer(group_id, group)
+        self._drop_stale_entries()
+        if attempt_id and messages:
+            self._attempts.note(attempt_id, messages, now)
+        return Received(tuple(messages), tuple(dead))
+
+    def delete(self, receipt: Receipt, handle: str) -> Message | None:
+        """Take a message out for good; one that is gone already is no error.
+
+        Raises:
+            InvalidParameter: its visibility timeout has ended since, so that the receipt has expired.
+        Source: https://repost.aws/knowledge-center/sqs-receipt-handle-error
+        """
+        message = self._messages.get(receipt.number)
+        if message is None:
+            return None
+        if not is_latest(message, receipt) or receipt.number not in self._in_flight:
+            raise InvalidParameter(value=handle, parameter="ReceiptHandle", reason="The receipt handle has expired.")
+        self._remove(message)
+        self._offer(message.group_id, self._groups[message.group_id])
+        self._drop_stale_entries()
+        return message
+
+    def change_visibility(self, receipt: Receipt, timeout_s: int, now: float, handle: str) -> Message:
+        """Hide an in-flight message for `timeout_s` from now on; 0 makes it visible at once.
+
+        Raises:
+            InvalidParameter: gone, received again since, or hidden for more than 12 h since its receive.
+            MessageNotInflight: its visibility timeout has ended.
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+        """
+        message = self._messages.get(receipt.number)
+        if message is None or not is_latest(message, receipt):
+            raise unavailable(handle)
+        if receipt.number not in self._in_flight:
+            raise MessageNotInflight()
+        check_visibility_left(message, timeout_s, now)
+        self._hide_until(message, now + timeout_s)
+        return message
+
+    def give_back(self, receipts: Iterable[Receipt], now: float) -> list[Message]:
+        """Undo receives whose receiver went away before it got the messages; returns those undone."""
+        returned = []
+        for receipt in receipts:
+            message = self._in_flight.get(receipt.number)
+            if message is not None and is_latest(message, receipt):
+                uncount_receive(message)
+                self._hide_until(message, now)
+                returned.append(message)
+        return returned
+
+    def take(self, count_max: int) -> list[Message]:
+        """Take out, for good, visible messages of groups that are not blocked: as they would be received."""
+        taken: list[Message] = []
+        while self._turns and len(taken) < count_max:
+            turn, group_id = heappop(self._turns)
+            group = self._groups.get(group_id)
+            if group is not None and group.turn == turn:
+                group.turn = None
+                chosen, _ = self._choose(group, count_max - len(taken), None)
+                taken += chosen
+                for message in chosen:
+                    self._remove(message)
+                self._offer(group_id, group)
+        self._drop_stale_entries()
+        return taken
+
+    def purge(self) -> list[MessageNumber]:
+        """Drop everything, in-flight messages too; returns what there was."""
+        numbers = list(self._messages)
+        self._clear()
+        return numbers
+
+    def _choose(self, group: _Group, count_max: int, dead_at: int | None) -> tuple[list[Message], list[Message]]:
+        """Pick a group's first messages, and those before and among them that were received too often."""
+        chosen: list[Message] = []
+        exhausted: list[Message] = []
+        for message in group.messages.values():
+            if message.number in self._delayed or len(chosen) == count_max or len(exhausted) == SETTLED_AT_ONCE_MAX:
+                break
+            dead = dead_at is not None and message.queue_receive_count >= dead_at
+            (exhausted if dead else chosen).append(message)
+        return chosen, exhausted
+
+    def _offer(self, group_id: str, group: _Group) -> None:
+        """Let a group be received from, if it is not blocked; forget one that is empty."""
+        if not group.messages:
+            self._groups.pop(group_id, None)
+            return
+        if group.in_flight or group.turn is not None:
+            return
+        first = group.first
+        if first.number in self._delayed:
+            return
+        group.turn = 2 * self._newest + 1 if first.queue_receive_count else 2 * first.number
+        heappush(self._turns, (group.turn, group_id))
+
+    def _wake(self, message: Message) -> None:
+        group = self._groups[message.group_id]
+        if self._in_flight.pop(message.number, None) is not None:
+            group.in_flight -= 1
+        else:
+            del self._delayed[message.number]
+        self._offer(message.group_id, group)
+
+    def _remove(self, message: Message) -> None:
+        """Take a message out of every place; its group is to be offered then."""
+        number = message.number
+        group = self._groups[message.group_id]
+        del self._messages[number], group.messages[number]
+        self._delayed.pop(number, None)
+        if self._in_flight.pop(number, None) is not None:
+            group.in_flight -= 1
+
+    def _still_hidden(self, visible_at: float, number: MessageNumber) -> bool:
+        message = self._in_flight.get(number) or self._delayed.get(number)
+        return message is not None and message.visible_at == visible_at
+
+    def _hide_until(self, message: Message, visible_at: float) -> None:
+        message.visible_at = visible_at
+        self._wakes.set(visible_at, message.number)
+        self._drop_stale_entries()
+
+    def _clear(self) -> None:
+        for place in (self._messages, self._delayed, self._in_flight, self._groups, self._turns):
+            place.clear()
+        self._wakes.clear()
+        self._ages.clear()
+        self._newest = 0
+
+    def _drop_stale_entries(self) -> None:
+        hidden = len(self._in_flight) + len(self._delayed)
+        places = (self._in_flight, self._delayed)
+        self._wakes.trim(hidden, ((m.visible_at, m.number) for place in places for m in place.values()))
+        self._ages.trim(len(self._messages), ((m.sent_at, m.number) for m in self._messages.values()))
+        if len(self._turns) > 2 * len(self._groups) + _STALE_TURNS_MIN:
+            turns = ((group.turn, group_id) for group_id, group in self._groups.items())
+            self._turns = [(turn, group_id) for turn, group_id in turns if turn is not None]
+            heapify(self._turns)
