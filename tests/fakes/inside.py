@@ -48,6 +48,8 @@ class Inside:
     told: list[tuple[Any, ...]] = field(default_factory=list)
     readers: dict[RequestId, Pieces] = field(default_factory=dict)
     api: EnvironmentApi = field(init=False)
+    goes_on: bool | None = None
+    """What a runtime that is where a snapshot is taken may do."""
 
     def open(self, *extensions: str) -> "Inside":
         """Begin its life."""
@@ -58,6 +60,7 @@ class Inside:
             responded=lambda _environment, request, body: told(("responded", request, body)),
             failed=lambda _environment, request, body, kind: told(("failed", request, kind, body)),
             init_failed=lambda _environment, _body, kind: told(("init failed", kind)),
+            restores=self._restores,
             runtime_done=lambda _environment: told(("runtime done",)),
             runtime_exited=lambda _environment, how: told(("runtime exited", how)),
             extension_ready=lambda _environment, extension: told(("extension ready", extension.name)),
@@ -119,6 +122,10 @@ class Inside:
     def _streams(self, _environment: EnvironmentId, request: RequestId, _flow: Flow) -> Pieces | None:
         self.told.append(("streams", request))
         return self.readers.get(request)
+
+    def _restores(self, _environment: EnvironmentId) -> bool | None:
+        self.told.append(("restores",))
+        return self.goes_on
 
     def _extension_failed(self, _environment: EnvironmentId, extension: Extension, kind: str, why: str) -> None:
         self.told.append(("extension failed", extension.name, kind, why))

@@ -27,12 +27,15 @@ from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.images.deployments import Deployments
 from workshape.functions.images.store import ImageStore
+from workshape.functions.invocation_report import Reporter
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.records import InvocationRecord, RecordWriter, read_records
+from workshape.functions.snapshot_taker import SnapshotTaker
+from workshape.functions.snapshots import Snapshots
 from workshape.http1.message import Request, Response
 from workshape.settings import FunctionSettings, Settings
 from workshape.store.documents import Documents
@@ -109,6 +112,15 @@ class LiveFunctions:
         text = f"#!{PYTHON}\n" + Path(obedient_runtime.__file__).read_text()
         await self.create(name, {"bootstrap": text}, **more)
 
+    async def until_snapshot(self, name: str, version: str = "1") -> dict[str, Any]:
+        """Wait until a version's snapshot is there, or there is none; return what Lambda tells of the version."""
+        async with asyncio.timeout(60):
+            while True:
+                told = await self.client("get_function_configuration", FunctionName=name, Qualifier=version)
+                if told["State"] != "Pending":
+                    return dict(told)
+                await asyncio.sleep(0.02)
+
     def messages(self, name: str = "f") -> list[str]:
         """A function's log so far."""
         return [line.message for line in self.logs.tail(FunctionName(name), 1_000)]
@@ -158,9 +170,16 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         reserved_total=lambda: 0,
     )
     invoke = FunctionInvoker(
-        lambda name, qualifier: replace(catalog.resolve(name, qualifier), opt_folder=live.opt_folder), invoker, clock
+        lambda name, qualifier: replace(catalog.invocable(name, qualifier), opt_folder=live.opt_folder), invoker, clock
     )
     catalog.subscribe(invoker.retire)
+    taker = SnapshotTaker(
+        clock=clock,
+        launcher=launcher,
+        reporter=Reporter(logs, records, metrics),
+        variables=lambda _function: {"AWS_REGION": "us-east-1"},
+    )
+    snapshots = asyncio.create_task(Snapshots(store, catalog, taker.take).run())
     upstream = Upstream({})
     images = Deployments(ImageStore(folder / "images", ecr_registry=settings.functions.ecr_registry), store, catalog)
     service = lambda_service(
@@ -181,6 +200,8 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         yield live
     finally:
         await server.close()
+        snapshots.cancel()
+        await asyncio.wait([snapshots])
         await invoker.close()
         await launcher.close()
         await images.close()

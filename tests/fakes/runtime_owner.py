@@ -61,6 +61,7 @@ class RuntimeOwner:
             responded=self._responded,
             failed=self._failed,
             init_failed=self._init_failed,
+            restores=self._restores,
             runtime_done=lambda environment: self._note(environment, "runtime done"),
             runtime_exited=lambda environment, how: self._note(environment, f"runtime exited: {how}"),
             extension_ready=lambda environment, extension: self._note(environment, f"{extension.name} is ready"),
@@ -201,6 +202,10 @@ class RuntimeOwner:
     def _init_failed(self, environment: EnvironmentId, body: bytes, error_type: str) -> None:
         self.heard[environment].init_error = (error_type, json.loads(body))
         self._tell(environment)
+
+    def _restores(self, environment: EnvironmentId) -> bool | None:
+        self._note(environment, "restores")
+        return True
 
     def _extension_failed(self, environment: EnvironmentId, extension: Extension, kind: str, why: str) -> None:
         self._note(environment, f"{extension.name} failed: {kind}: {why}")

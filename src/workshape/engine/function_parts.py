@@ -20,13 +20,17 @@ from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics, concurrency_points
 from workshape.functions.images.deployments import Deployments
 from workshape.functions.images.store import ImageStore
+from workshape.functions.invocation_report import Reporter
 from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import FunctionVersion
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.records import RecordWriter
+from workshape.functions.snapshot_taker import SnapshotTaker
+from workshape.functions.snapshots import Snapshots
 from workshape.run import RunFile
 
 TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -80,7 +84,11 @@ def open_functions(ground: Ground) -> FunctionParts:
     logs = stack.enter_context(closing(FunctionLogs(state.logs)))
     launcher = ProcessLauncher(state.environments, settings.functions, notify=_say, show=run.files_of_functions())
     stack.push_async_callback(launcher.close)
-    variables = _platform_variables(run)
+    platform_variables = _platform_variables(run)
+
+    def variables(_function: FunctionVersion) -> dict[str, str]:
+        return dict(platform_variables)
+
     invoker = Invoker(
         settings=settings.functions,
         clock=clock,
@@ -88,11 +96,14 @@ def open_functions(ground: Ground) -> FunctionParts:
         logs=logs,
         records=records,
         metrics=metrics,
-        variables=lambda _function: dict(variables),
+        variables=variables,
         reserved=catalog.reserved_concurrency,
         reserved_total=catalog.reserved_total,
     )
     stack.push_async_callback(invoker.close)
+    reporter = Reporter(logs, records, metrics)
+    taker = SnapshotTaker(clock=clock, launcher=launcher, reporter=reporter, variables=variables)
+    ground.serve("snapshots of versions", Snapshots(documents, catalog, taker.take).run)
     images = _open_images(ground, catalog)
     catalog.subscribe(invoker.retire)
     catalog.subscribe(metrics.forget)

@@ -14,20 +14,21 @@ from workshape.functions.alias import choose_version
 from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
-from workshape.functions.configuration import FunctionConfiguration, check_configuration, log_level
+from workshape.functions.configuration import FunctionConfiguration, log_level
 from workshape.functions.event_invoke import EventInvokeConfig
-from workshape.functions.function import Function, PublishedVersion, Runnable
+from workshape.functions.function import Function, PublishedVersion, Runnable, check_package
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
 from workshape.functions.function_state import ACTIVE, FunctionNotActive, FunctionState, UpdateInProgress
 from workshape.functions.function_url import FunctionUrl
 from workshape.functions.images.model import image_process
 from workshape.functions.layers import Layers
-from workshape.functions.limits import UNPACKED_BYTES_MAX, UNRESERVED_CONCURRENCY_MIN
+from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.functions.numbering import Numbering
 from workshape.functions.policy import Policy
 from workshape.functions.revision import check_revision, new_revision
 from workshape.functions.runtime_management import RuntimeManagement
+from workshape.functions.snap_start import check_active
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "function"
@@ -68,15 +69,6 @@ class VersionInUse(Conflict):
     aliases: str
 
 
-class LayersTooLarge(Invalid):
-    """Function code combined with layers exceeds the maximum allowed size of {bytes_max} bytes. The actual size is
-    {size} bytes.
-    """
-
-    bytes_max: int
-    size: int
-
-
 class Catalog:
     """Functions by name. Used on the event loop's thread; a change is on disk when its method returns."""
 
@@ -108,6 +100,8 @@ class Catalog:
         self._on_change: list[OnChange] = []
         self.unsettled: dict[FunctionName, FunctionState] = {}
         """The functions that are not simply active, kept by `images/deployments.py`."""
+        self.unsettled_versions: dict[tuple[FunctionName, str], FunctionState] = {}
+        """The published versions that are not, kept by `snapshots.py`."""
         for name, document in store.all(DOCUMENT_KIND):
             self._functions[FunctionName(name)] = msgspec.json.decode(document, type=Function)
         self._versions = Belongings(store, VERSION_KIND, PublishedVersion, self._functions)
@@ -161,12 +155,18 @@ class Catalog:
         """Find what to run now, as `resolve` does.
 
         Raises:
-            FunctionNotActive: it cannot be invoked yet, or never.
+            FunctionNotActive, SnapStartNotReady: it cannot be invoked yet, or never.
         """
         version = self.resolve(name, qualifier)
-        if version.version == LATEST and not (state := self.unsettled.get(version.name, ACTIVE)).is_active:
-            raise FunctionNotActive(state=state.state)
+        if self.unsettled or self.unsettled_versions:  # hardly ever, and this is asked with each invocation
+            check_active(self.state(version.name, version.version), snap_start=version.snap_start)
         return version
+
+    def state(self, name: FunctionName, version: str) -> FunctionState:
+        """Tell whether a version can be invoked."""
+        if version == LATEST:
+            return self.unsettled.get(name, ACTIVE)
+        return self.unsettled_versions.get((name, version), ACTIVE)
 
     def reference(self, name: str, qualifier: str | None = None) -> FunctionReference:
         """Read a function's name in any of its forms."""
@@ -240,7 +240,7 @@ class Catalog:
         """
         if name in self._functions:
             raise FunctionExists(name=name)
-        _check(configuration, code)
+        check_package(configuration, code)
         return self._keep(Function(name, configuration, code, new_revision(), self._clock.wall_s(), tags or {}))
 
     def update_code(
@@ -261,7 +261,7 @@ class Catalog:
         configuration = function.configuration
         if architectures is not None:
             configuration = msgspec.structs.replace(configuration, architectures=architectures)
-        _check(configuration, code)
+        check_package(configuration, code)
         return self._revise(function, configuration, code)
 
     def update_configuration(
@@ -274,7 +274,7 @@ class Catalog:
             Invalid: Lambda would not take the configuration.
         """
         function = self._expected(name, expected_revision)
-        _check(configuration, function.code)
+        check_package(configuration, function.code)
         return self._revise(function, configuration, function.code)
 
     async def put_from_app(
@@ -295,7 +295,7 @@ class Catalog:
         """
         own_name = self.reference(name).name
         ready = code if isinstance(code, Code) else await self.code.from_path(code)
-        _check(configuration, ready)
+        check_package(configuration, ready)
         function = self._functions.get(own_name)
         if function is None:
             function = self.create(own_name, configuration, ready)
@@ -483,10 +483,3 @@ class Catalog:
             traces_actively=configuration.tracing_mode == "Active",
             image=image_process(function.code.image, configuration.image_settings),
         )
-
-
-def _check(configuration: FunctionConfiguration, code: Code) -> None:
-    check_configuration(configuration)
-    size = code.unpacked_bytes + configuration.layers.unpacked_bytes
-    if configuration.layers.uses and size > UNPACKED_BYTES_MAX:
-        raise LayersTooLarge(bytes_max=UNPACKED_BYTES_MAX, size=size)

@@ -199,3 +199,8 @@ def _count_down(counts: dict[FunctionName, int], function: FunctionName) -> None
         counts[function] = left
     else:
         del counts[function]
+
+
+def rate_reason(reserved: int | None) -> ThrottleReason:
+    """Say why a function that scales too fast is refused; `reserved` is its reservation."""
+    return ThrottleReason.RATE if reserved is None else ThrottleReason.RESERVED_RATE

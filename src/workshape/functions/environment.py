@@ -18,6 +18,8 @@ class EnvironmentState(Enum):
     """Its processes are being made."""
     INIT = "init"
     """The runtime and the function's static code are running; GET next has not come yet."""
+    RESTORING = "restoring"
+    """The function's state is that of its snapshot; what it has to do after that is running (SnapStart)."""
     IDLE = "idle"
     FROZEN = "frozen"
     """Idle, with its processes stopped."""
@@ -32,7 +34,8 @@ class EnvironmentState(Enum):
 _S = EnvironmentState
 TRANSITIONS: Mapping[EnvironmentState, frozenset[EnvironmentState]] = {
     _S.STARTING: frozenset({_S.INIT, _S.STOPPING}),
-    _S.INIT: frozenset({_S.IDLE, _S.STOPPING}),
+    _S.INIT: frozenset({_S.RESTORING, _S.IDLE, _S.STOPPING}),
+    _S.RESTORING: frozenset({_S.IDLE, _S.STOPPING}),
     _S.IDLE: frozenset({_S.BUSY, _S.FROZEN, _S.STOPPING}),
     _S.FROZEN: frozenset({_S.IDLE, _S.STOPPING}),
     _S.BUSY: frozenset({_S.IDLE, _S.STOPPING}),
@@ -115,7 +118,8 @@ class Environment:
     @property
     def init_s_max(self) -> float:
         """How long its init phase may take, unless that is part of an invocation."""
-        return max(PROVISIONED_INIT_S_MIN, self.function.timeout_s) if self.provisioned else INIT_S_MAX
+        is_ahead = self.provisioned or self.function.snap_start
+        return max(PROVISIONED_INIT_S_MIN, self.function.timeout_s) if is_ahead else INIT_S_MAX
 
     def move(self, state: EnvironmentState) -> None:
         """Take a step of the table.

@@ -45,6 +45,8 @@ class RuntimeCallbacks:
     failed: Callable[[EnvironmentId, RequestId, bytes, str], None]
     """The error's JSON body, and its Lambda-Runtime-Function-Error-Type (may be empty)."""
     init_failed: Callable[[EnvironmentId, bytes, str], None]
+    restores: Callable[[EnvironmentId], bool | None]
+    """See `SessionCallbacks.restores`."""
     runtime_done: Callable[[EnvironmentId], None]
     """The runtime is done with its invocation, an extension is not."""
     runtime_exited: Callable[[EnvironmentId, str], None]
@@ -114,6 +116,10 @@ class EnvironmentApi:
         self._is_awaited = True
         self.extensions.invoke(invocation, deadline_ms)
         self._runtime.dispatch(invocation, deadline_ms)
+
+    def restored(self) -> None:
+        """Its runtime was made from a snapshot: before its first request."""
+        self._runtime.restored()
 
     def begin_shutdown(self) -> None:
         """From now on whoever ends has not failed."""
@@ -210,4 +216,5 @@ def _of_session(environment: EnvironmentId, callbacks: RuntimeCallbacks, ready: 
         responded=lambda request, body: callbacks.responded(environment, request, body),
         failed=lambda request, body, error_type: callbacks.failed(environment, request, body, error_type),
         init_failed=lambda body, error_type: callbacks.init_failed(environment, body, error_type),
+        restores=lambda: callbacks.restores(environment),
     )

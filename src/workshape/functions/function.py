@@ -2,8 +2,10 @@
 
 import msgspec
 
+from workshape.errors import Invalid
 from workshape.functions.code import Code
-from workshape.functions.configuration import FunctionConfiguration
+from workshape.functions.configuration import FunctionConfiguration, check_configuration
+from workshape.functions.limits import UNPACKED_BYTES_MAX
 from workshape.functions.model import LATEST, FunctionName
 
 
@@ -60,3 +62,24 @@ class PublishedVersion(msgspec.Struct, frozen=True):
 
 Runnable = Function | PublishedVersion
 """What an invocation can be for."""
+
+
+class LayersTooLarge(Invalid):
+    """Function code combined with layers exceeds the maximum allowed size of {bytes_max} bytes. The actual size is
+    {size} bytes.
+    """
+
+    bytes_max: int
+    size: int
+
+
+def check_package(configuration: FunctionConfiguration, code: Code) -> None:
+    """Check a function's configuration, and its code against it.
+
+    Raises:
+        LayersTooLarge: together they are too large. Else see `check_configuration`.
+    """
+    check_configuration(configuration)
+    size = code.unpacked_bytes + configuration.layers.unpacked_bytes
+    if configuration.layers.uses and size > UNPACKED_BYTES_MAX:
+        raise LayersTooLarge(bytes_max=UNPACKED_BYTES_MAX, size=size)

@@ -62,23 +62,42 @@ class Reporter:
         """Tell extensions."""
         telemetry_events.init_began(environment)
 
-    def init_ended_well(self, environment: RunningEnvironment, now: float) -> None:
-        """Tell extensions; logs have it with the first invocation."""
+    def init_ended_well(self, environment: RunningEnvironment, now: float, at: float) -> None:
+        """Tell extensions; logs have an init phase with the first invocation, a restore at once."""
         telemetry_events.init_ended(environment, platform_log.SUCCESS, None, now)
         environment.telemetry.init_ended()
+        if environment.snap_start:
+            self._restore_ended(environment, platform_log.SUCCESS, None, now, at)
+        elif environment.is_snapshot:
+            self._init_ended(environment, platform_log.SUCCESS, None, now, at)
 
     def init_ended_badly(
         self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
     ) -> None:
-        """Write INIT_REPORT, once for each init phase."""
+        """Write INIT_REPORT or RESTORE_REPORT, once for each environment."""
         if environment.init_told or environment.ready_at != inf:
             return
         environment.init_told = True
-        phase = "invoke" if environment.retried else "init"
-        duration_ms = (now - environment.started_at) * 1_000
-        report = platform_log.InitReport(phase, status, error_type, duration_ms)
         telemetry_events.init_ended(environment, status, error_type, now)
+        if environment.snap_start:
+            self._restore_ended(environment, status, error_type, now, at)
+        else:
+            self._init_ended(environment, status, error_type, now, at)
+
+    def _init_ended(
+        self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
+    ) -> None:
+        phase = "invoke" if environment.retried else "init"
+        duration_ms, kind = (now - environment.started_at) * 1_000, environment.initialization_type
+        report = platform_log.InitReport(phase, status, error_type, duration_ms, kind)
         line = platform_log.init_report_line(environment.function, report, at)
+        self._logs.write(environment.function.name, environment.stream, line, at)
+
+    def _restore_ended(
+        self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
+    ) -> None:
+        report = platform_log.RestoreReport(status, error_type, (now - environment.started_at) * 1_000)
+        line = platform_log.restore_report_line(environment.function, report, at)
         self._logs.write(environment.function.name, environment.stream, line, at)
 
     def ended(
@@ -95,16 +114,22 @@ class Reporter:
         init_ms = environment.take_init_ms()
         # A second init phase runs inside the invocation's own time: it is in its duration, and not billed twice.
         apart_ms = init_ms if environment.ready_at <= running.started_at else None
+        is_restored = environment.snap_start and apart_ms is not None
+        billed_restore_ms = (environment.billed_restore_ms or 0) if is_restored else 0
+        # The init phase is billed since 2025-08-01; of a restore, what the function does after it.
+        billed_apart_ms = 0.0 if is_restored else apart_ms or 0.0
         report = platform_log.Report(
             request=running.invocation.request_id,
             status=ending.status,
             error_type=ending.error_type,
             crashed=ending.crashed,
             duration_ms=duration_ms,
-            billed_ms=ceil(duration_ms + (apart_ms or 0.0)),  # the init phase is billed since 2025-08-01
+            billed_ms=ceil(duration_ms + billed_apart_ms) + billed_restore_ms,
             memory_mb=function.memory_mb,
             max_memory_mb=environment.max_memory_mb,
-            init_ms=apart_ms,
+            init_ms=None if is_restored else apart_ms,
+            restore_ms=apart_ms if is_restored else None,
+            billed_restore_ms=billed_restore_ms,
         )
         for line in platform_log.end_lines(function, report, at):
             self._write(environment, line, at)
@@ -194,7 +219,7 @@ def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome
             record_status = "error" if outcome is Outcome.EXITED else "init_error"
             return _Ending(body, kind, platform_log.ERROR, record_status, crashed=True)
         case Outcome.INIT_FAILED:
-            error_type = results.error_type(environment.init_error, environment.init_error_header)
+            error_type = environment.init_error_type
             return _Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
         case _:
             raise AssertionError(f"{outcome} is no result of a function")

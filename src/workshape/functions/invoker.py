@@ -11,7 +11,7 @@ from math import inf
 
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable, PlatformError
-from workshape.functions import platform_log, results
+from workshape.functions import platform_log
 from workshape.functions.actions import (
     Action,
     Answer,
@@ -32,7 +32,7 @@ from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter
 from workshape.functions.launch.extensions import extension_names
-from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, LaunchOrder, ProcessLauncher
+from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, ProcessLauncher
 from workshape.functions.log_level import is_too_detailed
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
@@ -50,6 +50,7 @@ from workshape.functions.running import EnvironmentView, RunningEnvironment, Run
 from workshape.functions.runtime_api import RuntimeApi
 from workshape.functions.scheduler import Scheduler
 from workshape.functions.shutdown import shut_down
+from workshape.functions.snap_start import RestoreFailed, RestoreTimedOut
 from workshape.functions.telemetry_delivery import Telemetry
 from workshape.http1.message import Flow
 from workshape.http1.pieces import Pieces
@@ -58,6 +59,11 @@ from workshape.settings import FunctionSettings
 
 InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
 """Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
+
+RESTORE_ERRORS: Mapping[Outcome, type[PlatformError]] = {
+    Outcome.RESTORE_FAILED: RestoreFailed,
+    Outcome.RESTORE_TIMED_OUT: RestoreTimedOut,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +104,7 @@ class Invoker:
             responded=self._responded,
             failed=self._failed,
             init_failed=self._init_failed,
+            restores=self._restores,
             runtime_done=self._runtime_done,
             runtime_exited=self._exited,
             extension_ready=self._extension_ready,
@@ -183,22 +190,10 @@ class Invoker:
 
     def environments(self) -> list[EnvironmentView]:
         """Every environment there is, oldest first."""
-        views = []
-        for environment in self._scheduler.environments():
-            running = self._environments[environment.id]
-            views.append(
-                EnvironmentView(
-                    environment.id,
-                    environment.function.name,
-                    environment.function.version,
-                    environment.state.value,
-                    environment.invocations,
-                    running.wall_started_at,
-                    running.process.pid if running.process is not None else None,
-                    environment.provisioned,
-                )
-            )
-        return views
+        return [
+            self._environments[environment.id].view(environment.state.value, environment.invocations)
+            for environment in self._scheduler.environments()
+        ]
 
     def take_concurrency(self) -> ConcurrencyPeaks:
         """Return the most invocations there were at once since this was last asked."""
@@ -223,7 +218,7 @@ class Invoker:
             environment.leave_gate()
             if environment.process is not None:
                 self._init_ended(environment, environment.process)
-            self._reporter.init_ended_well(environment, now)
+            self._reporter.init_ended_well(environment, now, self._clock.wall_s())
             _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
         self._perform(self._scheduler.became_ready(environment_id, now), now)
 
@@ -253,8 +248,18 @@ class Invoker:
         now = self._clock.monotonic_s()
         environment = self._environments[environment_id]
         environment.init_error, environment.init_error_header = body, error_type
-        self._init_ended_badly(environment, platform_log.ERROR, results.error_type(body, error_type), now)
+        kind = environment.init_error_type
+        self._reporter.init_ended_badly(environment, platform_log.ERROR, kind, now, self._clock.wall_s())
         self._perform(self._scheduler.init_failed(environment_id), now)
+
+    def _restores(self, environment_id: EnvironmentId) -> bool | None:
+        environment = self._environments[environment_id]
+        if not environment.snap_start:
+            return None
+        environment.restored_at = now = self._clock.monotonic_s()
+        self._scheduler.restored(environment_id, now)
+        self._arm_timer(now)
+        return True
 
     def _drain_output(self, environment_id: EnvironmentId) -> None:
         # What the function has written lies in another pipe than its answer, and belongs before END.
@@ -308,7 +313,8 @@ class Invoker:
         environment.exit = how
         actions = self._scheduler.exited(environment_id)
         if actions:
-            self._init_ended_badly(environment, platform_log.ERROR, environment.exit_type, now)
+            kind = environment.exit_type
+            self._reporter.init_ended_badly(environment, platform_log.ERROR, kind, now, self._clock.wall_s())
         self._perform(actions, now)
 
     # What the scheduler wants
@@ -359,6 +365,9 @@ class Invoker:
             assert environment.failure is not None
             self._fail(running, environment.failure, now, wall)
             return
+        if action.outcome in RESTORE_ERRORS:
+            self._fail(running, RESTORE_ERRORS[action.outcome](), now, wall, "init_error")
+            return
         if environment.invocation is not running and action.outcome is not Outcome.SETTLED:
             running.started_at = max(running.arrived_at, environment.started_at)  # it never got past the init phase
         result = self._reporter.ended(running, environment, action.outcome, now, wall)
@@ -367,8 +376,10 @@ class Invoker:
         elif not running.answer.done:
             running.answer.give(result)
 
-    def _fail(self, running: RunningInvocation, error: Exception, now: float, wall: float) -> None:
-        self._reporter.never_ran(running, "platform_error", type(error).__name__, now, wall)
+    def _fail(
+        self, running: RunningInvocation, error: Exception, now: float, wall: float, status: str = "platform_error"
+    ) -> None:
+        self._reporter.never_ran(running, status, type(error).__name__, now, wall)
         if not running.answer.done:
             running.answer.fail(error)
 
@@ -401,17 +412,9 @@ class Invoker:
         function = action.function
         self._reporter.init_began(environment)
         try:
-            order = LaunchOrder(
-                environment=environment.id,
-                function=function,
-                runtime_api_address=await self._api.open(
-                    environment.id, function, environment.telemetry, extension_names(function.opt_folder)
-                ),
-                initialization_type=action.initialization_type,
-                log_group=platform_log.log_group(function),
-                log_stream=environment.stream,
-                variables=self._variables(function),
-            )
+            extensions = extension_names(function.opt_folder)
+            address = await self._api.open(environment.id, function, environment.telemetry, extensions)
+            order = environment.launch_order(address, self._variables(function))
             environment.process = process = await self._launcher.start(
                 order, on_output=self._output, on_exit=self._exited
             )
@@ -431,7 +434,7 @@ class Invoker:
     def _stop(self, action: Stop, now: float) -> None:
         environment = self._environments[action.environment]
         if action.reason is StopReason.INIT_TIMED_OUT:
-            self._init_ended_badly(environment, platform_log.TIMEOUT, None, now)
+            self._reporter.init_ended_badly(environment, platform_log.TIMEOUT, None, now, self._clock.wall_s())
         _log.info("environment_stopped", extra={"environment": environment.id, "reason": action.reason.value})
         self._spawn(self._end(environment, action.reason))
 
@@ -453,11 +456,6 @@ class Invoker:
             self._scheduler.gone(environment.id)
             if environment.held is not None and not environment.held[0].answer.done:
                 environment.held[0].answer.give(environment.held[1])
-
-    def _init_ended_badly(
-        self, environment: RunningEnvironment, status: str, error_type: str | None, now: float
-    ) -> None:
-        self._reporter.init_ended_badly(environment, status, error_type, now, self._clock.wall_s())
 
     # Tasks and timers
 

@@ -36,9 +36,14 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
 INIT_S_MAX = 10.0
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
 PROVISIONED_INIT_S_MIN = 130.0
-"""With provisioned concurrency the init phase may take this long, or the function's timeout if that is longer.
+"""With provisioned concurrency or SnapStart the init phase may take this long, or the function's timeout if longer.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
+RESTORE_S_MAX = 10.0
+"""From the snapshot's state to the end of the hooks that run after it.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 """
 LOG_TAIL_BYTES = 4 * KIB
 """Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (LogType)"""

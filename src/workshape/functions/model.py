@@ -68,6 +68,11 @@ class FunctionVersion:
     image: ImageProcess | None = None
     """Of package type Image: `code_folder` is the image's root folder then."""
 
+    @property
+    def initialization_type(self) -> InitializationType:
+        """How its environments start on demand."""
+        return InitializationType.SNAP_START if self.snap_start else InitializationType.ON_DEMAND
+
 
 class InvocationRequest(msgspec.Struct, frozen=True):
     """What a caller asks for: which function is to be run, and with what."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from workshape.functions.environment import Admitted, Environment, EnvironmentState
 from workshape.functions.model import EnvironmentId, FunctionVersion
 
-STARTING = frozenset({EnvironmentState.STARTING, EnvironmentState.INIT})
+STARTING = frozenset({EnvironmentState.STARTING, EnvironmentState.INIT, EnvironmentState.RESTORING})
 IDLE = frozenset({EnvironmentState.IDLE, EnvironmentState.FROZEN})
 
 

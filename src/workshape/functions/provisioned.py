@@ -29,6 +29,11 @@ VersionKey = tuple[FunctionName, str, str]
 """Function, version, revision: whose environments may serve each other's invocations."""
 
 
+def version_key(function: FunctionVersion) -> VersionKey:
+    """Tell which environments may serve a version's invocations."""
+    return function.name, function.version, function.revision
+
+
 class AllocationStatus(StrEnum):
     """How far an allocation is.
 

@@ -33,6 +33,13 @@ class Unpublished(Invalid):
     """Provisioned Concurrency Configs cannot be applied to unpublished function versions."""
 
 
+class SnapStartIsOn(Invalid):
+    """Provisioned Concurrency is not supported for functions enabled with SnapStart.
+
+    AWS: the rule is documented (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html); we chose the words.
+    """
+
+
 class WeightedAlias(Invalid):
     """Alias with weights can not be used with Provisioned Concurrency"""
 
@@ -135,7 +142,7 @@ class ProvisionedConfigs:
 
         Raises:
             FunctionNotFound: there is no such version or alias.
-            Unpublished, WeightedAlias, AlreadyProvisioned: it can have none.
+            Unpublished, SnapStartIsOn, WeightedAlias, AlreadyProvisioned: it can have none.
             MoreThanReserved, MoreThanUnreserved: there is no room for so much.
         """
         name = reference.name
@@ -143,9 +150,12 @@ class ProvisionedConfigs:
         alias = self._catalog.aliases.find(reference)
         if alias is not None and alias.additional_weights:
             raise WeightedAlias()
-        version = self._catalog.find(reference).version
+        found = self._catalog.find(reference)
+        version = found.version
         if version == LATEST:
             raise Unpublished()
+        if found.configuration.snap_start:
+            raise SnapStartIsOn()
         self._check_room(name, qualifier, count)
         for other in self._configs.of(name):
             if other != qualifier and version in self._shares(name, other, 1):

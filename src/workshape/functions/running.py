@@ -1,12 +1,12 @@
 """What the invoker holds of each environment and each invocation while they live."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from workshape.functions import results
-from workshape.functions.launch.process import EnvironmentProcess
+from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder
 from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
@@ -15,6 +15,7 @@ from workshape.functions.model import (
     Invocation,
     InvocationResult,
 )
+from workshape.functions.platform_log import log_group
 from workshape.functions.response_stream import ResponseStream
 from workshape.functions.telemetry_delivery import Telemetry
 from workshape.later import Later
@@ -28,7 +29,7 @@ class EnvironmentView:
     function: FunctionName
     version: str
     state: str
-    """`starting`, `init`, `idle`, `frozen`, `busy`, `stopping`."""
+    """`starting`, `init`, `restoring`, `idle`, `frozen`, `busy`, `stopping`."""
     invocations: int
     started_at: float
     """Unix time."""
@@ -97,9 +98,11 @@ class RunningEnvironment:
         "init_told",
         "initialization_type",
         "invocation",
+        "is_snapshot",
         "leave_gate",
         "process",
         "ready_at",
+        "restored_at",
         "retried",
         "started_at",
         "starting",
@@ -119,16 +122,21 @@ class RunningEnvironment:
         *,
         retried: bool,
         initialization_type: InitializationType,
+        is_snapshot: bool = False,
     ) -> None:
         self.id = environment
         self.telemetry = telemetry
         self.initialization_type = initialization_type
+        self.is_snapshot = is_snapshot
+        """It serves nobody: its version's snapshot is taken of it."""
         self.function = function
         self.stream = stream
         self.started_at = now
         self.wall_started_at = wall
         self.retried = retried
         self.ready_at = inf
+        self.restored_at = inf
+        """When it was as its snapshot has it; only with SnapStart."""
         self.starting: asyncio.Task[None] | None = None
         self.entering: asyncio.Task[Callable[[], None]] | None = None
         """Its wait for a place among those in their init phase."""
@@ -158,12 +166,54 @@ class RunningEnvironment:
         return self.initialization_type is InitializationType.PROVISIONED
 
     @property
+    def snap_start(self) -> bool:
+        """It begins as its version's snapshot has it."""
+        return self.initialization_type is InitializationType.SNAP_START and not self.is_snapshot
+
+    @property
+    def billed_restore_ms(self) -> int | None:
+        """Of a restored one, what follows the restore itself: its hooks."""
+        return ceil((self.ready_at - self.restored_at) * 1_000) if self.restored_at <= self.ready_at < inf else None
+
+    @property
+    def init_error_type(self) -> str:
+        """What its runtime reported. Of hooks (SnapStart) the header tells which, the body what went wrong in it."""
+        if self.snap_start and self.init_error_header:
+            return self.init_error_header
+        return results.error_type(self.init_error, self.init_error_header)
+
+    def launch_order(self, runtime_api_address: str, variables: Mapping[str, str]) -> LaunchOrder:
+        """Say what to start; `variables` are the platform's."""
+        return LaunchOrder(
+            environment=self.id,
+            function=self.function,
+            runtime_api_address=runtime_api_address,
+            initialization_type=self.initialization_type,
+            log_group=log_group(self.function),
+            log_stream=self.stream,
+            variables=variables,
+        )
+
+    def view(self, state: str, invocations: int) -> EnvironmentView:
+        """Show it."""
+        return EnvironmentView(
+            self.id,
+            self.function.name,
+            self.function.version,
+            state,
+            invocations,
+            self.wall_started_at,
+            self.process.pid if self.process is not None else None,
+            self.provisioned,
+        )
+
+    @property
     def max_memory_mb(self) -> int:
         """The most memory its processes have used so far."""
         return self.process.max_memory_mb() if self.process is not None else 0
 
     def take_init_ms(self) -> float | None:
-        """How long its init phase took, for its first invocation only."""
+        """How long its init phase, or its restore, took; for its first invocation only."""
         if self.init_told or self.ready_at == inf:
             return None
         self.init_told = True

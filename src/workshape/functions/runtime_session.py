@@ -1,7 +1,8 @@
 """One runtime's side of the Runtime API, version 2018-06-01: a state, and what each request does to it.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and the OpenAPI document it links to
-(https://docs.aws.amazon.com/lambda/latest/dg/samples/runtime-api.zip)
+(https://docs.aws.amazon.com/lambda/latest/dg/samples/runtime-api.zip),
+https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-custom.html (restore/next, restore/error)
 """
 
 import json
@@ -28,12 +29,17 @@ TRUNCATED_RESPONSE = "Runtime.TruncatedResponse"
 _NEXT = RUNTIME_PATH + "invocation/next"
 _INIT_ERROR = RUNTIME_PATH + "init/error"
 _INVOCATION = RUNTIME_PATH + "invocation/"
+_RESTORE_NEXT = RUNTIME_PATH + "restore/next"
+_RESTORE_ERROR = RUNTIME_PATH + "restore/error"
+_RESTORED = Response(200)
 
 
 class RuntimeState(Enum):
     """Where a runtime stands. The values appear in AWS's refusals, but for the last but two: AWS shows none there."""
 
     INIT = "RuntimeInitState"
+    RESTORING = "RuntimeRestoringState"
+    """It is as its snapshot has it, and does what it has to do after the restore."""
     READY = "RuntimeReadyState"
     RUNNING = "RuntimeRunningState"
     STREAMING = "RuntimeResponseStreamingState"
@@ -59,6 +65,11 @@ class SessionCallbacks:
     responded: Callable[[RequestId, bytes], None]
     failed: Callable[[RequestId, bytes, str], None]
     init_failed: Callable[[bytes, str], None]
+    """Of the init phase, or of what follows a restore."""
+    restores: Callable[[], bool | None]
+    """The runtime is where a snapshot is taken. May it go on, as one that was restored? Where the snapshot itself is
+    taken, it may not: False. None: its function has no SnapStart.
+    """
 
 
 class RuntimeSession:
@@ -89,8 +100,10 @@ class RuntimeSession:
                 return self._fail(RequestId(request_id), request)
         elif request.method == "GET" and target == _NEXT:
             return self._next()
-        elif request.method == "POST" and target == _INIT_ERROR:
-            return self._init_error(request)
+        elif request.method == "GET" and target == _RESTORE_NEXT:
+            return self._restore_next()
+        elif request.method == "POST" and target in (_INIT_ERROR, _RESTORE_ERROR):
+            return self._init_error(request, _S.INIT if target == _INIT_ERROR else _S.RESTORING)
         return refusal(404, "NotFound", f"no such operation: {request.method} {request.raw_path}")
 
     def take_body(self, request: Request, flow: Flow) -> BodySink | None:
@@ -118,6 +131,11 @@ class RuntimeSession:
         if poll is None or not poll.give(event):
             self._undelivered = event
 
+    def restored(self) -> None:
+        """It was made from a snapshot: what is left of its start is what follows a restore."""
+        assert self.state is _S.INIT, f"{self!r} has begun already"
+        self.state = _S.RESTORING
+
     def closed(self) -> None:
         """Its processes are gone."""
         self.state = RuntimeState.CLOSED
@@ -131,7 +149,7 @@ class RuntimeSession:
             self.state = RuntimeState.ANSWERED
             error = error_json(TRUNCATED_RESPONSE, "The streamed response broke off before its end.")
             self._callbacks.failed(self._request_id, error, TRUNCATED_RESPONSE)
-        if self.state not in (RuntimeState.INIT, RuntimeState.READY, RuntimeState.ANSWERED):
+        if self.state not in (_S.INIT, _S.RESTORING, _S.READY, _S.ANSWERED):
             return self._refuse("Ready")
         if self._poll is not None:
             # Whoever asks last gets the invocation; an older poll is a lost connection's, or a confused runtime's.
@@ -175,9 +193,18 @@ class RuntimeSession:
         if self.state is RuntimeState.STREAMING:
             self.state = RuntimeState.TORN
 
-    def _init_error(self, request: Request) -> Response:
-        if self.state is not RuntimeState.INIT:
-            return self._refuse("InitError")
+    def _restore_next(self) -> Response | LateResponse:
+        goes_on = self._callbacks.restores() if self.state is _S.INIT else None
+        if goes_on is None:
+            return self._refuse("Restoring")
+        if not goes_on:
+            return LateResponse()  # this runtime stays where it is; those restored from it go on
+        self.state = _S.RESTORING
+        return _RESTORED
+
+    def _init_error(self, request: Request, expected: RuntimeState) -> Response:
+        if self.state is not expected:
+            return self._refuse("InitError" if expected is _S.INIT else "RestoreError")
         self.state = RuntimeState.FAILED
         self._callbacks.init_failed(request.body, request.header(ERROR_TYPE_HEADER))
         return ACCEPTED

@@ -27,10 +27,11 @@ from workshape.functions.actions import (
     Thaw,
     Throttle,
 )
-from workshape.functions.concurrency import Concurrency, ScalingRates, ThrottleReason
+from workshape.functions.concurrency import Concurrency, ScalingRates, rate_reason
 from workshape.functions.deadlines import Deadlines
 from workshape.functions.environment import Admitted, Environment, EnvironmentState
 from workshape.functions.freezing import Freezing
+from workshape.functions.limits import RESTORE_S_MAX
 from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType, RequestId
 from workshape.functions.pool import IDLE, STARTING, Pool
 from workshape.functions.provisioned import (
@@ -40,6 +41,7 @@ from workshape.functions.provisioned import (
     Allocations,
     AllocationView,
     VersionKey,
+    version_key,
 )
 from workshape.settings import FunctionSettings
 
@@ -71,7 +73,7 @@ class Scheduler:
     ) -> list[Action]:
         """Admit an invocation and find it an environment, or refuse it."""
         name = function.name
-        allocation = self._allocations.get(_key(function))
+        allocation = self._allocations.get(version_key(function))
         if allocation is not None and allocation.has_idle:
             return self._invoke_provisioned(allocation, request, reserved, reserved_total, now)
         set_aside = self._allocations.set_aside(name, reserved=reserved is not None)
@@ -88,7 +90,7 @@ class Scheduler:
         if pool.starting <= len(pool.waiting):
             if not self._rates.take(name, now):
                 self._forget_if_empty(pool)
-                return [Throttle(request, _rate_reason(reserved))]
+                return [Throttle(request, rate_reason(reserved))]
             actions.insert(0, self._start(pool, now))
         self._concurrency.admit(name, reserved=admitted.reserved)
         pool.waiting.append(admitted)
@@ -115,6 +117,14 @@ class Scheduler:
             if not environment.retried:
                 self._deadlines.set(environment, now + environment.init_s_max)
 
+    def restored(self, environment_id: EnvironmentId, now: float) -> None:
+        """The function is as its snapshot has it: what it does after that has a limit of its own, from now."""
+        self.started(environment_id, now)
+        environment = self._environments.get(environment_id)
+        if environment is not None and environment.state is State.INIT:
+            environment.move(State.RESTORING)
+            self._deadlines.set(environment, now + RESTORE_S_MAX)
+
     def became_ready(self, environment_id: EnvironmentId, now: float) -> list[Action]:
         """GET next came: the init phase, or the invocation, is over."""
         environment = self._environments.get(environment_id)
@@ -129,7 +139,7 @@ class Scheduler:
             self.started(environment_id, now)  # its GET next can overtake the news that it was started
             self._home(environment).starting -= 1
             if environment.provisioned:
-                self._allocations.of(_key(environment.function)).init_succeeded()
+                self._allocations.of(version_key(environment.function)).init_succeeded()
         environment.move(State.IDLE)
         keep = self._keep_provisioned if environment.provisioned else self._serve_or_keep
         actions += keep(environment, now)
@@ -140,11 +150,12 @@ class Scheduler:
         return self._failed(environment_id, Outcome.START_FAILED, StopReason.START_FAILED)
 
     def init_failed(self, environment_id: EnvironmentId) -> list[Action]:
-        """The runtime reported an error of the init phase."""
+        """The runtime reported an error of the init phase, or after a restore."""
         environment = self._environments.get(environment_id)
         if environment is None or environment.state not in STARTING:
             return []
-        return self._failed(environment_id, Outcome.INIT_FAILED, StopReason.INIT_FAILED)
+        outcome = Outcome.RESTORE_FAILED if environment.state is State.RESTORING else Outcome.INIT_FAILED
+        return self._failed(environment_id, outcome, StopReason.INIT_FAILED)
 
     def exited(self, environment_id: EnvironmentId) -> list[Action]:
         """Its runtime's process ended by itself."""
@@ -182,7 +193,7 @@ class Scheduler:
 
         `reserved` tells whether its function has a reservation, of which they are a part then.
         """
-        key = _key(function)
+        key = version_key(function)
         allocation = self._allocations.get(key)
         if allocation is None:
             if count == 0:
@@ -234,7 +245,7 @@ class Scheduler:
 
     def counts(self, function: FunctionVersion) -> tuple[int, int]:
         """Environments of the function's revision: (busy, alive)."""
-        key = _key(function)
+        key = version_key(function)
         busy = alive = 0
         if (pool := self._pools.get(key)) is not None:
             busy, alive = pool.busy, len(pool.alive)
@@ -252,13 +263,13 @@ class Scheduler:
 
     def provisioned(self, function: FunctionVersion) -> AllocationView | None:
         """How a version's provisioned concurrency stands; None when it has none."""
-        allocation = self._allocations.get(_key(function))
+        allocation = self._allocations.get(version_key(function))
         return allocation.view() if allocation is not None and allocation.target else None
 
     # Private
 
     def _pool(self, function: FunctionVersion) -> Pool:
-        key = _key(function)
+        key = version_key(function)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(function)
@@ -267,12 +278,12 @@ class Scheduler:
     def _home(self, environment: Environment) -> Pool:
         """The pool an environment belongs to."""
         if environment.provisioned:
-            return self._allocations.of(_key(environment.function)).pool
+            return self._allocations.of(version_key(environment.function)).pool
         return self._pool(environment.function)
 
     def _forget_if_empty(self, pool: Pool) -> None:
         if pool.is_empty:
-            self._pools.pop(_key(pool.function), None)
+            self._pools.pop(version_key(pool.function), None)
 
     # Provisioned concurrency
 
@@ -302,7 +313,7 @@ class Scheduler:
 
     def _keep_provisioned(self, environment: Environment, now: float) -> list[Action]:
         """Keep it however long it is idle, unless there are enough without it; it may be the one others waited for."""
-        allocation = self._allocations.of(_key(environment.function))
+        allocation = self._allocations.of(version_key(environment.function))
         allocation.pool.put_idle(environment, now)
         old_at = environment.started_at + self._age_s_max
         if old_at <= now:
@@ -314,7 +325,7 @@ class Scheduler:
     def _serve_from(self, allocation: Allocation, now: float) -> list[Action]:
         """Give those that wait for an environment on demand the provisioned ones that are idle."""
         actions: list[Action] = []
-        pool = self._pools.get(_key(allocation.pool.function))
+        pool = self._pools.get(version_key(allocation.pool.function))
         while pool is not None and pool.waiting and allocation.has_idle:
             environment = allocation.take_idle()
             if not self._serve_waiting(pool, environment, actions, now):
@@ -324,7 +335,7 @@ class Scheduler:
     def _count_dispatch(self, environment: Environment, admitted: Admitted) -> None:
         """Tell provisioned invocations from those that spilled over; move one that waited to what it got."""
         function = environment.function
-        allocation = self._allocations.get(_key(function))
+        allocation = self._allocations.get(version_key(function))
         if allocation is None:
             return
         if not environment.provisioned:
@@ -350,7 +361,7 @@ class Scheduler:
         pool.add(environment)
         if retry_deadline is not None:
             self._deadlines.set(environment, retry_deadline)
-        kind = InitializationType.PROVISIONED if provisioned else InitializationType.ON_DEMAND
+        kind = InitializationType.PROVISIONED if provisioned else pool.function.initialization_type
         return Start(environment.id, pool.function, retried, kind)
 
     def _dispatch(self, environment: Environment, admitted: Admitted, now: float) -> list[Action]:
@@ -394,7 +405,7 @@ class Scheduler:
 
     def _overdue(self, environment: Environment, now: float) -> list[Action]:
         if environment.state in IDLE and environment.provisioned:
-            self._allocations.of(_key(environment.function)).outgoing[environment.id] = environment
+            self._allocations.of(version_key(environment.function)).outgoing[environment.id] = environment
             self._allocations.look_again()
             return []
         if environment.state in IDLE:
@@ -404,6 +415,8 @@ class Scheduler:
             outcome = Outcome.SETTLED if environment.settled else Outcome.TIMED_OUT
             answer = self._answer(environment, outcome, after_stop=True)
             return [answer, self._stop(environment, StopReason.TIMED_OUT)]
+        if environment.state in STARTING and environment.function.snap_start:
+            return self._failed(environment.id, Outcome.RESTORE_TIMED_OUT, StopReason.INIT_TIMED_OUT)
         return self._init_timed_out(environment, now) if environment.state in STARTING else []
 
     def _init_timed_out(self, environment: Environment, now: float) -> list[Action]:
@@ -415,7 +428,7 @@ class Scheduler:
         pool = self._home(environment)
         actions: list[Action] = [self._stop(environment, StopReason.INIT_TIMED_OUT)]
         if environment.provisioned:
-            self._allocations.of(_key(environment.function)).init_failed(INIT_FAILURE)
+            self._allocations.of(version_key(environment.function)).init_failed(INIT_FAILURE)
             return actions
         if not pool.waiting:
             self._forget_if_empty(pool)
@@ -442,7 +455,7 @@ class Scheduler:
         was_starting = environment.state in STARTING
         if was_starting and environment.provisioned:
             why = START_FAILURE if outcome is Outcome.START_FAILED else INIT_FAILURE
-            self._allocations.of(_key(environment.function)).init_failed(why)
+            self._allocations.of(version_key(environment.function)).init_failed(why)
         if environment.current is not None:
             actions.append(self._answer(environment, Outcome.SETTLED if environment.settled else outcome))
         actions.append(self._stop(environment, reason))
@@ -452,7 +465,7 @@ class Scheduler:
         return actions
 
     def _abandon_waiting(self, function: FunctionVersion) -> Iterator[Action]:
-        pool = self._pools.get(_key(function))
+        pool = self._pools.get(version_key(function))
         while pool is not None and pool.waiting:
             yield self._answer_waiting(function, pool.waiting.popleft(), Outcome.ABANDONED)
 
@@ -480,16 +493,8 @@ class Scheduler:
         environment.move(State.STOPPING)
         environment.deadline = inf
         if environment.provisioned:
-            self._allocations.of(_key(environment.function)).lost(environment)
+            self._allocations.of(version_key(environment.function)).lost(environment)
             self._allocations.look_again()
         else:
             self._forget_if_empty(pool)
         return Stop(environment.id, reason)
-
-
-def _key(function: FunctionVersion) -> VersionKey:
-    return function.name, function.version, function.revision
-
-
-def _rate_reason(reserved: int | None) -> ThrottleReason:
-    return ThrottleReason.RATE if reserved is None else ThrottleReason.RESERVED_RATE

@@ -11,24 +11,27 @@ from workshape.functions.running import RunningEnvironment, RunningInvocation
 
 
 def init_began(environment: RunningEnvironment) -> None:
-    """The init phase has begun."""
+    """The init phase, or the restore, has begun."""
     if not environment.telemetry.is_heard:
         return
-    record = _init(environment)
-    record |= {"functionName": environment.function.name, "functionVersion": environment.function.version}
-    _publish(environment, "initStart", record)
+    record = {"functionName": environment.function.name, "functionVersion": environment.function.version}
+    if environment.snap_start:
+        _publish(environment, "restoreStart", record)
+    else:
+        _publish(environment, "initStart", {**_init(environment), **record})
 
 
 def init_ended(environment: RunningEnvironment, status: str, error_type: str | None, now: float) -> None:
-    """The init phase has ended, well or badly."""
+    """The init phase, or the restore, has ended, well or badly."""
     if not environment.telemetry.is_heard:
         return
-    record = {**_init(environment), "status": status}
+    phase = "restore" if environment.snap_start else "init"
+    record = {"status": status} if environment.snap_start else {**_init(environment), "status": status}
     if error_type is not None:
         record["errorType"] = error_type
-    _publish(environment, "initRuntimeDone", record)
+    _publish(environment, f"{phase}RuntimeDone", record)
     duration_ms = round((now - environment.started_at) * 1_000, 3)
-    _publish(environment, "initReport", {**record, "metrics": {"durationMs": duration_ms}})
+    _publish(environment, f"{phase}Report", {**record, "metrics": {"durationMs": duration_ms}})
 
 
 def invocation_began(running: RunningInvocation, environment: RunningEnvironment) -> None:
@@ -69,6 +72,8 @@ def invocation_ended(running: RunningInvocation, environment: RunningEnvironment
     }
     if report.init_ms is not None:
         metrics["initDurationMs"] = round(report.init_ms, 3)
+    if report.restore_ms is not None:
+        metrics["restoreDurationMs"] = round(report.restore_ms, 3)
     record = {"requestId": report.request, "status": report.status, "metrics": metrics, **_tracing(running)}
     if report.error_type is not None:
         record["errorType"] = report.error_type

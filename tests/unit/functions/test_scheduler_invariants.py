@@ -25,12 +25,14 @@ from workshape.settings import FunctionSettings
 
 ACCOUNT = 8
 NAMES = [FunctionName("free"), FunctionName("other"), FunctionName("reserved"), FunctionName("off")]
+SNAP_STARTED = NAMES[1]
 RESERVED = {FunctionName("reserved"): 3, FunctionName("off"): 0}
 RESERVED_TOTAL = sum(RESERVED.values())
 
 
 def version(name: FunctionName, revision: str) -> FunctionVersion:
-    return FunctionVersion(name, "$LATEST", f"arn:{name}", "python3.12", "a.b", "/code", 128, 3, revision)
+    code = (f"arn:{name}", "python3.12", "a.b", "/code", 128, 3, revision)
+    return FunctionVersion(name, "$LATEST", *code, snap_start=name == SNAP_STARTED)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -136,6 +138,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     def exits(self, environment: EnvironmentId) -> None:
         self.perform(self.scheduler.exited(environment))
         assert environment not in self.alive
+
+    @rule(environment=environments)
+    def is_restored(self, environment: EnvironmentId) -> None:
+        self.scheduler.restored(environment, self.now)
 
     @rule(environment=environments)
     def reports_init_error(self, environment: EnvironmentId) -> None:

@@ -19,7 +19,6 @@ from workshape.aws.lambda_.images import (
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration, LayersInUse
 from workshape.functions.function import PublishedVersion, Runnable
-from workshape.functions.function_state import ACTIVE
 from workshape.functions.model import LogFormat
 
 Members = dict[str, Any]
@@ -124,9 +123,7 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
         "FunctionArn": f"{arn}:{qualifier}" if qualifier else arn,
         **{member: getattr(configuration, field) for member, field in _SCALARS.items() if member not in _WRITTEN_APART},
         **package_members(function),
-        **state_members(
-            ACTIVE if isinstance(function, PublishedVersion) else catalog.unsettled.get(function.name, ACTIVE)
-        ),
+        **state_members(catalog.state(function.name, function.version)),
         "KMSKeyArn": configuration.kms_key_arn or None,
         "CodeSize": code.size_bytes,
         "CodeSha256": code.sha256,

@@ -15,6 +15,7 @@ from workshape.functions.function_name import UnreachableFunction
 from workshape.functions.policy import PolicyTooLong
 from workshape.functions.provisioned_configs import ProvisionedConfigNotFound
 from workshape.functions.revision import RevisionMismatch
+from workshape.functions.snap_start import RestoreFailed, RestoreTimedOut, SnapStartNotReady
 from workshape.triggers.model import MappingBusy
 
 
@@ -76,6 +77,9 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     UnreachableFunction: WireError("ResourceNotFoundException", 404, _user),
     ProvisionedConfigNotFound: WireError("ProvisionedConcurrencyConfigNotFoundException", 404, _user),
     Conflict: WireError("ResourceConflictException", 409, _user),
+    SnapStartNotReady: WireError("SnapStartNotReadyException", 409, _user),
+    RestoreFailed: WireError("SnapStartException", 400, _user),
+    RestoreTimedOut: WireError("SnapStartTimeoutException", 408, _user),
     MappingBusy: WireError("ResourceInUseException", 400, _user),
     RevisionMismatch: WireError("PreconditionFailedException", 412, _user),
     Invalid: WireError("InvalidParameterValueException", 400, _user),

@@ -35,6 +35,8 @@ class PythonRuntime:
         self._bootstrap: Any = importlib.import_module("awslambdaric.bootstrap")
         self._client: Any = importlib.import_module("awslambdaric.lambda_runtime_client")
         importlib.import_module("awslambdaric.lambda_literals")
+        self._exceptions: Any = importlib.import_module("awslambdaric.lambda_runtime_exception")
+        self._to_json: Any = importlib.import_module("awslambdaric.lambda_runtime_marshaller").to_json
         sys.path.remove(folder)
         # As on Lambda, where the interpreter's own site-packages has nothing in it.
         self._library = [
@@ -50,6 +52,8 @@ class PythonRuntime:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._prefault()
         client = self._client.LambdaRuntimeClient("")
+        client.restore_next = transport.restore_next
+        client.report_restore_error = self._report_restore_error
         transport.adopt(stem.API_DESCRIPTOR)
         os.environ.clear()
         for name in [name for name in sys.modules if _is_ours(name)]:
@@ -85,6 +89,10 @@ class PythonRuntime:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(code)
+
+    def _report_restore_error(self, error: Any) -> None:
+        kind = self._exceptions.FaultException.AFTER_RESTORE_ERROR
+        transport.report_restore_error(self._to_json(error), kind)
 
     def _prefault(self) -> None:
         """Go once through what every function goes through, so that the pages it writes to are its own already."""

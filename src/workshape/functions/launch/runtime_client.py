@@ -4,6 +4,7 @@ It serves where AWS's own client (awslambdaric) cannot be had: other interpreter
 imports nothing of workshape, since functions must not find workshape's packages beside their code.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html,
+https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html,
 https://docs.aws.amazon.com/lambda/latest/dg/python-context.html, https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
 """
 
@@ -49,6 +50,12 @@ class Platform:
         if status != 200:
             raise ConnectionError(f"GET next was answered {status}: {body.decode(errors='replace')}")
         return headers, body
+
+    def restore(self) -> None:
+        """Tell that a snapshot may be taken; return in an environment that has been restored from it."""
+        status, _, body = self._exchange("GET", "restore/next", {}, b"")
+        if status != 200:
+            raise ConnectionError(f"GET restore/next was answered {status}: {body.decode(errors='replace')}")
 
     def post(self, target: str, body: bytes, error_type: str = "") -> None:
         """Hand something back to the platform."""
@@ -282,6 +289,35 @@ def _serve_one(platform: Platform, handler: "Callable[[Any, Context], Any]") -> 
         platform.post(f"invocation/{_request_id}/response", result)
 
 
+def _restore(platform: Platform) -> None:
+    """Do what the function has registered to be done before a snapshot, and what after a restore from it."""
+    try:
+        for function, arguments, named in reversed(_hooks("get_before_snapshot")):
+            function(*arguments, **named)
+        platform.restore()
+    except BaseException as failure:  # noqa: BLE001 - an exit counts as a failure, too
+        _fail("init/error", "Runtime.BeforeSnapshotError", platform, failure)
+        sys.exit(64)
+    try:
+        for function, arguments, named in _hooks("get_after_restore"):
+            function(*arguments, **named)
+    except BaseException as failure:  # noqa: BLE001 - an exit counts as a failure, too
+        _fail("restore/error", "Runtime.AfterRestoreError", platform, failure)
+        sys.exit(65)
+
+
+def _hooks(name: str) -> "list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]":
+    """List what is registered with AWS's library of that, which a function finds beside its code or brings."""
+    library = sys.modules.get("snapshot_restore_py")
+    return list(getattr(library, name)()) if library is not None else []
+
+
+def _fail(target: str, error_type: str, platform: Platform, failure: BaseException) -> None:
+    error = _error(failure)
+    _log_error(error)
+    platform.post(target, json.dumps(error).encode(), error_type)
+
+
 def main() -> None:
     """Load the handler, then serve invocations until the platform ends us."""
     # Python put this file's folder first; on Lambda it is the function's.
@@ -297,6 +333,8 @@ def main() -> None:
         _log_error(error)
         platform.post("init/error", json.dumps(error).encode(), error["errorType"])
         sys.exit(1)
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        _restore(platform)
     while True:
         _serve_one(platform, handler)
 

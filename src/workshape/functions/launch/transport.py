@@ -7,13 +7,15 @@ free again one round trip sooner.
 
 Standard library only, Python 3.10: every Python that runs functions loads this file.
 
-Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html,
+https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-custom.html
 """
 
 import socket
 from typing import Any
 
 _INVOCATION = "/2018-06-01/runtime/invocation/"
+_RESTORE = "/2018-06-01/runtime/restore/"
 _NEXT = f"GET {_INVOCATION}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
 _TOGETHER_BYTES_MAX = 6 * 1024 * 1024  # a larger response is refused, and the next invocation is not asked for with it
 _RECEIVE_BYTES = 1 << 18
@@ -69,6 +71,31 @@ def post_error(invoke_id: str, error_data: str, xray_fault: str, _invocation_id:
     _connection.post(f"{invoke_id}/error", error_data.encode(), "application/json", header)
 
 
+def restore_next() -> None:
+    """Tell that a snapshot may be taken; return in an environment that has been restored from it.
+
+    Raises:
+        RuntimeError: the platform is gone, or refuses it.
+    """
+    assert _connection is not None, "adopt comes first"
+    _connection.ask(f"GET {_RESTORE}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode(), 200)
+
+
+def report_restore_error(error_data: str, error_type: str) -> None:
+    """Hand back how what the function had to do after the restore has failed.
+
+    Raises:
+        RuntimeError: the platform is gone, or refuses it.
+    """
+    assert _connection is not None, "adopt comes first"
+    body = error_data.encode()
+    head = (
+        f"POST {_RESTORE}error HTTP/1.1\r\nHost: runtime\r\nContent-Type: application/json\r\n"
+        f"Lambda-Runtime-Function-Error-Type: {error_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    _connection.ask(head.encode() + body, 202)
+
+
 class _Connection:
     """A keep-alive connection; `asked` while a GET next is under way that nobody has waited for yet."""
 
@@ -96,6 +123,12 @@ class _Connection:
         status, _, answer = self._answer()
         if status >= 400 and status != 413:  # what is too large has been answered for us: the next one may be smaller
             raise RuntimeError(f"Failed to post {target}: {status} {answer.decode(errors='replace')}")
+
+    def ask(self, request: bytes, expected_status: int) -> None:
+        self._socket.sendall(request)
+        status, _, answer = self._answer()
+        if status != expected_status:
+            raise RuntimeError(f"The platform refused: {status} {answer.decode(errors='replace')}")
 
     def _answer(self) -> tuple[int, dict[str, Any], bytes]:
         received = self._received

@@ -35,16 +35,19 @@ def environment_variables(
     log_stream: str,
     platform: Mapping[str, str],
 ) -> dict[str, str]:
-    """Compose the whole environment. What Lambda reserves wins over the function's own, which wins over the rest."""
+    """Compose the whole environment. What Lambda reserves wins over the function's own, which wins over the rest.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (SnapStart has no names of logs)
+    """
     reserved = {
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
-        "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
-        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
     }
+    if initialization_type is not InitializationType.SNAP_START:
+        reserved |= {"AWS_LAMBDA_LOG_GROUP_NAME": log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
     if function.log_format is LogFormat.JSON:
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
     if function.log_level is not None:
