@@ -49,6 +49,8 @@ BODY_BYTES_MAX = 256 * MIB  # bodies are held whole; the largest of ours is a zi
 ADMIN_PATH = "/_workshape/"
 
 Handler = Callable[[Request], Awaitable[Response]]
+Hook = Callable[[Request, Handler], Awaitable[Response]]
+"""Answers a request for a service that is not ours, asking the upstream by the handler it is given."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +109,13 @@ class Door:
         admin: Handler,
         clock: Clock,
         function_urls: Handler | None = None,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
-        """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs."""
+        """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs.
+
+        `hooks` stand before the upstream, by a service's signing name.
+        """
+        self._hooks = hooks or {}
         self._function_urls = function_urls
         self._upstream = upstream
         self._admin = admin
@@ -180,6 +187,9 @@ class Door:
     async def _forward(self, request: Request, service: str) -> Response:
         try:
             self._authenticate(request)
+            hook = self._hooks.get(service)
+            if hook is not None:
+                return await hook(request, partial(self._upstream.forward, service=service))
             return await self._upstream.forward(request, service)
         except (NoUpstream, BackendUnavailable, Denied) as error:
             return foreign_fault(request, service, _fault(error, _FORWARD_ERRORS, service), new_request_id())

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from workshape.aws.s3_objects import S3Objects
+from workshape.aws.s3.hooks import S3Hooks
+from workshape.aws.s3.objects import S3Objects
 from workshape.delivery import Delivery, DestinationKind, Undelivered
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
@@ -10,6 +11,7 @@ from workshape.queues.broker import Broker
 from workshape.triggers.destinations import Destinations
 from workshape.triggers.outbox import Outbox
 from workshape.triggers.redelivery import Sender, SenderKind
+from workshape.triggers.s3 import BucketNotifier, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class DeliveryParts:
 
     destinations: Destinations
     outbox: Outbox
-    objects: S3Objects
+    notifier: BucketNotifier
+    s3: S3Hooks
 
 
 def open_deliveries(ground: Ground, broker: Broker, functions: FunctionParts) -> DeliveryParts:
@@ -49,4 +52,6 @@ def open_deliveries(ground: Ground, broker: Broker, functions: FunctionParts) ->
     outbox.report(SenderKind.DESTINATION, failed)
     outbox.report(SenderKind.DEAD_LETTER, failed)
     ground.serve("deliveries that are tried again", outbox.run)
-    return DeliveryParts(destinations, outbox, objects)
+    place = Place(settings.region, settings.account)
+    notifier = BucketNotifier(ground.documents, destinations, outbox, clock, place)
+    return DeliveryParts(destinations, outbox, notifier, S3Hooks(notifier, objects, clock))

@@ -80,4 +80,5 @@ class Engine:
             admin=self._admin.answer,
             clock=ground.clock,
             function_urls=http.urls.answer,
+            hooks={"s3": deliveries.s3.answer},
         )
