@@ -13,6 +13,7 @@ from workshape.app.apply import apply
 from workshape.aws.door import Door
 from workshape.engine.app_catalogues import catalogues
 from workshape.engine.delivery_parts import open_deliveries
+from workshape.engine.event_parts import open_events
 from workshape.engine.function_parts import open_functions
 from workshape.engine.ground import open_ground
 from workshape.engine.http_parts import open_http
@@ -70,11 +71,12 @@ class Engine:
         broker = await open_queues(ground)
         functions = self._functions = open_functions(ground)
         deliveries = open_deliveries(ground, broker, functions)
+        events = open_events(ground, deliveries)
         sources = self._sources = open_sources(ground, broker, functions)
         http = self._http = open_http(ground, functions, self._app)
         self._admin = open_admin(ground, self._app, functions, sources, http)
         self._door = Door(
-            services(ground, functions, sources, deliveries),
+            services(ground, functions, sources, deliveries, events),
             ground.upstream,
             settings=ground.settings,
             admin=self._admin.answer,

@@ -2,6 +2,7 @@
 
 from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
+from workshape.aws.events.service import events_service
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.mappings import mapping_operations
@@ -10,13 +11,18 @@ from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
 from workshape.aws.sqs.service import sqs_service
 from workshape.engine.delivery_parts import DeliveryParts
+from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.source_parts import SourceParts
 
 
 def services(
-    ground: Ground, functions: FunctionParts, sources: SourceParts, deliveries: DeliveryParts
+    ground: Ground,
+    functions: FunctionParts,
+    sources: SourceParts,
+    deliveries: DeliveryParts,
+    events: EventParts,
 ) -> list[Service]:
     """Offer the engine's parts as AWS services."""
     return [
@@ -35,4 +41,5 @@ def services(
         cloudwatch_service(ground.metrics, ground.clock),
         logs_service(functions.logs),
         autoscaling_service(functions.autoscaler, ground.clock),
+        events_service(events.buses, events.bridge, events.read_target),
     ]

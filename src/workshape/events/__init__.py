@@ -1,6 +1,9 @@
-"""Patterns and schedules.
+"""EventBridge: patterns, schedules, buses.
 
 `pattern.py` compiles event patterns and says which events they take; `operators.py` has their match expressions,
 `dialects.py` what differs between EventBridge, event source mappings and SNS. `schedule.py` reads `at()`, `rate()` and
-`cron()` and says when they are due.
+`cron()`, `timetable.py` says what is due, `timer.py` waits for it.
+
+A bus: read `model.py`, `event.py`, `transformer.py` and `rule.py`, then `bus.py` (from PutEvents to what is to be
+invoked), `target_queue.py` (from there to the target) and `retry.py`.
 """

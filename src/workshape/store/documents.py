@@ -4,6 +4,8 @@ Messages do not go through here (`queues/journal.py` writes those), nor do invoc
 """
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from workshape.errors import BackendUnavailable
@@ -44,6 +46,14 @@ class Documents:
             (kind, key, value),
         )
 
+    def change(self, kept: Iterable[tuple[str, str, bytes]] = (), deleted: Iterable[tuple[str, str]] = ()) -> None:
+        """Write documents (kind, key, value) and remove others (kind, key), all of it or none, in one transaction."""
+        with self._transaction():
+            for kind, key, value in kept:
+                self.put(kind, key, value)
+            for kind, key in deleted:
+                self.delete(kind, key)
+
     def delete(self, kind: str, key: str) -> bool:
         """Remove a document; tell whether it was there."""
         return self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
@@ -56,6 +66,16 @@ class Documents:
     def close(self) -> None:
         """Close the file; the object is of no use afterwards."""
         self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
 
     def _migrate(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()

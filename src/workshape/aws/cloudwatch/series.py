@@ -6,6 +6,7 @@ from typing import Any
 
 from workshape.aws.cloudwatch.statistics import by_period, check_period, minutes_between
 from workshape.clock import Clock
+from workshape.events import event_metrics
 from workshape.functions import function_metrics
 from workshape.metrics.archive import DAY_MINUTES, KEPT_MINUTES
 from workshape.metrics.distribution import Distribution
@@ -13,7 +14,15 @@ from workshape.metrics.keeper import MetricKeeper
 from workshape.metrics.metric import Metric, Point, minute_of
 from workshape.queues import queue_metrics
 
-OUR_NAMESPACES = frozenset({function_metrics.NAMESPACE, function_metrics.OWN_NAMESPACE, queue_metrics.NAMESPACE})
+OUR_NAMESPACES = frozenset(
+    {
+        function_metrics.NAMESPACE,
+        function_metrics.OWN_NAMESPACE,
+        queue_metrics.NAMESPACE,
+        event_metrics.EVENTS,
+        event_metrics.SCHEDULER,
+    }
+)
 
 
 class SeriesReader:

@@ -1,0 +1,24 @@
+"""EventBridge as the front door finds it.
+
+Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Operations.html
+"""
+
+from workshape.aws.events.buses import bus_operations
+from workshape.aws.events.errors import ERRORS
+from workshape.aws.events.put_events import event_operations
+from workshape.aws.events.rules import rule_operations
+from workshape.aws.events.targets import ReadDestination, target_operations
+from workshape.aws.operation import Service
+from workshape.events.bus import EventBridge
+from workshape.events.buses import Buses
+
+
+def events_service(buses: Buses, bridge: EventBridge, read_destination: ReadDestination) -> Service:
+    """Offer the buses as EventBridge."""
+    operations = {
+        **bus_operations(buses),
+        **rule_operations(buses),
+        **target_operations(buses, read_destination),
+        **event_operations(bridge),
+    }
+    return Service("events", operations, ERRORS)

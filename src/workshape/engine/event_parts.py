@@ -1,0 +1,47 @@
+"""EventBridge: buses, rules, and whoever invokes their targets."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from workshape.delivery import Destination, DestinationKind
+from workshape.engine.delivery_parts import DeliveryParts
+from workshape.engine.ground import Ground
+from workshape.events.bus import EventBridge
+from workshape.events.buses import Buses
+from workshape.events.event_metrics import EventMetrics
+from workshape.events.target_queue import TargetQueue
+from workshape.events.targets import Targets
+from workshape.triggers.destinations import Destinations
+
+TARGET_KINDS = frozenset({DestinationKind.FUNCTION, DestinationKind.QUEUE, DestinationKind.TOPIC, DestinationKind.BUS})
+
+
+@dataclass(frozen=True, slots=True)
+class EventParts:
+    """What takes events, and what invokes targets for them."""
+
+    buses: Buses
+    bridge: EventBridge
+    targets: TargetQueue
+    destinations: Destinations
+
+    def read_target(self, arn: str) -> Destination:
+        """Read the ARN of what can be a target. Raises: DestinationRefused: it cannot."""
+        return self.destinations.accepts(arn, among=TARGET_KINDS)
+
+
+def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
+    """Open the buses; nothing is matched before the engine serves."""
+    settings, documents, clock = ground.settings, ground.documents, ground.clock
+    destinations = deliveries.destinations
+    metrics = EventMetrics()
+    ground.metrics.add_source(metrics.take)
+    buses = Buses(documents, clock, region=settings.region, account=settings.account)
+    queue = TargetQueue(documents, destinations.deliver, metrics, clock)
+    ground.stack.callback(queue.close)
+    bridge = EventBridge(documents, buses, queue, metrics, clock)
+    destinations.connect(DestinationKind.BUS, bridge.deliver, bridge.exists)
+    targets = Targets(destinations.deliver, bridge.forward)
+    ground.serve("targets of rules and schedules", partial(queue.run, targets.send))
+    ground.serve("rules with schedules", bridge.run)
+    return EventParts(buses, bridge, queue, destinations)

@@ -1,0 +1,232 @@
+"""Invocations on their way to targets: on disk when accepted, tried until they succeed or are given up.
+
+What several callers accept in one turn of the event loop shares one write. That something is done with is written a
+moment later: after a crash in between it is done once more, as EventBridge's at-least-once allows.
+"""
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from workshape.clock import Clock
+from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
+from workshape.errors import Throttled
+from workshape.events.event_metrics import EventMetrics
+from workshape.events.invocation import TargetInvocation, dead_letter, failure_of
+from workshape.events.retry import GiveUp, TryAgain, after_failure
+from workshape.store.documents import Documents
+
+DOCUMENT_KIND = "target-invocation"
+TIDY_S = 0.05  # how long what is done with may stay on disk: it is done again after a crash within
+RUNNING_MAX = 1_000  # at a time; what is beyond waits its turn
+INVOCATIONS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
+INVOCATIONS_BYTES_MAX = 256 * 1024 * 1024
+
+Send = Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
+Document = tuple[str, str, bytes]
+"""Kind, key and value."""
+
+_log = logging.getLogger(__name__)
+
+
+class TargetQueueFull(Throttled):
+    """Too many invocations of targets are waiting: {count} of {count_max}, {size_bytes} of {bytes_max} bytes."""
+
+    count: int
+    count_max: int
+    size_bytes: int
+    bytes_max: int
+
+
+class TargetQueue:
+    """All of one engine's. `run` it; what it had not finished goes on at the next start."""
+
+    def __init__(
+        self,
+        store: Documents,
+        dead_letters: Deliver,
+        metrics: EventMetrics,
+        clock: Clock,
+        *,
+        bytes_max: int = INVOCATIONS_BYTES_MAX,
+    ) -> None:
+        """Read what is on its way; `dead_letters` delivers to queues."""
+        self._bytes_max = bytes_max
+        self._store = store
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: dict[str, TargetInvocation] = {}
+        self._due: list[tuple[float, str]] = []
+        self._bytes = 0
+        self._running = 0
+        self._changed = asyncio.Event()
+        self._accepted: list[Document] = []
+        self._arriving: list[TargetInvocation] = []
+        self._written: asyncio.Future[None] | None = None
+        self._kept: dict[str, bytes] = {}
+        self._done: set[str] = set()
+        self._tidying: asyncio.TimerHandle | None = None
+        self._finished: list[Callable[[TargetInvocation], None]] = []
+        for _, document in store.all(DOCUMENT_KIND):
+            self._hold(msgspec.msgpack.decode(document, type=TargetInvocation))
+
+    def __repr__(self) -> str:
+        return f"<TargetQueue waiting={len(self._waiting)} running={self._running}>"
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def subscribe(self, finished: Callable[[TargetInvocation], None]) -> None:
+        """Have it called with each invocation that is done with, however it ended."""
+        self._finished.append(finished)
+
+    def check_room(self) -> None:
+        """Raises: TargetQueueFull: nothing more can be accepted now."""
+        if len(self._waiting) >= INVOCATIONS_MAX or self._bytes >= self._bytes_max:
+            raise TargetQueueFull(
+                count=len(self._waiting),
+                count_max=INVOCATIONS_MAX,
+                size_bytes=self._bytes,
+                bytes_max=self._bytes_max,
+            )
+
+    async def accept(self, invocations: Sequence[TargetInvocation], marks: Sequence[Document] = ()) -> None:
+        """Take invocations over, and keep documents of the caller's with them; all of it is on disk on return."""
+        if not invocations and not marks:
+            return
+        encoded = [(DOCUMENT_KIND, one.id, msgspec.msgpack.encode(one)) for one in invocations]
+        self._accepted += [*encoded, *marks]
+        self._arriving += invocations
+        if self._written is None:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
+            loop.call_soon(self._write)
+        await asyncio.shield(self._written)
+
+    async def run(self, send: Send) -> None:
+        """Invoke targets as they come due, until cancelled; `send` does, and answers how it went."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                now = self._clock.wall_s()
+                while self._due and self._due[0][0] <= now and self._running < RUNNING_MAX:
+                    _, key = heapq.heappop(self._due)
+                    self._running += 1
+                    group.create_task(self._attempt(self._waiting[key], send))
+                may_start = self._due and self._running < RUNNING_MAX
+                wait_s = max(self._due[0][0] - now, 0.0) if may_start else None
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    def close(self) -> None:
+        """Write what is not yet."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        self._tidy()
+
+    async def _attempt(self, invocation: TargetInvocation, send: Send) -> None:
+        try:
+            self._metrics.attempted(invocation, self._clock.wall_s())
+            outcome = await _sent(invocation, send)
+            now = self._clock.wall_s()
+            if isinstance(outcome, Delivered):
+                self._metrics.succeeded(invocation, now)
+                self._finish(invocation)
+                return
+            await self._failed(invocation, outcome, now)
+        finally:
+            self._running -= 1
+            self._changed.set()
+
+    async def _failed(self, invocation: TargetInvocation, outcome: Undelivered, now: float) -> None:
+        failure = failure_of(outcome)
+        self._metrics.failed(invocation, throttled=failure.code == "THROTTLING", at=now)
+        chance = random.random()  # noqa: S311 - spreads load
+        decision = after_failure(invocation.policy, failure, invocation.retries, invocation.accepted_at, now, chance)
+        fields = {"origin": invocation.origin, "target": invocation.target_arn, "reason": failure.message}
+        match decision:
+            case TryAgain(due_at):
+                again = msgspec.structs.replace(invocation, due_at=due_at, retries=invocation.retries + 1)
+                self._hold(again)
+                self._kept[again.id] = msgspec.msgpack.encode(again)
+                self._tidy_soon()
+                _log.info("target_retried", extra={**fields, "retries": again.retries})
+            case GiveUp(exhausted):
+                _log.warning("target_given_up", extra={**fields, "code": failure.code, "retries": invocation.retries})
+                self._metrics.given_up(invocation, now)
+                if invocation.dead_letter_arn:
+                    await self._bury(invocation, dead_letter(invocation, failure, outcome.code, exhausted))
+                self._finish(invocation)
+
+    async def _bury(self, invocation: TargetInvocation, letter: Delivery) -> None:
+        """Send to the dead-letter queue, once: what does not arrive there is gone, and counted."""
+        outcome = await self._dead_letters(invocation.dead_letter_arn, letter)
+        arrived = isinstance(outcome, Delivered)
+        self._metrics.dead_lettered(invocation, arrived=arrived, at=self._clock.wall_s())
+        if isinstance(outcome, Undelivered):
+            fields = {"origin": invocation.origin, "queue": invocation.dead_letter_arn, "reason": outcome.message}
+            _log.error("dead_letter_lost", extra=fields)
+
+    def _finish(self, invocation: TargetInvocation) -> None:
+        del self._waiting[invocation.id]
+        self._bytes -= len(invocation.body)
+        self._kept.pop(invocation.id, None)
+        self._done.add(invocation.id)
+        self._tidy_soon()
+        for finished in self._finished:
+            finished(invocation)
+
+    def _hold(self, invocation: TargetInvocation) -> None:
+        if invocation.id not in self._waiting:
+            self._bytes += len(invocation.body)
+        self._waiting[invocation.id] = invocation
+        heapq.heappush(self._due, (invocation.due_at, invocation.id))
+        self._changed.set()
+
+    def _write(self) -> None:
+        """Write what was accepted, for all who wait for it, and what is done with along with it."""
+        written, self._written = self._written, None
+        accepted, self._accepted = self._accepted, []
+        arriving, self._arriving = self._arriving, []
+        assert written is not None, "called once for each"
+        try:
+            self._change(accepted)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told; nothing of it was accepted
+            if not written.done():
+                written.set_exception(error)
+            return
+        for invocation in arriving:
+            self._hold(invocation)
+        if not written.done():
+            written.set_result(None)
+
+    def _tidy_soon(self) -> None:
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(TIDY_S, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        if self._kept or self._done:
+            self._change([])
+
+    def _change(self, accepted: Sequence[Document]) -> None:
+        kept = [(DOCUMENT_KIND, key, value) for key, value in self._kept.items()]
+        self._store.change([*accepted, *kept], [(DOCUMENT_KIND, key) for key in self._done])
+        self._kept.clear()
+        self._done.clear()
+
+
+async def _sent(invocation: TargetInvocation, send: Send) -> DeliveryOutcome:
+    try:
+        return await send(invocation)
+    except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one target must not stop the others
+        _log.exception("target_failed", extra={"origin": invocation.origin, "target": invocation.target_arn})
+        return Undelivered("InternalError", "workshape failed; the engine's log tells why.", retryable=True, status=500)

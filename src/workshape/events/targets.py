@@ -1,0 +1,50 @@
+"""Invokes targets: each invocation becomes what its target takes, and goes where its ARN says.
+
+Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from workshape.delivery import BusEnvelope, Deliver, Delivery, DeliveryOutcome, Undelivered
+from workshape.events.invocation import INVALID_JSON, TargetInvocation
+
+BUS = ":event-bus/"
+FUNCTION = "arn:aws:lambda:"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Who takes invocations. `send` answers, and does not raise."""
+
+    deliver: Deliver
+    """To whatever an ARN names."""
+    forward: Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
+    """Takes a rule's event to another bus."""
+
+    async def send(self, invocation: TargetInvocation) -> DeliveryOutcome:
+        """Invoke a target once."""
+        is_bus = BUS in invocation.target_arn
+        if is_bus and invocation.occurrence is None:
+            return await self.forward(invocation)
+        text = invocation.body.decode(errors="replace")
+        if invocation.target_arn.startswith(FUNCTION) and not _is_json(text):
+            message = f"What {invocation.origin} makes for this function is not JSON."
+            return Undelivered(INVALID_JSON, message, retryable=False)
+        delivery = Delivery(
+            text,
+            group_id=invocation.group_id,
+            envelope=BusEnvelope(invocation.source, invocation.detail_type) if is_bus else None,
+            trace_header=invocation.trace_header,
+        )
+        return await self.deliver(invocation.target_arn, delivery)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
