@@ -27,6 +27,8 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How execution environments are kept."""
 
     account_concurrency: int = 1_000
+    filters_per_mapping: int = 5
+    """How many filters an event source mapping may have: the quota, which AWS raises up to 10 when asked."""
     keep_alive_s: float = 637.0
     """An idle environment ends after this. Seen on AWS: about 637 s at low rates (SimFaaS's traces, 2020)."""
     age_s_max: float = 7_200.0

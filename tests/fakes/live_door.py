@@ -152,7 +152,7 @@ class LiveDoor:
             lambda_service(
                 self.catalog,
                 self.invoke,
-                {},
+                None,
                 stream=self.invoke.stream,
                 events=self.events,
                 fetch_object=fetch,

@@ -185,7 +185,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
     service = lambda_service(
         catalog,
         invoke.invoke,
-        {},
+        None,
         stream=invoke.stream,
         events=AsyncQueue(store, invoke.invoke, clock, metrics),
         fetch_object=fetch_from(upstream, settings),

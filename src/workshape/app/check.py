@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from workshape.app.model import App, Function, Mapping, Route
+from workshape.events.filters import BODY, compile_filters
+from workshape.events.operators import InvalidPattern
 from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
 from workshape.settings import Settings
 
@@ -27,6 +29,7 @@ BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")  # within PostgreSQL's 63 bytes, with room for a suffix of ours
 ROUTE_KEY = re.compile(r"\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\S*")
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html"""
+QUEUE_POLLERS_MIN = 2
 BATCH_SIZE_UNWINDOWED_MAX = 10
 """Beyond it a batch window of a second is needed.
 
@@ -210,6 +213,29 @@ def _mapping_problems(app: App, index: int, mapping: Mapping) -> Iterator[Proble
     pairs = [(earlier.queue, earlier.function) for earlier in app.mappings[:index]]
     if (mapping.queue, mapping.function) in pairs:
         yield Problem((*place, "function"), f'"{mapping.queue}" is mapped to "{mapping.function}" twice')
+    yield from _filter_problems(place, mapping)
+    yield from _poller_problems(place, mapping)
+
+
+def _filter_problems(place: tuple[str, int], mapping: Mapping) -> Iterator[Problem]:
+    for number, pattern in enumerate(mapping.filters, 1):
+        try:
+            compile_filters((pattern,), BODY)
+        except InvalidPattern as error:
+            yield Problem((*place, "filters"), f"number {number} is no filter pattern: {error}")
+
+
+def _poller_problems(place: tuple[str, int], mapping: Mapping) -> Iterator[Problem]:
+    least, most = mapping.pollers_min, mapping.pollers_max
+    if (least is None) != (most is None):
+        yield Problem((*place, "pollers_min"), "provisioned mode needs both pollers_min and pollers_max")
+    elif least is not None and most is not None:
+        if most < least:
+            yield Problem((*place, "pollers_max"), f"it must be at least pollers_min, which is {least}")
+        if mapping.concurrency_max is not None:
+            yield Problem((*place, "concurrency_max"), "it does not go with provisioned mode (pollers_min)")
+        if least < QUEUE_POLLERS_MIN:
+            yield Problem((*place, "pollers_min"), f"it is at least {QUEUE_POLLERS_MIN} for a queue")
 
 
 def _route_problems(app: App, index: int, route: Route) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ DatabaseUse = Literal["proxy", "direct"]
 Tracing = Literal["PassThrough", "Active"]
 PackageType = Literal["Zip", "Image"]
 KeyType = Literal["S", "N", "B"]
+MetricGroup = Literal["EventCount"]
 
 
 class ImageConfig(msgspec.Struct, frozen=True):
@@ -96,6 +97,12 @@ class Mapping(msgspec.Struct, frozen=True):
     batch_window_s: Annotated[int, Meta(ge=0, le=300)] = 0
     report_batch_item_failures: bool = False
     concurrency_max: Annotated[int, Meta(ge=2, le=1_000)] | None = None
+    filters: Annotated[tuple[str, ...], Meta(max_length=10)] = ()
+    """Patterns, as JSON; a record that none of them takes does not reach the function."""
+    pollers_min: Annotated[int, Meta(ge=1, le=200)] | None = None
+    pollers_max: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """Both are needed for provisioned mode."""
+    metrics: tuple[MetricGroup, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True):

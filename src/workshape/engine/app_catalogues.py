@@ -1,5 +1,7 @@
 """What an app is applied to: the engine's parts, the way `app/apply.py` needs them."""
 
+from typing import get_args
+
 from workshape.app import model as app_model
 from workshape.app.apply import Catalogues, MappingCatalogue
 from workshape.app.catalogue import function_catalogue
@@ -9,7 +11,7 @@ from workshape.arn import function_arn, queue_arn
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.source_parts import SourceParts
-from workshape.triggers.model import EventSourceMapping
+from workshape.triggers.model import EventSourceMapping, Pollers
 from workshape.triggers.supervisor import MappingSupervisor
 
 
@@ -45,6 +47,9 @@ def _mapping_catalogue(mappings: MappingSupervisor, region: str, account: str) -
             batch_window_s=mapping.batch_window_s,
             report_batch_item_failures=mapping.report_batch_item_failures,
             concurrency_max=mapping.concurrency_max,
+            filters=mapping.filters,
+            pollers=_pollers(mapping),
+            metrics=mapping.metrics,
         )
 
     def present() -> list[PresentMapping]:
@@ -67,8 +72,18 @@ def _present_mapping(mapping: EventSourceMapping) -> PresentMapping:
         queue=mapping.queue,
         function=mapping.function,
         batch_size=mapping.batch_size,
-        batch_window_s=mapping.batch_window_s,
+        batch_window_s=mapping.batch_window_s or 0,
         report_batch_item_failures=mapping.report_batch_item_failures,
         concurrency_max=mapping.concurrency_max,
+        filters=mapping.filters,
+        pollers_min=mapping.pollers.least if mapping.pollers is not None else None,
+        pollers_max=mapping.pollers.most if mapping.pollers is not None else None,
+        metrics=tuple(group for group in get_args(app_model.MetricGroup) if group in mapping.metrics),
     )
     return PresentMapping(mapping.id, described)
+
+
+def _pollers(mapping: app_model.Mapping) -> Pollers | None:
+    if mapping.pollers_min is None or mapping.pollers_max is None:
+        return None
+    return Pollers(mapping.pollers_min, mapping.pollers_max)

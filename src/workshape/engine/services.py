@@ -5,7 +5,6 @@ from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.events.service import events_service
 from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.destinations import accept_with
-from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
@@ -29,7 +28,7 @@ def services(
         lambda_service(
             functions.catalog,
             functions.invoke.invoke,
-            mapping_operations(sources.mappings),
+            sources.mappings,
             stream=functions.invoke.stream,
             events=functions.events,
             fetch_object=fetch_from(ground.upstream, ground.settings),

@@ -9,6 +9,7 @@ from workshape.functions.item_records import ItemRecordWriter
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDepth, QueueName
 from workshape.queues.queue_metrics import QueueMetrics
+from workshape.triggers.mapping_metrics import MappingMetrics
 from workshape.triggers.supervisor import MappingSupervisor
 
 
@@ -38,6 +39,8 @@ class SourceParts:
 def open_sources(ground: Ground, broker: Broker, functions: FunctionParts) -> SourceParts:
     """Open what invokes functions by itself; nothing is polled before the engine serves."""
     items = ground.stack.enter_context(closing(ItemRecordWriter(ground.run.state.records)))
+    metrics = MappingMetrics()
+    ground.metrics.add_source(metrics.take)
     mappings = MappingSupervisor(
         ground.documents,
         broker,
@@ -47,6 +50,9 @@ def open_sources(ground: Ground, broker: Broker, functions: FunctionParts) -> So
         note_batch=functions.records.note_batch,
         note_items=items.note_items,
         function_timeout_s=functions.timeout_s,
+        metrics=metrics,
+        topics=None,
+        filters_max=ground.settings.functions.filters_per_mapping,
     )
     ground.serve("event source mappings", mappings.run)
     return SourceParts(broker, mappings)

@@ -1,15 +1,15 @@
-"""One event source mapping at work: receive, invoke, settle, as many batches at once as its pace allows.
+"""One event source mapping of a queue at work: receive, filter, invoke, settle; so many at once as its pace allows.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from workshape.clock import Clock
 from workshape.errors import NotFound, WorkshapeError
+from workshape.events.filters import BODY, compile_filters
 from workshape.functions.batch_items import BatchItemFact, ItemOutcome, content_hash
 from workshape.functions.invoker import InvokeFunction
 from workshape.functions.model import InvocationResult, RequestId
@@ -17,27 +17,17 @@ from workshape.queues.broker import Broker
 from workshape.queues.limits import RECEIVE_WAIT_S_MAX
 from workshape.queues.model import QueueName, ReceivedMessage
 from workshape.triggers.batching import Batch, Entry
+from workshape.triggers.mapping_metrics import MappingMetric
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.outcome import BatchOutcome, judge
 from workshape.triggers.pace import Pace, throttle_delay_s
+from workshape.triggers.poller import Notes
 from workshape.triggers.records import entry_of
 
 TRIGGER = "sqs"
-DRAIN_S_MAX = 10.0  # batches under way when a mapping stops get this long; later their messages simply come back
 PACE_CHECK_S = 0.2  # how soon growth is noticed: one poller more a fifth of a second at 300 a minute
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """Upward calls: where the evidence of each batch goes."""
-
-    batch: Callable[[RequestId, int, int], None]
-    """Request id, items, failures."""
-    items: Callable[[Sequence[BatchItemFact]], None]
-    result: Callable[[str], None]
-    """LastProcessingResult."""
 
 
 class SqsPoller:
@@ -60,7 +50,8 @@ class SqsPoller:
         self._clock = clock
         self._region = region
         self._notes = notes
-        self._pace = Pace(mapping.concurrency_max, clock.monotonic_s())
+        self._passes = compile_filters(mapping.filters, BODY)
+        self._pace = Pace(mapping.concurrency_max, clock.monotonic_s(), mapping.pollers)
         self._under_way = 0
         self._pollers = 0
         self._stopping = asyncio.Event()
@@ -82,6 +73,7 @@ class SqsPoller:
                 await self._pause(PACE_CHECK_S)
                 waiting = self._broker.depth(self._queue).visible > 0
                 self._pace.observed(self._clock.monotonic_s(), messages_wait=waiting)
+                self._notes.count(MappingMetric.POLLERS, self._pace.pollers)
 
     def stop(self) -> None:
         """Receive no more; `run` returns when the batches under way have ended, or after `DRAIN_S_MAX`."""
@@ -92,11 +84,12 @@ class SqsPoller:
         left: list[Entry] = []
         try:
             while left or not (self._stopping.is_set() or self._pollers > self._pace.allowed):
-                batch = Batch(self._mapping.batch_size, self._mapping.batch_window_s)
+                batch = Batch(self._mapping.batch_size, self._mapping.window_s)
                 left = batch.add(left, self._clock.monotonic_s())
                 left += await self._gather(batch)
                 if batch.entries:
-                    await self._process(batch)
+                    failed = await self._process(batch)
+                    left = _not_behind(failed, left) if self._mapping.is_fifo else left
         finally:
             self._pollers -= 1
 
@@ -104,7 +97,7 @@ class SqsPoller:
         """Receive until the batch is due; return what did not fit."""
         while not batch.is_due(self._clock.monotonic_s()) and not self._stopping.is_set():
             wait_s = min(batch.wait_s(self._clock.monotonic_s()), float(RECEIVE_WAIT_S_MAX))
-            messages = await self._receive(batch.room, wait_s)
+            messages = await self._filtered(await self._receive(batch.room, wait_s))
             entries = [
                 entry_of(message, queue_arn=self._mapping.queue_arn, region=self._region) for message in messages
             ]
@@ -114,6 +107,13 @@ class SqsPoller:
 
     async def _receive(self, count_max: int, wait_s: float) -> list[ReceivedMessage]:
         """Receive, or return nothing when it is time to stop."""
+        messages = await self._broker.receive(self._queue, count_max=count_max, wait_s=0)
+        if not messages and wait_s > 0:
+            messages = await self._wait_for_messages(count_max, wait_s)
+        self._notes.count(MappingMetric.POLLED, len(messages))
+        return messages
+
+    async def _wait_for_messages(self, count_max: int, wait_s: float) -> list[ReceivedMessage]:
         receiving = asyncio.ensure_future(self._broker.receive(self._queue, count_max=count_max, wait_s=wait_s))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -123,12 +123,23 @@ class SqsPoller:
             receiving.cancel()
             stopping.cancel()
 
-    async def _process(self, batch: Batch) -> None:
+    async def _filtered(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
+        """Delete the messages that the filters do not let through, as Lambda does; return the others."""
+        if self._passes is None or not messages:
+            return messages
+        passing = [message for message in messages if self._passes(message.body)]
+        self._notes.count(MappingMetric.FILTERED_OUT, len(messages) - len(passing))
+        if len(passing) < len(messages):
+            kept = {message.message_id for message in passing}
+            await self._delete([message for message in messages if message.message_id not in kept])
+        return passing
+
+    async def _process(self, batch: Batch) -> list[Entry]:
+        """Invoke and settle; return the entries that come back."""
         self._under_way += 1
         try:
             result = await self._invoke_batch(batch)
-            if result is not None:
-                await self._settle(batch, result)
+            return batch.entries if result is None else await self._settle(batch, result)
         finally:
             self._under_way -= 1
 
@@ -144,40 +155,53 @@ class SqsPoller:
         while True:
             attempt += 1
             try:
-                return await self._invoke(self._mapping.function, self._mapping.qualifier, payload, TRIGGER)
+                result = await self._invoke(self._mapping.function, self._mapping.qualifier, payload, TRIGGER)
+                self._notes.count(MappingMetric.INVOKED, len(batch.entries))
+                return result
             except NotFound:
+                self._notes.count(MappingMetric.INVOKE_FAILED, len(batch.entries))
                 raise
             except WorkshapeError as error:
                 now = self._clock.monotonic_s()
                 self._pace.failed(now)
                 self._notes.result(f"PROBLEM: {error}")
+                self._notes.count(MappingMetric.INVOKE_FAILED, len(batch.entries))
                 delay_s = throttle_delay_s(attempt, batch.received_at, visibility_timeout_s, now)
                 if not error.retryable or delay_s is None or self._stopping.is_set():
                     _log.warning("batch_not_invoked", extra={"queue": self._queue, "reason": str(error)})
                     return None
             await self._pause(delay_s)
 
-    async def _settle(self, batch: Batch, result: InvocationResult) -> None:
-        """Delete what is done; the rest comes back at its visibility timeout."""
+    async def _settle(self, batch: Batch, result: InvocationResult) -> list[Entry]:
+        """Delete what is done; the rest, which is returned, comes back at its visibility timeout."""
         messages = {entry.message.message_id: entry.message for entry in batch.entries}
         outcome = judge(
             result.payload, result.function_error, list(messages), partial=self._mapping.report_batch_item_failures
         )
         self._note(result.request_id, outcome, messages)
         if outcome.done:
-            try:
-                await self._broker.delete(self._queue, [messages[name].receipt_handle for name in outcome.done])
-            except NotFound:
-                _log.warning("queue_gone_before_delete", extra={"queue": self._queue})
+            await self._delete([messages[name] for name in outcome.done])
+        failed = set(outcome.failed)
+        return [entry for entry in batch.entries if entry.message.message_id in failed]
+
+    async def _delete(self, messages: Sequence[ReceivedMessage]) -> None:
+        try:
+            outcomes = await self._broker.delete(self._queue, [message.receipt_handle for message in messages])
+        except NotFound:
+            _log.warning("queue_gone_before_delete", extra={"queue": self._queue})
+            return
+        self._notes.count(MappingMetric.DELETED, outcomes.count(None))
 
     def _note(self, request_id: RequestId, outcome: BatchOutcome, messages: dict[str, ReceivedMessage]) -> None:
         if outcome.whole_batch_reason:
-            self._pace.failed(self._clock.monotonic_s())
+            if not self._mapping.report_batch_item_failures:  # with it, Lambda does not back off
+                self._pace.failed(self._clock.monotonic_s())
             self._notes.result(f"PROBLEM: Function call failed: {outcome.whole_batch_reason}")
         else:
             self._notes.result("OK")
         failed_as = ItemOutcome.BATCH_FAILED if outcome.whole_batch_reason else ItemOutcome.REPORTED
         self._notes.batch(request_id, len(messages), len(outcome.failed))
+        self._notes.count(MappingMetric.INVOKE_FAILED, len(outcome.failed))
         facts = [(name, ItemOutcome.SUCCEEDED) for name in outcome.done] + [
             (name, failed_as) for name in outcome.failed
         ]
@@ -202,3 +226,9 @@ class SqsPoller:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _not_behind(failed: Sequence[Entry], left: list[Entry]) -> list[Entry]:
+    """Leave out what is behind a failure in its message group: it comes back with what failed, in order."""
+    groups = {entry.message.system_attributes.get("MessageGroupId") for entry in failed}
+    return [entry for entry in left if entry.message.system_attributes.get("MessageGroupId") not in groups]

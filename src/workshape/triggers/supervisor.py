@@ -4,29 +4,33 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from workshape.clock import Clock
-from workshape.errors import NotFound
+from workshape.errors import CallerError, NotFound
 from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.invoker import InvokeFunction
 from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDoesNotExist, QueueName
 from workshape.store.documents import Documents
+from workshape.triggers.mapping_metrics import MappingMetric, MappingMetrics
 from workshape.triggers.model import (
     EventSourceMapping,
+    KafkaTopic,
     MappingBusy,
     MappingExists,
+    MappingInvalid,
     MappingNotFound,
     MappingState,
-    check_mapping,
-    check_visibility,
+    TopicMappingExists,
 )
-from workshape.triggers.sqs import DRAIN_S_MAX, Notes, SqsPoller
+from workshape.triggers.poller import DRAIN_S_MAX, Notes, Poller
+from workshape.triggers.rules import check_mapping, check_visibility
+from workshape.triggers.sqs import SqsPoller
 
 KIND = "event-source-mapping"
 NO_RESULT = "No records processed"
@@ -43,6 +47,17 @@ class MappingView:
     mapping: EventSourceMapping
     state: MappingState
     last_processing_result: str
+    last_modified: float = 0.0
+    """When it was changed, or its state did: Unix time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPolling:
+    """Who polls topics, where that can be done."""
+
+    poller: Callable[[EventSourceMapping, Notes], Poller]
+    check: Callable[[EventSourceMapping], None]
+    """Raises Invalid for what cannot be polled, or delivered to on failure."""
 
 
 class _Live:
@@ -53,14 +68,20 @@ class _Live:
         """None: it is to be deleted."""
         self.mapping = mapping
         self.state = MappingState.CREATING
+        self.state_changed_at = mapping.last_modified
         self.result = NO_RESULT
         self.changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Mapping {self.mapping.queue} -> {self.mapping.function} {self.state}>"
+        return f"<Mapping {self.mapping.source} -> {self.mapping.function} {self.state}>"
+
+    def enter(self, state: MappingState, now: float) -> None:
+        if state is not self.state:
+            self.state, self.state_changed_at = state, now
 
     def view(self) -> MappingView:
-        return MappingView(self.mapping, self.state, self.result)
+        modified = max(self.mapping.last_modified, self.state_changed_at)
+        return MappingView(self.mapping, self.state, self.result, modified)
 
 
 class MappingSupervisor:
@@ -77,8 +98,14 @@ class MappingSupervisor:
         note_batch: Callable[[RequestId, int, int], None],
         note_items: Callable[[Sequence[BatchItemFact]], None],
         function_timeout_s: Callable[[str, str | None], int],
+        metrics: MappingMetrics,
+        topics: TopicPolling | None,
+        filters_max: int,
     ) -> None:
-        """`function_timeout_s` is the catalog's, by name and qualifier; it raises NotFound."""
+        """`function_timeout_s` is the catalog's, by name and qualifier; it raises NotFound.
+
+        `topics` is None where there is no Kafka client.
+        """
         self._documents = documents
         self._broker = broker
         self._invoke = invoke
@@ -87,6 +114,9 @@ class MappingSupervisor:
         self._note_batch = note_batch
         self._note_items = note_items
         self._function_timeout_s = function_timeout_s
+        self._metrics = metrics
+        self._topics = topics
+        self._filters_max = filters_max
         stored = [msgspec.json.decode(value, type=EventSourceMapping) for _, value in documents.all(KIND)]
         self._live = {mapping.id: _Live(mapping) for mapping in stored}
         self._owners: asyncio.TaskGroup | None = None
@@ -121,15 +151,33 @@ class MappingSupervisor:
             if queue_arn in (None, live.mapping.queue_arn) and function in (None, live.mapping.function)
         ]
 
+    def tag(self, mapping_id: str, tags: Mapping[str, str]) -> None:
+        """Replace a mapping's tags; what it does is not interrupted.
+
+        Raises:
+            MappingNotFound: there is none. MappingBusy: it is being deleted. MappingInvalid: too many.
+        """
+        live = self._find(mapping_id)
+        if live.wanted is None:
+            raise MappingBusy(id=mapping_id)
+        tagged = msgspec.structs.replace(live.mapping, tags=dict(tags))
+        check_mapping(tagged, filters_max=self._filters_max)
+        self._keep(tagged)
+        live.wanted = live.mapping = tagged
+
     def create(self, mapping: EventSourceMapping) -> MappingView:
-        """Make a mapping; an empty id is filled in.
+        """Make a mapping; an empty id is filled in, and so is an empty consumer group.
 
         Raises:
             MappingInvalid, MappingExists, QueueDoesNotExist: it cannot be.
             NotFound: there is no such function.
         """
+        mapping = msgspec.structs.replace(mapping, id=mapping.id or str(uuid.uuid4()))
+        if mapping.kafka is not None and not mapping.kafka.group_id:
+            topic = msgspec.structs.replace(mapping.kafka, group_id=mapping.id)
+            mapping = msgspec.structs.replace(mapping, kafka=topic)
         self._check(mapping)
-        made = self._stamped(msgspec.structs.replace(mapping, id=mapping.id or str(uuid.uuid4())))
+        made = self._stamped(mapping)
         self._keep(made)
         live = self._live[made.id] = _Live(made)
         if self._owners is not None:
@@ -151,10 +199,11 @@ class MappingSupervisor:
         self._check(mapping)
         wanted = self._stamped(mapping)
         self._keep(wanted)
+        now = self._clock.wall_s()
         if wanted.enabled != live.mapping.enabled:
-            live.state = MappingState.ENABLING if wanted.enabled else MappingState.DISABLING
+            live.enter(MappingState.ENABLING if wanted.enabled else MappingState.DISABLING, now)
         else:
-            live.state = MappingState.UPDATING
+            live.enter(MappingState.UPDATING, now)
         live.wanted = live.mapping = wanted
         live.changed.set()
         return live.view()
@@ -167,7 +216,7 @@ class MappingSupervisor:
         """
         live = self._find(mapping_id)
         self._documents.delete(KIND, mapping_id)
-        live.state = MappingState.DELETING
+        live.enter(MappingState.DELETING, self._clock.wall_s())
         live.wanted = None
         live.changed.set()
         if self._owners is None:
@@ -181,19 +230,25 @@ class MappingSupervisor:
             raise MappingNotFound(kind="event source mapping", name=mapping_id) from None
 
     def _check(self, mapping: EventSourceMapping) -> None:
-        check_mapping(mapping)
-        for live in self._live.values():
-            other = live.mapping
-            if other.id != mapping.id and (other.queue_arn, other.function_arn) == (
-                mapping.queue_arn,
-                mapping.function_arn,
-            ):
+        check_mapping(mapping, filters_max=self._filters_max)
+        others = [live.mapping for live in self._live.values() if live.mapping.id != mapping.id]
+        timeout_s = self._function_timeout_s(mapping.function, mapping.qualifier)
+        if mapping.kafka is None:
+            self._check_queue(mapping, others, timeout_s)
+        else:
+            _check_topic(mapping, mapping.kafka, others)
+            self._topic_polling().check(mapping)
+
+    def _check_queue(
+        self, mapping: EventSourceMapping, others: Sequence[EventSourceMapping], function_timeout_s: int
+    ) -> None:
+        for other in others:
+            if (other.queue_arn, other.function_arn) == (mapping.queue_arn, mapping.function_arn):
                 raise MappingExists(queue_arn=other.queue_arn, function=other.function, id=other.id)
         queue = self._broker.queue(QueueName(mapping.queue))
         if queue.arn != mapping.queue_arn:  # another region's or account's, of the same name
             raise QueueDoesNotExist(kind="queue", name=mapping.queue_arn)
-        timeout_s = self._function_timeout_s(mapping.function, mapping.qualifier)
-        check_visibility(queue.attributes.visibility_timeout_s, timeout_s)
+        check_visibility(queue.attributes.visibility_timeout_s, function_timeout_s)
 
     def _stamped(self, mapping: EventSourceMapping) -> EventSourceMapping:
         return msgspec.structs.replace(mapping, last_modified=self._clock.wall_s())
@@ -207,10 +262,10 @@ class MappingSupervisor:
         while (wanted := live.wanted) is not None:
             live.changed.clear()
             if not wanted.enabled:
-                live.state = MappingState.DISABLED
+                live.enter(MappingState.DISABLED, self._clock.wall_s())
                 await live.changed.wait()
                 continue
-            live.state = MappingState.ENABLED
+            live.enter(MappingState.ENABLED, self._clock.wall_s())
             started = self._clock.monotonic_s()
             if await self._work(live, wanted):
                 continue
@@ -223,18 +278,24 @@ class MappingSupervisor:
 
     async def _work(self, live: _Live, mapping: EventSourceMapping) -> bool:
         """Poll until something else is wanted (True) or polling breaks (False)."""
-        try:
-            # Lambda polls as the function: while there is none its messages stay where they are.
-            self._function_timeout_s(mapping.function, mapping.qualifier)
-        except NotFound as error:
-            live.result = f"PROBLEM: {error}"
-            return False
 
         def note_result(result: str) -> None:
             live.result = result
 
-        notes = Notes(self._note_batch, self._note_items, note_result)
-        poller = SqsPoller(mapping, self._broker, self._invoke, self._clock, region=self._region, notes=notes)
+        def count(metric: MappingMetric, value: int) -> None:
+            self._metrics.count(live.mapping, metric, value, self._clock.wall_s())
+
+        def note_lag(lag: int) -> None:
+            self._metrics.offset_lag(live.mapping, lag, self._clock.wall_s())
+
+        notes = Notes(self._note_batch, self._note_items, note_result, count, note_lag)
+        try:
+            # Lambda polls as the function: while there is none its messages stay where they are.
+            self._function_timeout_s(mapping.function, mapping.qualifier)
+            poller = self._poller(mapping, notes)
+        except CallerError as error:
+            live.result = f"PROBLEM: {error}"
+            return False
         running = asyncio.create_task(poller.run())
         changed = asyncio.create_task(live.changed.wait())
         try:
@@ -247,8 +308,31 @@ class MappingSupervisor:
             changed.cancel()
             await _drain(poller, running)
 
+    def _poller(self, mapping: EventSourceMapping, notes: Notes) -> Poller:
+        if mapping.kafka is not None:
+            return self._topic_polling().poller(mapping, notes)
+        return SqsPoller(mapping, self._broker, self._invoke, self._clock, region=self._region, notes=notes)
 
-async def _drain(poller: SqsPoller, running: "asyncio.Task[None]") -> None:
+    def _topic_polling(self) -> TopicPolling:
+        if self._topics is None:
+            raise MappingInvalid(reason="There is no Kafka client here: pip install 'workshape[kafka]'")
+        return self._topics
+
+
+def _check_topic(mapping: EventSourceMapping, topic: KafkaTopic, others: Sequence[EventSourceMapping]) -> None:
+    for other in others:
+        if other.kafka is None:
+            continue
+        if other.kafka.group_id == topic.group_id:
+            reason = f'The consumer group "{topic.group_id}" is that of event source mapping {other.id} already'
+            raise MappingInvalid(reason=reason)
+        same = (other.kafka.bootstrap_servers, other.kafka.topic) == (topic.bootstrap_servers, topic.topic)
+        if same and other.function_arn == mapping.function_arn:
+            servers = ",".join(topic.bootstrap_servers)
+            raise TopicMappingExists(servers=servers, function=mapping.function, topic=topic.topic, id=other.id)
+
+
+async def _drain(poller: Poller, running: "asyncio.Task[None]") -> None:
     """Let the batches under way end, but not for ever."""
     poller.stop()
     await asyncio.wait((running,), timeout=DRAIN_S_MAX)

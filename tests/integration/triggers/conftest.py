@@ -1,6 +1,7 @@
 """A stage for event source mappings: a real broker and store, a fake function, supervisors to put to work."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import NewMessage, QueueAttributes, QueueName, RedrivePolicy
 from workshape.store.documents import Documents
+from workshape.triggers.mapping_metrics import MappingMetrics
 from workshape.triggers.model import EventSourceMapping
 from workshape.triggers.supervisor import MappingSupervisor
 
@@ -32,6 +34,7 @@ class Stage:
 
     broker: Broker
     documents: Documents
+    folder: Path
     function: BatchFunction = field(default_factory=BatchFunction)
     function_exists: bool = True
     timeout_s: int = VISIBILITY_TIMEOUT_S
@@ -39,6 +42,8 @@ class Stage:
     batches: list[tuple[int, int]] = field(default_factory=list)
     """Items and failures of each batch, as noted."""
     facts: list[BatchItemFact] = field(default_factory=list)
+    metrics: MappingMetrics = field(default_factory=MappingMetrics)
+    _counts: Counter[str] = field(default_factory=Counter)
 
     def supervisor(self) -> MappingSupervisor:
         """Make a supervisor of the mappings stored; each call is another restart."""
@@ -51,6 +56,9 @@ class Stage:
             note_batch=self._note_batch,
             note_items=self._note_items,
             function_timeout_s=self._function_timeout_s,
+            metrics=self.metrics,
+            topics=None,
+            filters_max=5,
         )
 
     async def send(self, *bodies: str) -> None:
@@ -75,6 +83,12 @@ class Stage:
         async with asyncio.timeout(SETTLED_S_MAX):
             while not condition():
                 await asyncio.sleep(0.01)
+
+    def counted(self, name: str) -> int:
+        """What the mappings' metrics say so far."""
+        for point in self.metrics.take(0.0):
+            self._counts[point.metric.name] += round(point.values.total)
+        return self._counts[name]
 
     def _note_batch(self, _request: RequestId, items: int, failures: int) -> None:
         self.batches.append((items, failures))
@@ -104,7 +118,7 @@ async def stage(tmp_path: Path, broker_without_name_wait: Broker) -> AsyncIterat
     redrive = RedrivePolicy(dead.arn, 3)
     await broker.create_queue(EVENTS, QueueAttributes(visibility_timeout_s=VISIBILITY_TIMEOUT_S, redrive=redrive))
     documents = Documents(tmp_path / "store.sqlite")
-    yield Stage(broker, documents)
+    yield Stage(broker, documents, tmp_path)
     documents.close()
 
 

@@ -13,9 +13,12 @@ from tests.integration.triggers.conftest import ACCOUNT, REGION, Stage
 from workshape.aws.door import Door
 from workshape.aws.lambda_.errors import ERRORS
 from workshape.aws.lambda_.mappings import mapping_operations
+from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.operation import Service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
+from workshape.functions.catalog import Catalog
+from workshape.functions.code import CodeStore
 from workshape.http1.message import Request, Response
 from workshape.settings import Settings
 from workshape.triggers.supervisor import MappingSupervisor
@@ -35,7 +38,11 @@ async def lambda_(stage: Stage, running: MappingSupervisor) -> AsyncIterator[Lam
     """Call an operation by boto3's name for it; boto3 blocks, so it has a thread."""
     settings = Settings(account=ACCOUNT, region=REGION)
     upstream = Upstream({})
-    services = [Service("lambda", mapping_operations(running), ERRORS)]
+    catalog = Catalog(
+        stage.documents, CodeStore(stage.folder), region=REGION, account=ACCOUNT, account_concurrency=1, clock=Clock()
+    )
+    operations = {**mapping_operations(running), **tag_operations(catalog, running)}
+    services = [Service("lambda", operations, ERRORS)]
     door = Door(services, upstream, settings=settings, admin=_no_admin, clock=Clock())
     server = await door.start("127.0.0.1", 0)
     client = boto3.client(
@@ -170,8 +177,9 @@ async def test_a_missing_queue_is_an_invalid_parameter(lambda_: Lambda) -> None:
     [
         ({"BatchSize": 11}, "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater"),
         ({"StartingPosition": "LATEST"}, "StartingPosition"),
-        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria"),
-        ({"ProvisionedPollerConfig": {"MinimumPollers": 2}}, "ProvisionedPollerConfig"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "Invalid filter pattern definition"),
+        ({"ProvisionedPollerConfig": {"MinimumPollers": 1}}, "ProvisionedPollerConfig"),
+        ({"EventSourceArn": "arn:aws:kafka:us-east-1:123456789012:cluster/c/1"}, "no Amazon MSK here"),
         ({"EventSourceArn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"}, "Unrecognized event source"),
     ],
 )
@@ -204,3 +212,34 @@ async def test_an_event_source_is_needed(lambda_: Lambda) -> None:
 
     assert code == "InvalidParameterValueException"
     assert "EventSourceArn" in message
+
+
+async def test_a_mapping_has_tags(lambda_: Lambda) -> None:
+    created = await lambda_(
+        "create_event_source_mapping", EventSourceArn=EVENTS_ARN, FunctionName="events", Tags={"team": "a", "env": "x"}
+    )
+    arn = created["EventSourceMappingArn"]
+
+    await lambda_("tag_resource", Resource=arn, Tags={"team": "b"})
+    await lambda_("untag_resource", Resource=arn, TagKeys=["env", "not there"])
+    tags = await lambda_("list_tags", Resource=arn)
+    code, _, _ = await refusal(lambda_("tag_resource", Resource=arn, Tags={str(key): "" for key in range(51)}))
+    missing, _, _ = await refusal(lambda_("list_tags", Resource=f"{arn[:-12]}000000000000"))
+
+    assert tags["Tags"] == {"team": "b"}
+    assert (code, missing) == ("InvalidParameterValueException", "ResourceNotFoundException")
+
+
+async def test_the_date_of_a_mapping_moves_with_its_state(stage: Stage, lambda_: Lambda) -> None:
+    created = await lambda_("create_event_source_mapping", EventSourceArn=EVENTS_ARN, FunctionName="events")
+
+    async def read() -> Any:
+        return await lambda_("get_event_source_mapping", UUID=created["UUID"])
+
+    enabled = await read()
+    await lambda_("update_event_source_mapping", UUID=created["UUID"], Enabled=False)
+    while (disabled := await read())["State"] != "Disabled":
+        await asyncio.sleep(0.01)
+
+    assert created["LastModified"] <= enabled["LastModified"] < disabled["LastModified"]
+    assert disabled["StateTransitionReason"] == "USER_INITIATED"

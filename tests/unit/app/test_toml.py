@@ -241,6 +241,26 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
             "batch_size = 10",
             "[[mappings]] number 1 batch_size: a batch_size over 10 needs a batch_window_s",
         ),
+        (
+            "batch_size = 10\nfilters = ['{\"body\": [5]}', '{\"headers\": [5]}']",
+            "batch_size = 10",
+            "[[mappings]] number 1 filters: number 2 is no filter pattern: Filters of this source ask for `body`",
+        ),
+        (
+            "batch_size = 10\npollers_min = 2",
+            "batch_size = 10",
+            "[[mappings]] number 1 pollers_min: provisioned mode needs both pollers_min and pollers_max",
+        ),
+        (
+            "batch_size = 10\npollers_min = 3\npollers_max = 2",
+            "batch_size = 10",
+            "[[mappings]] number 1 pollers_max: it must be at least pollers_min, which is 3",
+        ),
+        (
+            "batch_size = 10\npollers_min = 2\npollers_max = 2\nconcurrency_max = 2",
+            "batch_size = 10",
+            "[[mappings]] number 1 concurrency_max: it does not go with provisioned mode",
+        ),
         ("visibility_timeout_s = 2", "visibility_timeout_s = 60", "is less than the function's timeout_s (3)"),
         ('sort_key = "sk:X"', 'sort_key = "sk:N"', '"sk:X" is no key'),
         ("partition = 1", 'partition_key = "pk"', 'partition: there is no such key; did you mean "partition_key"?'),

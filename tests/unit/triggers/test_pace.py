@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workshape.triggers.model import Pollers
 from workshape.triggers.pace import (
     BACK_OFF_HOLD_S,
     CONCURRENCY_CEILING,
@@ -47,6 +48,19 @@ def test_it_never_exceeds_the_mappings_own_maximum() -> None:
     watched(pace, NOW, 60, messages_wait=True)
 
     assert pace.allowed == 7
+
+
+def test_provisioned_pollers_have_ten_each_and_grow_by_a_thousand_a_minute() -> None:
+    pace = Pace(None, NOW, Pollers(2, 90))
+    assert (pace.allowed, pace.pollers) == (20, 2)
+
+    now = watched(pace, NOW, 30, messages_wait=True)
+    assert 515 <= pace.allowed <= 525
+    now = watched(pace, now, 60, messages_wait=True)
+    assert (pace.allowed, pace.pollers) == (900, 90)
+    watched(pace, now, 120, messages_wait=False)
+
+    assert (pace.allowed, pace.pollers) == (20, 2)
 
 
 def test_it_scales_back_to_five_when_no_messages_wait() -> None:

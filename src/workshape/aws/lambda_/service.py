@@ -3,8 +3,6 @@
 Source: https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
 """
 
-from collections.abc import Mapping
-
 from workshape.aws.lambda_.aliases import alias_operations
 from workshape.aws.lambda_.code_source import FetchObject
 from workshape.aws.lambda_.concurrency import concurrency_operations
@@ -16,23 +14,25 @@ from workshape.aws.lambda_.functions import function_operations
 from workshape.aws.lambda_.invoke import invoke_operations
 from workshape.aws.lambda_.invoke_streaming import streaming_operations
 from workshape.aws.lambda_.layers import layer_operations
+from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.permissions import permission_operations
 from workshape.aws.lambda_.provisioned import provisioned_operations
 from workshape.aws.lambda_.runtime_management import runtime_management_operations
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
-from workshape.aws.operation import Operation, Service
+from workshape.aws.operation import Service
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.function_invoker import InvokeLater, InvokeStreaming
 from workshape.functions.images.deployments import Deployments
 from workshape.functions.provisioned_configs import ProvisionedConfigs
+from workshape.triggers.supervisor import MappingSupervisor
 
 
 def lambda_service(
     catalog: Catalog,
     invoke: InvokeLater,
-    mappings: Mapping[str, Operation],
+    mappings: MappingSupervisor | None,
     *,
     stream: InvokeStreaming,
     events: AsyncQueue,
@@ -41,7 +41,7 @@ def lambda_service(
     images: Deployments,
     accept_destination: AcceptDestination,
 ) -> Service:
-    """Offer the catalogue's functions as Lambda; `mappings` are the operations on event source mappings."""
+    """Offer the catalogue's functions, and the event source mappings that feed them (None: without), as Lambda."""
     return Service(
         "lambda",
         {
@@ -57,8 +57,8 @@ def lambda_service(
             **function_url_operations(catalog),
             **runtime_management_operations(catalog),
             **provisioned_operations(catalog, provisioned),
-            **tag_operations(catalog),
-            **mappings,
+            **tag_operations(catalog, mappings),
+            **(mapping_operations(mappings) if mappings is not None else {}),
         },
         ERRORS,
     )
