@@ -3,9 +3,13 @@
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 """
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from workshape.errors import Invalid
+
+_PATTERNS_MAX = 1_024  # distinct patterns in the policies that are asked about now
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +48,18 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
 def queue_arn(region: str, account: str, name: str) -> str:
     """Name an SQS queue."""
     return f"arn:aws:sqs:{region}:{account}:{name}"
+
+
+def is_like(pattern: str, text: str) -> bool:
+    """Compare as IAM does: `*` stands for any characters, `?` for one.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=_PATTERNS_MAX)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Runs of asterisks are one: each more would multiply what the expression has to try.
+    single = re.sub(r"\*+", "*", pattern)
+    return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in single), re.DOTALL)

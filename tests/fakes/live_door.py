@@ -20,7 +20,7 @@ from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
-from workshape.aws.signer import signer_for_lambda
+from workshape.aws.signer import signer_for
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
@@ -165,7 +165,7 @@ class LiveDoor:
             logs_service(self.logs),
             autoscaling_service(self.autoscaler, clock),
         ]
-        urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for_lambda(settings, clock))
+        urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for("lambda", settings, clock))
         door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)
         server = await door.start("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.port}"

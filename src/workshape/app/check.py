@@ -1,13 +1,13 @@
 """Whether an app hangs together: names, references, and what AWS would refuse. A core: it looks at no files."""
 
-import difflib
 import re
 from collections import abc
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from workshape.app.model import App, Function, Mapping, Route
+from workshape.app.http_check import http_problems
+from workshape.app.model import App, Function, Mapping
+from workshape.app.problem import Place, Problem, did_you_mean, no_function
 from workshape.events.filters import BODY, compile_filters
 from workshape.events.operators import InvalidPattern
 from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
@@ -27,8 +27,6 @@ TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")  # within PostgreSQL's 63 bytes, with room for a suffix of ours
-ROUTE_KEY = re.compile(r"\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\S*")
-"""https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html"""
 QUEUE_POLLERS_MIN = 2
 BATCH_SIZE_UNWINDOWED_MAX = 10
 """Beyond it a batch window of a second is needed.
@@ -36,16 +34,6 @@ BATCH_SIZE_UNWINDOWED_MAX = 10
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 PORT_MAX = 65_535
-
-Place = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with the app, and where: `("functions", "search", "memory_mb")`."""
-
-    place: Place
-    what: str
 
 
 def problems(app: App, settings: Settings) -> Iterator[Problem]:
@@ -58,18 +46,8 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
     yield from _queue_problems(app)
     for index, mapping in enumerate(app.mappings):
         yield from _mapping_problems(app, index, mapping)
-    for index, route in enumerate(app.routes):
-        yield from _route_problems(app, index, route)
+    yield from http_problems(app)
     yield from _storage_problems(app)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name, or list them all: the end of a sentence about an unknown one."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f'did you mean "{near[0]}"?'
-    return f"there are: {', '.join(names)}" if names else "there are none"
 
 
 def _settings_problems(settings: Settings) -> Iterator[Problem]:
@@ -200,7 +178,7 @@ def _mapping_problems(app: App, index: int, mapping: Mapping) -> Iterator[Proble
         known = did_you_mean(mapping.queue, [queue.name for queue in app.queues])
         yield Problem((*place, "queue"), f"there is no [queues.{mapping.queue}]; {known}")
     if function is None:
-        yield _no_function(app, (*place, "function"), mapping.function)
+        yield no_function(app, (*place, "function"), mapping.function)
     if queue is not None and function is not None and queue.visibility_timeout_s < function.timeout_s:
         what = (
             f"the queue's visibility_timeout_s ({queue.visibility_timeout_s}) is less than the function's timeout_s "
@@ -238,17 +216,6 @@ def _poller_problems(place: tuple[str, int], mapping: Mapping) -> Iterator[Probl
             yield Problem((*place, "pollers_min"), f"it is at least {QUEUE_POLLERS_MIN} for a queue")
 
 
-def _route_problems(app: App, index: int, route: Route) -> Iterator[Problem]:
-    place = ("routes", index)
-    if not ROUTE_KEY.fullmatch(route.route):
-        what = f'"{route.route}" is no route key: a method (or ANY), a space and a path, or $default'
-        yield Problem((*place, "route"), what)
-    if app.function(route.function) is None:
-        yield _no_function(app, (*place, "function"), route.function)
-    if route.route in [earlier.route for earlier in app.routes[:index]]:
-        yield Problem((*place, "route"), f'"{route.route}" is there twice')
-
-
 def _storage_problems(app: App) -> Iterator[Problem]:
     for table in app.tables:
         if table.sort_key is not None and table.sort_key.name == table.partition_key.name:
@@ -266,8 +233,3 @@ def _storage_problems(app: App) -> Iterator[Problem]:
         if database.init_sql is not None:
             what = "it is run in the embedded server only; set up the server at your url yourself"
             yield Problem(("database", "init_sql"), what)
-
-
-def _no_function(app: App, place: Place, name: str) -> Problem:
-    known = did_you_mean(name, [function.name for function in app.functions])
-    return Problem(place, f"there is no [functions.{name}]; {known}")

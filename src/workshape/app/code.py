@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from workshape.app.check import Place, Problem, did_you_mean
 from workshape.app.model import App, Function
+from workshape.app.problem import Place, Problem, did_you_mean
 from workshape.functions.images.reference import InvalidImageReference, LocalImage, parse_reference
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs")

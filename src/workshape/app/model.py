@@ -13,6 +13,7 @@ Tracing = Literal["PassThrough", "Active"]
 PackageType = Literal["Zip", "Image"]
 KeyType = Literal["S", "N", "B"]
 MetricGroup = Literal["EventCount"]
+Payload = Literal["1.0", "2.0"]
 
 
 class ImageConfig(msgspec.Struct, frozen=True):
@@ -106,12 +107,65 @@ class Mapping(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """An HTTP route of the app and the function that answers it."""
+    """An HTTP route of the app and the function that answers it.
+
+    Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html
+    """
 
     route: str
     """A route key of API Gateway's HTTP APIs: `GET /posts/{id}`, `ANY /x`, `$default`."""
     function: str
     timeout_s: Annotated[int, Meta(ge=1, le=30)] = 30
+    payload: Payload | None = None
+    """None: as `[http]` has it."""
+    authorizer: str | None = None
+    """The name of one of the app's, or `iam`: the request must be signed."""
+    scopes: Annotated[tuple[str, ...], Meta(max_length=10)] = ()
+    throttle_rate: Annotated[float, Meta(ge=0)] | None = None
+    throttle_burst: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Cors(msgspec.Struct, frozen=True):
+    """What the HTTP API tells browsers of other origins.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+    """
+
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    max_age_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+
+
+class Http(msgspec.Struct, frozen=True):
+    """The app's HTTP API as a whole."""
+
+    payload: Payload = "2.0"
+    cors: Cors | None = None
+    throttle_rate: Annotated[float, Meta(ge=0)] | None = None
+    throttle_burst: Annotated[int, Meta(ge=0)] | None = None
+    variables: dict[str, str] = {}
+    """The stage's."""
+
+
+class Authorizer(msgspec.Struct, frozen=True):
+    """Who decides whether a request reaches its route: the issuer of a token, or a function.
+
+    Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-authorizers.html
+    """
+
+    name: str
+    issuer: str | None = None
+    """Of JSON Web Tokens; a function otherwise."""
+    audience: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    function: str | None = None
+    identity: tuple[str, ...] = ("$request.header.Authorization",)
+    payload: Payload = "2.0"
+    simple: bool = True
+    """The function answers yes or no, not with a policy."""
+    ttl_s: Annotated[int, Meta(ge=0, le=3_600)] = 0
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -154,6 +208,8 @@ class App(msgspec.Struct, frozen=True):
     layers: tuple[Layer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[Mapping, ...] = ()
+    http: Http = Http()
+    authorizers: tuple[Authorizer, ...] = ()
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     buckets: tuple[Bucket, ...] = ()

@@ -12,15 +12,42 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from workshape.app.check import Place, did_you_mean, problems
+from workshape.app.check import problems
 from workshape.app.code import file_problems
-from workshape.app.model import App, Bucket, Database, Function, Key, Layer, Mapping, Queue, Route, Table
+from workshape.app.model import (
+    App,
+    Authorizer,
+    Bucket,
+    Database,
+    Function,
+    Http,
+    Key,
+    Layer,
+    Mapping,
+    Queue,
+    Route,
+    Table,
+)
+from workshape.app.problem import Place, did_you_mean
 from workshape.errors import Invalid
 from workshape.functions.images.reference import LOCAL_SCHEME
 from workshape.settings import Settings
 
 APP_FILE_NAME = "workshape.toml"
-TABLES = ("app", "platform", "functions", "layers", "queues", "mappings", "routes", "tables", "buckets", "database")
+TABLES = (
+    "app",
+    "platform",
+    "functions",
+    "layers",
+    "queues",
+    "mappings",
+    "http",
+    "authorizers",
+    "routes",
+    "tables",
+    "buckets",
+    "database",
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -102,6 +129,10 @@ class _Reader:
             layers=tuple(self._layer(name, place) for name, place in self._named("layers")),
             queues=tuple(self._named_struct(Queue, name, place) for name, place in self._named("queues")),
             mappings=tuple(self._struct(entry, Mapping, place) for entry, place in self._listed("mappings")),
+            http=self._struct(self._document.get("http", {}), Http, ("http",)),
+            authorizers=tuple(
+                self._named_struct(Authorizer, name, place) for name, place in self._named("authorizers")
+            ),
             routes=tuple(self._struct(entry, Route, place) for entry, place in self._listed("routes")),
             tables=tuple(self._table(name, place) for name, place in self._named("tables")),
             buckets=tuple(self._bucket(name, place) for name, place in self._named("buckets")),
@@ -209,7 +240,7 @@ def _described(place: Place) -> str:
         return f"[{head}]: "
     if isinstance(rest[0], int):
         table, keys = f"[[{head}]] number {rest[0] + 1}", rest[1:]
-    elif head in ("app", "platform", "database"):
+    elif head in ("app", "platform", "http", "database"):
         table, keys = f"[{head}]", rest
     else:
         table, keys = f"[{head}.{rest[0]}]", rest[1:]

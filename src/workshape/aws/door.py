@@ -4,7 +4,7 @@ All of it is one account and one region (`Settings`), whatever region clients si
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from workshape.aws.protocol.errors import (
     UnreadableBody,
 )
 from workshape.aws.protocol.foreign import foreign_fault
-from workshape.aws.recognise import recognise
+from workshape.aws.recognise import knows, recognise
 from workshape.aws.sigv4 import (
     MissingAuthentication,
     SignatureExpired,
@@ -89,6 +89,8 @@ class _Answerer:
     operations: Mapping[str, Operation]
     errors: Mapping[type[WorkshapeError], WireError]
     is_shared: bool
+    beside: "_Answerer | None" = None
+    """Another that clients sign for by the same name: asked when this one has no such operation."""
 
     def codec(self, request: Request) -> Codec:
         for codec in self.codecs:
@@ -110,13 +112,16 @@ class Door:
         clock: Clock,
         function_urls: Handler | None = None,
         hooks: Mapping[str, Hook] | None = None,
+        apis: Handler | None = None,
+        is_for_an_api: Callable[[Request], bool] = lambda _request: False,
     ) -> None:
-        """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs.
-
-        `hooks` stand before the upstream, by a service's signing name.
+        """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs, `apis` what
+        `is_for_an_api`. `hooks` stand before the upstream, by a service's signing name.
         """
         self._hooks = hooks or {}
         self._function_urls = function_urls
+        self._apis = apis
+        self._is_for_an_api = is_for_an_api
         self._upstream = upstream
         self._admin = admin
         self._settings = settings
@@ -127,7 +132,7 @@ class Door:
         loader = Loader()
         for service in services:
             self._add(service, loader)
-        self._codecs = {name: answerer.codecs for name, answerer in self._ours.items()}
+        self._codecs = {name: list(_codecs(answerer)) for name, answerer in self._ours.items()}
 
     def __repr__(self) -> str:
         return f"<Door {','.join(self._ours)} upstream={self._upstream!r}>"
@@ -144,11 +149,17 @@ class Door:
         """Answer one request."""
         if self._function_urls is not None and URL_MARK in request.header("host"):
             return self._function_urls(request)  # before all else: every path there is the function's
+        if self._apis is not None and self._is_for_an_api(request):
+            return self._apis(request)
         if request.target.startswith(ADMIN_PATH):
             return self._admin(request)
         name = recognise(request, find_credential(request), self._prefixes, self._codecs)
         answerer = self._ours.get(name)
-        return self._forward(request, name) if answerer is None else self._answer(answerer, request)
+        if answerer is None:
+            return self._forward(request, name)
+        while answerer.beside is not None and not knows(answerer.codec(request), request):
+            answerer = answerer.beside
+        return self._answer(answerer, request)
 
     def _add(self, service: Service, loader: Loader) -> None:
         description = loader.load_service_model(service.model, "service-2")
@@ -157,7 +168,8 @@ class Door:
         errors = {**(_FORWARD_ERRORS if service.is_shared else _DOOR_ERRORS), **service.errors}
         model = ServiceModel(description, service.model)
         codecs = compile_codecs(service.model, description)
-        self._ours[name] = _Answerer(name, model, codecs, service.operations, errors, service.is_shared)
+        beside = self._ours.get(name)
+        self._ours[name] = _Answerer(name, model, codecs, service.operations, errors, service.is_shared, beside)
         if "targetPrefix" in metadata:
             self._prefixes[metadata["targetPrefix"]] = name
 
@@ -267,6 +279,12 @@ class _Asked:
         fields = {"operation": operation, "request_id": self.request_id}
         _log.error("operation_failed", extra=fields, exc_info=error)
         return self.codec.write_fault(_unexpected(answerer.errors), self.request_id)
+
+
+def _codecs(answerer: _Answerer | None) -> Iterator[Codec]:
+    while answerer is not None:
+        yield from answerer.codecs
+        answerer = answerer.beside
 
 
 def _fault(error: WorkshapeError, errors: Mapping[type[WorkshapeError], WireError], operation: str) -> WireFault:

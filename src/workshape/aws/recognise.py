@@ -33,13 +33,13 @@ def recognise(
         labels = host.split(".")
         return "sqs" if "queue" in labels[:2] else labels[0]
     for name, codecs in ours.items():
-        codec = next((codec for codec in codecs if codec.accepts(request)), None)
-        if codec is not None and _knows(codec, request):
+        if any(codec.accepts(request) and knows(codec, request) for codec in codecs):
             return name
     return STORAGE
 
 
-def _knows(codec: Codec, request: Request) -> bool:
+def knows(codec: Codec, request: Request) -> bool:
+    """Tell whether a service has the operation that a request names."""
     try:
         codec.route(request)
     except UnknownOperation:

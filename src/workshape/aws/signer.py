@@ -8,8 +8,8 @@ from workshape.http1.message import Request
 from workshape.settings import Settings
 
 
-def signer_for_lambda(settings: Settings, clock: Clock) -> Callable[[Request], str]:
-    """Make what tells the access key that a request is signed with for Lambda, by the door's own keys.
+def signer_for(service: str, settings: Settings, clock: Clock) -> Callable[[Request], str]:
+    """Make what tells the access key that a request is signed with for a service, by the door's own keys.
 
     The function made raises Denied when the signature does not hold, or is another service's.
     """
@@ -17,7 +17,7 @@ def signer_for_lambda(settings: Settings, clock: Clock) -> Callable[[Request], s
 
     def authenticate(request: Request) -> str:
         credential = find_credential(request)
-        if credential is None or credential.service != "lambda":
+        if credential is None or credential.service != service:
             raise MissingAuthentication()
         verify(request, secrets, clock.wall_s())
         return credential.access_key

@@ -20,6 +20,7 @@ from workshape.engine.http_parts import open_http
 from workshape.engine.observation import open_admin
 from workshape.engine.services import services
 from workshape.engine.source_parts import open_queues, open_sources
+from workshape.gateway.addresses import is_for_an_api
 from workshape.run import RunFile
 
 _log = logging.getLogger(__name__)
@@ -83,4 +84,6 @@ class Engine:
             clock=ground.clock,
             function_urls=http.urls.answer,
             hooks={"s3": deliveries.s3.answer},
+            apis=http.apis.answer,
+            is_for_an_api=is_for_an_api,
         )

@@ -1,15 +1,29 @@
-"""HTTP that reaches functions: the app's own HTTP API, and function URLs."""
+"""HTTP that reaches functions: the app's own HTTP API, the APIs made over API Gateway's API, and function URLs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workshape.apis.http_apis import HttpApis
+from workshape.apis.rest_apis import RestApis
+from workshape.apis.usage_plans import UsagePlans
 from workshape.app import model as app_model
-from workshape.aws.signer import signer_for_lambda
+from workshape.app.catalogue import ROLE_NAME
+from workshape.app.http_api import API_ID, http_definition, http_stage
+from workshape.aws.signer import signer_for
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
+from workshape.gateway.api_door import ApiDoor
+from workshape.gateway.api_means import ApiMeans
+from workshape.gateway.api_metrics import ApiMetrics
+from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.function_urls import FunctionUrls
-from workshape.gateway.routes import Route
+from workshape.gateway.http_front import HttpFront
+from workshape.gateway.http_proxy import HttpProxy
+from workshape.gateway.http_stage import HttpStage
+from workshape.gateway.lambda_authorizers import LambdaAuthorizers
+from workshape.gateway.rest_front import RestFront
 from workshape.gateway.server import Gateway
+from workshape.gateway.token_keys import TokenKeys
 from workshape.status import RouteStatus
 
 
@@ -21,6 +35,11 @@ class HttpParts:
     gateway: Gateway | None
     """None where the app has no routes."""
     urls: FunctionUrls
+    http_apis: HttpApis
+    rest_apis: RestApis
+    plans: UsagePlans
+    authorizers: LambdaAuthorizers
+    apis: ApiDoor
 
     async def start(self, ground: Ground) -> None:
         """Listen for the app's own HTTP API. Raises OSError: its port is taken."""
@@ -40,12 +59,36 @@ class HttpParts:
 
 def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | None) -> HttpParts:
     """Make what answers HTTP requests; nothing listens yet."""
-    settings, clock = ground.settings, ground.clock
-    routes = app.routes if app is not None else ()
+    settings, clock, catalog = ground.settings, ground.clock, functions.catalog
+    calls = FunctionCalls(catalog, functions.invoke.invoke)
+    means = ApiMeans(
+        calls=calls,
+        authorizers=LambdaAuthorizers(calls, clock, settings.region),
+        token_keys=TokenKeys(clock),
+        proxy=HttpProxy(),
+        authenticate=signer_for("execute-api", settings, clock),
+        metrics=ApiMetrics(),
+        clock=clock,
+        region=settings.region,
+        account=settings.account,
+    )
+    ground.stack.push_async_callback(means.close)
+    ground.metrics.add_source(means.metrics.take)
+    http_apis, rest_apis = HttpApis(ground.documents, clock), RestApis(ground.documents, clock)
+    plans = UsagePlans(ground.documents, clock)
+    front = HttpFront(means)
     gateway = None
-    if routes:
-        served = [Route(route.route, route.function, route.timeout_s) for route in routes]
-        gateway = Gateway(served, functions.invoke.invoke, clock, account=settings.account)
-    authenticate = signer_for_lambda(settings, clock)
-    urls = FunctionUrls(functions.catalog, functions.invoke.invoke, clock, authenticate=authenticate)
-    return HttpParts(routes, gateway, urls)
+    if app is not None and app.routes:
+        role = f"arn:aws:iam::{settings.account}:role/{ROLE_NAME}"
+        definition = http_definition(app, settings.region, settings.account, role)
+        gateway = Gateway(HttpStage(API_ID, http_stage(app, clock.wall_s()), definition), front)
+    return HttpParts(
+        routes=app.routes if app is not None else (),
+        gateway=gateway,
+        urls=FunctionUrls(catalog, functions.invoke.invoke, clock, authenticate=signer_for("lambda", settings, clock)),
+        http_apis=http_apis,
+        rest_apis=rest_apis,
+        plans=plans,
+        authorizers=means.authorizers,
+        apis=ApiDoor(http_apis, rest_apis, front, RestFront(means, plans)),
+    )

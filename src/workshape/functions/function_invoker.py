@@ -80,17 +80,19 @@ class FunctionInvoker:
             payload=request.payload,
             invoked_arn=f"{function.arn}:{request.qualifier}" if request.qualifier else function.arn,
             client_context=request.client_context,
-            trace_id=trace_id or _trace_id(now),
+            trace_id=_completed(trace_id, now),
             trace=trace,
             log_tail=request.log_tail,
         )
         return function, invocation
 
 
-def _trace_id(at: float) -> str:
-    """Make an X-Ray trace header that is not sampled.
+def _completed(header: str, at: float) -> str:
+    """Make an X-Ray trace header that is not sampled, of none or of one that names its trace only.
 
     Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     """
+    if ";" in header:
+        return header
     digits = secrets.token_hex(20)
-    return f"Root=1-{int(at):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
+    return f"{header or f'Root=1-{int(at):08x}-{digits[:24]}'};Parent={digits[24:]};Sampled=0"

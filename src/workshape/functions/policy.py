@@ -1,15 +1,21 @@
-"""A resource-based policy: statements by their ids. Kept and shown; nothing here evaluates it. A core.
+"""A resource-based policy: statements by their ids, and what they let a service of AWS do. A core.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
 """
 
+from typing import Any
+
 import msgspec
 
+from workshape.arn import is_like
 from workshape.errors import Conflict, Invalid, NotFound
 from workshape.functions.revision import check_revision, new_revision
 
 POLICY_BYTES_MAX = 20 * 1024
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+INVOKE = "lambda:InvokeFunction"
 
 
 class StatementExists(Conflict):
@@ -80,3 +86,30 @@ def without_statement(policy: Policy | None, sid: str, expected_revision: str | 
         raise StatementNotFound(kind="statement", name=sid)
     left = {name: statement for name, statement in policy.statements.items() if name != sid}
     return Policy(left, new_revision()) if left else None
+
+
+def lets_invoke(policy: Policy | None, service: str, source_arn: str, account: str) -> bool:
+    """Tell whether a service (`apigateway.amazonaws.com`) may invoke the function on behalf of `source_arn`.
+
+    Conditions on the source's ARN and account are evaluated; a statement with any other allows nothing here.
+    """
+    if policy is None:
+        return False
+    facts = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
+    return any(_allows(msgspec.json.decode(raw), service, facts) for raw in policy.statements.values())
+
+
+def _allows(statement: dict[str, Any], service: str, facts: dict[str, str]) -> bool:
+    principal = statement.get("Principal")
+    named = principal.get("Service") if isinstance(principal, dict) else principal
+    if named not in (service, "*") or not is_like(statement.get("Action", "").lower(), INVOKE.lower()):
+        return False
+    for operator, conditions in statement.get("Condition", {}).items():
+        if operator not in ("ArnLike", "ArnEquals", "StringEquals", "StringLike"):
+            return False
+        for key, pattern in conditions.items():
+            fact = facts.get(key.lower())
+            exact = operator == "StringEquals"
+            if fact is None or not (fact == pattern if exact else is_like(pattern, fact)):
+                return False
+    return True

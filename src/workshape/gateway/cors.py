@@ -1,23 +1,48 @@
-"""Cross-origin resource sharing as a function URL is configured to: preflights, and headers of answers. A core.
+"""Cross-origin resource sharing as a function URL or an HTTP API is configured to: preflights, headers of answers.
+
+A core.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol (the headers)
 Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html (how they are configured)
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html (the same for HTTP APIs)
 """
 
-from workshape.functions.function_url import Cors
+from typing import Protocol
+
 from workshape.http1.message import HeaderPairs, Request, Response
 
 ANY = "*"
+ANY_OF_A_SCHEME = "://*"
 PREFIX = "access-control-"
 
 
-def preflight(cors: Cors, request: Request) -> Response | None:
-    """Answer a browser that asks before it sends its request; None: it is not asking, the function answers."""
-    if request.method != "OPTIONS" or not request.header("access-control-request-method"):
-        return None
+class Cors(Protocol):
+    """How a function URL, or an HTTP API, is configured."""
+
+    @property
+    def allow_credentials(self) -> bool: ...
+    @property
+    def allow_headers(self) -> tuple[str, ...]: ...
+    @property
+    def allow_methods(self) -> tuple[str, ...]: ...
+    @property
+    def allow_origins(self) -> tuple[str, ...]: ...
+    @property
+    def expose_headers(self) -> tuple[str, ...]: ...
+    @property
+    def max_age_s(self) -> int: ...
+
+
+def is_preflight(request: Request) -> bool:
+    """Tell whether a browser asks before it sends its request."""
+    return request.method == "OPTIONS" and bool(request.header("access-control-request-method"))
+
+
+def preflight(cors: Cors, request: Request, status: int = 200) -> Response:
+    """Answer a browser that asks before it sends its request."""
     allowed = _allowed_origin(cors, request)
     if not allowed:
-        return Response(200)  # AWS: undocumented; without the headers a browser sends nothing more
+        return Response(status)  # AWS: undocumented; without the headers a browser sends nothing more
     headers = [*allowed]
     if cors.allow_methods:
         headers.append(("access-control-allow-methods", ",".join(cors.allow_methods)))
@@ -25,13 +50,13 @@ def preflight(cors: Cors, request: Request) -> Response | None:
         headers.append(("access-control-allow-headers", ",".join(cors.allow_headers)))
     if cors.max_age_s:
         headers.append(("access-control-max-age", str(cors.max_age_s)))
-    return Response(200, tuple(headers))
+    return Response(status, tuple(headers))
 
 
 def with_cors(cors: Cors, request: Request, response: Response) -> Response:
     """Write the configuration's headers on an answer."""
-    # AWS: undocumented what becomes of a function's own headers of this kind; we chose that the configuration's stand
-    # alone, because browsers refuse an answer that has one of them twice.
+    # HTTP APIs ignore a backend's headers of this kind, as documented. AWS: undocumented for function URLs; we chose
+    # the same, because browsers refuse an answer that has one of them twice.
     headers: HeaderPairs = tuple((name, value) for name, value in response.headers if not name.startswith(PREFIX))
     headers += _allowed_origin(cors, request)
     if cors.expose_headers:
@@ -42,7 +67,7 @@ def with_cors(cors: Cors, request: Request, response: Response) -> Response:
 def _allowed_origin(cors: Cors, request: Request) -> HeaderPairs:
     """Say whose scripts may read the answer; empty: not those of this origin."""
     origin = request.header("origin")
-    listed = bool(origin) and origin in cors.allow_origins
+    listed = bool(origin) and any(_lists(allowed, origin) for allowed in cors.allow_origins)
     if not listed and ANY not in cors.allow_origins:
         return ()
     # With credentials a browser takes no asterisk for an origin.
@@ -53,3 +78,7 @@ def _allowed_origin(cors: Cors, request: Request) -> HeaderPairs:
     if cors.allow_credentials:
         headers += (("access-control-allow-credentials", "true"),)
     return headers
+
+
+def _lists(allowed: str, origin: str) -> bool:
+    return allowed == origin or (allowed.endswith(ANY_OF_A_SCHEME) and origin.startswith(allowed.removesuffix(ANY)))

@@ -5,19 +5,21 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from workshape.apis.routes import DEFAULT
 from workshape.clock import Clock
 from workshape.errors import Denied, Throttled, WorkshapeError
 from workshape.functions.catalog import Catalog
 from workshape.functions.function_invoker import Invoke, PayloadTooLarge
 from workshape.functions.function_url import AuthType, FunctionUrl, url_id_of
 from workshape.functions.model import LATEST, FunctionName, InvocationRequest
-from workshape.gateway.cors import preflight, with_cors
-from workshape.gateway.payload import MalformedResponse, event_of, response_of
-from workshape.gateway.routes import DEFAULT, Match, Route
+from workshape.gateway.api_means import trace_of
+from workshape.gateway.arrival import DEFAULT_STAGE, Arrival, IamCaller
+from workshape.gateway.bodies import MalformedResponse
+from workshape.gateway.cors import is_preflight, preflight, with_cors
+from workshape.gateway.payload import event_of, response_of
 from workshape.http1.message import Request, Response
 from workshape.request_id import new_request_id
 
@@ -50,31 +52,26 @@ class FunctionUrls:
         name, qualifier, url = found
         if url.cors is None:
             return await self._run(request, name, qualifier, url)
-        asked = preflight(url.cors, request)
-        if asked is not None:
-            return asked
+        if is_preflight(request):
+            return preflight(url.cors, request)
         return with_cors(url.cors, request, await self._run(request, name, qualifier, url))
 
     async def _run(self, request: Request, name: FunctionName, qualifier: str, url: FunctionUrl) -> Response:
         # AWS: the answers to what goes wrong are undocumented; we chose the statuses.
-        caller: dict[str, Any] | None = None
+        caller: IamCaller | None = None
         if url.auth_type is AuthType.AWS_IAM:
             try:
-                caller = self._caller(self._authenticate(request))
+                caller = IamCaller(self._authenticate(request), self._catalog.account)
             except Denied as error:
                 return _refusal(403, str(error))
-        event = event_of(
-            request,
-            Match(Route(DEFAULT, name), {}),
-            request_id=new_request_id(),
-            account=self._catalog.account if caller is not None else ANONYMOUS,
-            now=self._clock.wall_s(),
-            api_id=url.id,
-            caller=caller,
-        )
+        now = self._clock.wall_s()
+        account = self._catalog.account if caller is not None else ANONYMOUS
+        trace_id = trace_of(request, now)
+        arrival = Arrival(request, url.id, DEFAULT_STAGE, new_request_id(), account, now, trace_id)
+        event = msgspec.json.encode(event_of(arrival, DEFAULT, {}, caller))
+        named = None if qualifier == LATEST else qualifier
         try:
-            asked = None if qualifier == LATEST else qualifier
-            result = await self._invoke(InvocationRequest(name, asked, event, TRIGGER))
+            result = await self._invoke(InvocationRequest(name, named, event, TRIGGER, trace_id=trace_id))
             if result.function_error is None:
                 return response_of(result.payload)
         except PayloadTooLarge as error:
@@ -87,19 +84,6 @@ class FunctionUrls:
             _log.warning("url_invoke_failed", extra={"function": name, "reason": str(error)})
             return _refusal(503, "Service Unavailable")
         return _refusal(502, "Internal Server Error")
-
-    def _caller(self, access_key: str) -> dict[str, Any]:
-        """Describe who signed: there is one account, and its keys are nobody's in particular."""
-        account = self._catalog.account
-        return {
-            "accessKey": access_key,
-            "accountId": account,
-            "callerId": access_key,
-            "cognitoIdentity": None,
-            "principalOrgId": None,
-            "userArn": f"arn:aws:iam::{account}:user/{access_key}",
-            "userId": access_key,
-        }
 
 
 def _refusal(status: int, message: str) -> Response:

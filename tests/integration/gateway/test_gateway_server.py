@@ -3,27 +3,50 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from workshape.clock import Clock
+from tests.fakes.api_means import ACCOUNT, REGION, ROLE, api_means
+from workshape.apis.http_api import Definition, Integration, Route, Stage
+from workshape.arn import function_arn
 from workshape.errors import NotFound, PlatformError
 from workshape.functions.concurrency import ThrottleReason, TooManyRequests
+from workshape.functions.function_invoker import PayloadTooLarge
 from workshape.functions.model import LATEST, InvocationRequest, InvocationResult, RequestId
-from workshape.gateway.routes import Route
-from workshape.gateway.server import REQUEST_BYTES_MAX, Gateway, RouteCount
+from workshape.gateway.http_front import REQUEST_BYTES_MAX, HttpFront
+from workshape.gateway.http_stage import HttpStage
+from workshape.gateway.server import Gateway, RouteCount
 
 Function = Callable[[bytes], Awaitable[InvocationResult]]
 
-ROUTES = [
-    Route("GET /posts/{id}", "echo"),
-    Route("ANY /files/{path+}", "echo"),
-    Route("POST /echo", "echo"),
-    Route("GET /slow", "slow", timeout_s=0.1),
-    *(Route(f"GET /{name}", name) for name in ("error", "throttled", "gone", "broken", "malformed", "binary", "empty")),
-]
+ROUTES = {
+    "GET /posts/{id}": "echo",
+    "ANY /files/{path+}": "echo",
+    "POST /echo": "echo",
+    "GET /slow": "slow",
+    **{
+        f"GET /{name}": name for name in ("error", "throttled", "gone", "broken", "malformed", "binary", "empty", "big")
+    },
+}
+
+
+def stage() -> HttpStage:
+    integrations = {
+        name: Integration(
+            name,
+            "AWS_PROXY",
+            function_arn(REGION, ACCOUNT, name),
+            "2.0",
+            timeout_in_millis=100 if name == "slow" else 30_000,
+            credentials_arn=ROLE,
+        )
+        for name in ROUTES.values()
+    }
+    routes = {key: Route(key, key, f"integrations/{name}") for key, name in ROUTES.items()}
+    return HttpStage("workshape", Stage("$default", 0.0, 0.0), Definition(routes, integrations))
 
 
 def result(payload: object, function_error: str | None = None) -> InvocationResult:
@@ -69,6 +92,10 @@ async def empty(event: bytes) -> InvocationResult:
     return result({"statusCode": 204, "body": "never sent"})
 
 
+async def big(event: bytes) -> InvocationResult:
+    raise PayloadTooLarge(size=len(event), limit=1)
+
+
 FUNCTIONS: dict[str, Function] = {
     "echo": echo,
     "slow": slow,
@@ -79,6 +106,7 @@ FUNCTIONS: dict[str, Function] = {
     "malformed": malformed,
     "binary": binary,
     "empty": empty,
+    "big": big,
 }
 
 
@@ -88,8 +116,10 @@ async def invoke(request: InvocationRequest) -> InvocationResult:
 
 
 @pytest.fixture
-def gateway() -> Gateway:
-    return Gateway(ROUTES, invoke, Clock(), account="123456789012")
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    means = api_means(tmp_path, invoke)
+    yield Gateway(stage(), HttpFront(means))
+    await means.close()
 
 
 @pytest.fixture
@@ -127,11 +157,13 @@ async def test_a_body_arrives_whole(http: httpx.AsyncClient) -> None:
     ("path", "status", "message"),
     [
         ("/nowhere", 404, "Not Found"),
+        (f"/posts/{'x' * 10_241}", 431, "Request Header Fields Too Large"),
         ("/posts/", 404, "Not Found"),
         ("/error", 500, "Internal Server Error"),
         ("/malformed", 500, "Internal Server Error"),
         ("/gone", 500, "Internal Server Error"),
         ("/broken", 500, "Internal Server Error"),
+        ("/big", 413, "Request Entity Too Large"),
         ("/throttled", 503, "Service Unavailable"),
         ("/slow", 503, "Service Unavailable"),
     ],
@@ -142,6 +174,7 @@ async def test_what_goes_wrong_is_told_as_api_gateway_tells_it(
     answer = await http.get(path)
 
     assert (answer.status_code, answer.json()) == (status, {"message": message})
+    assert len(answer.headers["apigw-requestid"]) == 16
     assert "set-cookie" not in answer.headers
 
 

@@ -9,7 +9,21 @@ import msgspec
 import pytest
 
 from workshape.app.code import handler_files
-from workshape.app.model import App, Bucket, Database, Function, Layer, Mapping, Queue, Redrive, Route, Table
+from workshape.app.model import (
+    App,
+    Authorizer,
+    Bucket,
+    Cors,
+    Database,
+    Function,
+    Http,
+    Layer,
+    Mapping,
+    Queue,
+    Redrive,
+    Route,
+    Table,
+)
 from workshape.app.toml import APP_FILE_NAME, TABLES, load_app
 from workshape.functions.images.reference import LOCAL_SCHEME, LocalImage, parse_reference
 from workshape.settings import Settings
@@ -21,13 +35,15 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Layer: "[layers.NAME]",
     Queue: "[queues.NAME]",
     Mapping: "[[mappings]]",
+    Http: "[http]",
+    Authorizer: "[authorizers.NAME]",
     Route: "[[routes]]",
     Table: "[tables.NAME]",
     Bucket: "[buckets.NAME]",
     Database: "[database]",
     Settings: "[platform]",
 }
-NAMED_BY_THE_TABLE = {Function, Layer, Queue, Table, Bucket}
+NAMED_BY_THE_TABLE = {Function, Layer, Queue, Authorizer, Table, Bucket}
 
 
 def test_every_table_has_a_section() -> None:
@@ -51,6 +67,12 @@ def test_the_parts_of_a_redrive_are_rows() -> None:
     text = section(SECTIONS[Queue])
 
     assert all(f"\n| `redrive.{key}`" in text for key in Redrive.__struct_fields__)
+
+
+def test_the_parts_of_cors_are_named() -> None:
+    text = section(SECTIONS[Http])
+
+    assert all(f"`{key}`" in text for key in Cors.__struct_fields__)
 
 
 def test_every_setting_of_the_platform_is_a_row_with_its_default() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshape.functions.function_url import Cors
-from workshape.gateway.cors import preflight, with_cors
+from workshape.gateway.cors import is_preflight, preflight, with_cors
 from workshape.http1.message import Request, Response
 
 SITE = "https://site.example"
@@ -31,7 +31,6 @@ def answered(cors: Cors, origin: str = SITE, *headers: tuple[str, str]) -> dict[
 def test_a_preflight_is_answered_in_the_functions_stead() -> None:
     answer = preflight(CORS, asking())
 
-    assert answer is not None
     assert answer.status == 200
     assert dict(answer.headers) == {
         "access-control-allow-origin": SITE,
@@ -44,7 +43,8 @@ def test_a_preflight_is_answered_in_the_functions_stead() -> None:
 
 @pytest.mark.parametrize("request_", [Request("OPTIONS", "/"), Request("GET", "/", (("origin", SITE),))])
 def test_what_is_no_preflight_goes_to_the_function(request_: Request) -> None:
-    assert preflight(CORS, request_) is None
+    assert not is_preflight(request_)
+    assert is_preflight(asking())
 
 
 def test_an_origin_that_is_not_listed_is_told_nothing() -> None:
@@ -63,6 +63,13 @@ def test_the_configuration_goes_before_what_the_function_says() -> None:
         "vary": "Origin",
         "access-control-expose-headers": "x-c",
     }
+
+
+def test_origins_may_be_listed_by_their_scheme() -> None:
+    listed = Cors(allow_origins=("https://*",))
+
+    assert answered(listed)["access-control-allow-origin"] == SITE
+    assert "access-control-allow-origin" not in answered(listed, "http://site.example")
 
 
 def test_everybody_is_an_asterisk_except_with_credentials() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.gateway.payload import MalformedResponse, event_of, response_of
-from workshape.gateway.routes import Match, Route
+from workshape.gateway.arrival import Arrival
+from workshape.gateway.bodies import MalformedResponse
+from workshape.gateway.payload import event_of, response_of
 from workshape.http1.head import response_head
 from workshape.http1.message import Request, Response
 
@@ -17,8 +18,8 @@ NOW = 1_583_348_638.390  # the moment in the documentation's example
 
 
 def event(request: Request, key: str = "POST /path/{id}", **parameters: str) -> dict[str, Any]:
-    encoded = event_of(request, Match(Route(key, "f"), parameters), request_id="id-1", account="123456789012", now=NOW)
-    decoded: dict[str, Any] = json.loads(encoded)
+    arrival = Arrival(request, "api-id", "$default", "id-1", "123456789012", NOW)
+    decoded: dict[str, Any] = json.loads(json.dumps(event_of(arrival, key, parameters)))
     return decoded
 
 
@@ -55,11 +56,14 @@ def test_an_event_has_every_field_of_format_2_0() -> None:
             "header2": "value1,value2",
             "user-agent": "agent",
             "content-type": "application/json",
+            "x-forwarded-for": "192.0.2.1",
+            "x-forwarded-port": "80",
+            "x-forwarded-proto": "http",
         },
         "queryStringParameters": {"parameter1": "value1,value2", "parameter2": "value"},
         "requestContext": {
             "accountId": "123456789012",
-            "apiId": "workshape",
+            "apiId": "api-id",
             "domainName": "id.execute-api.us-east-1.amazonaws.com",
             "domainPrefix": "id",
             "http": {
@@ -85,7 +89,8 @@ def test_what_a_request_does_not_have_is_not_in_the_event() -> None:
     made = event(Request("GET", "/"), "$default")
 
     assert {"cookies", "queryStringParameters", "pathParameters", "body"}.isdisjoint(made)
-    assert (made["rawQueryString"], made["headers"], made["isBase64Encoded"]) == ("", {}, False)
+    assert {"authorizer"}.isdisjoint(made["requestContext"])
+    assert (made["rawQueryString"], made["isBase64Encoded"]) == ("", False)
 
 
 def test_cookies_of_several_headers_become_one_list() -> None:

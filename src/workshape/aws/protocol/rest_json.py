@@ -100,6 +100,7 @@ class _InputReader:
         self._check = constraints.check_input(shape)
         self._uri: list[tuple[str, str, Callable[[str], Any]]] = []
         self._query: list[tuple[str, str, Callable[[list[str]], Any]]] = []
+        self._rest_of_query = ""
         self._headers: dict[str, tuple[str, Callable[[str], Any]]] = {}
         self._body: Callable[[bytes], dict[str, Any]] = lambda _body: {}
         if shape is None:
@@ -110,6 +111,8 @@ class _InputReader:
             match member.serialization.get("location"):
                 case "uri":
                     self._uri.append((name, wire_name, _text_reader(member, ISO)))
+                case "querystring" if isinstance(member, MapShape):
+                    self._rest_of_query = name
                 case "querystring":
                     self._query.append((name, wire_name, _query_reader(member)))
                 case "header":
@@ -124,11 +127,13 @@ class _InputReader:
         found = self._body(request.body)
         for name, wire_name, convert in self._uri:
             found[name] = _converted(convert, labels[wire_name], name)
-        if self._query and (query := request.query):
+        if (self._query or self._rest_of_query) and (query := request.query):
             values = parse_qs(query, keep_blank_values=True)
             for name, wire_name, convert_all in self._query:
                 if wire_name in values:
-                    found[name] = _converted(convert_all, values[wire_name], name)
+                    found[name] = _converted(convert_all, values.pop(wire_name), name)
+            if self._rest_of_query:  # https://smithy.io/2.0/spec/http-bindings.html#httpqueryparams-trait
+                found[self._rest_of_query] = {name: texts[0] for name, texts in values.items()}
         if self._headers:
             for header, value in request.headers:
                 if header in self._headers:
@@ -230,8 +235,6 @@ def _query_reader(shape: Shape) -> Callable[[list[str]], Any]:
     if isinstance(shape, ListShape):
         convert = _text_reader(shape.member, ISO)
         return lambda values: [convert(value) for value in values]
-    if isinstance(shape, MapShape):
-        raise NotImplementedError(f"no input of ours has a map in its query: {shape.name}")
     convert = _text_reader(shape, ISO)
     return lambda values: convert(values[0])
 

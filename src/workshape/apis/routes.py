@@ -4,12 +4,15 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-de
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Generic, TypeVar
 from urllib.parse import unquote
 
-from workshape.errors import Invalid
+from workshape.errors import Conflict, Invalid
+
+T = TypeVar("T")
 
 ANY = "ANY"
 DEFAULT = "$default"
@@ -18,21 +21,19 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 _VARIABLE = re.compile(r"\{([A-Za-z0-9._:-]+)(\+?)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route key and the function behind it."""
+class SameRequests(Conflict):
+    """the routes {one!r} and {other!r} are for the same requests"""
 
-    key: str
-    """`METHOD /path`, with `{variables}` and at its end perhaps a greedy `{variable+}`; or `$default`."""
-    function: str
-    timeout_s: float = 30.0
+    one: str
+    other: str
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(Generic[T]):
     """The route chosen, and what its path variables caught, percent-decoded."""
 
-    route: Route
+    key: str
+    target: T
     parameters: dict[str, str]
 
 
@@ -45,8 +46,9 @@ class _Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
-    route: Route
+class _Pattern(Generic[T]):
+    key: str
+    target: T
     method: str
     segments: tuple[tuple[_Kind, str], ...]
 
@@ -57,47 +59,75 @@ class _Pattern:
         return _Kind.GREEDY in kinds, kinds, self.method == ANY
 
 
-class RouteTable:
+class RouteTable(Generic[T]):
     """An API's routes. A full match goes before a greedy one, a literal segment before a variable, a method before
     ANY; a greedy variable that begins later goes before one that begins earlier; `$default` comes last."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        """Read the route keys.
+    def __init__(self, routes: Iterable[tuple[str, T]]) -> None:
+        """Read the routes: a key (`METHOD /path`, with `{variables}` and at its end perhaps a greedy `{variable+}`; or
+        `$default`), and what is behind it.
 
         Raises:
-            Invalid: a key is not a route key, or two are for the same requests.
+            Invalid: a key is not a route key.
+            SameRequests: two are for the same requests.
         """
-        self._default = next((route for route in routes if route.key == DEFAULT), None)
-        patterns = [_pattern(route) for route in routes if route.key != DEFAULT]
-        _refuse_ambiguity(patterns, sum(route.key == DEFAULT for route in routes))
+        self._default: Match[T] | None = None
+        patterns: list[_Pattern[T]] = []
+        for key, target in routes:
+            if key != DEFAULT:
+                patterns.append(_pattern(key, target))
+            elif self._default is None:
+                self._default = Match(key, target, {})
+            else:
+                raise SameRequests(one=DEFAULT, other=DEFAULT)
+        _refuse_ambiguity(patterns)
         self._patterns = sorted(patterns, key=lambda pattern: pattern.rank)
+        self._literal = {
+            (pattern.method, tuple(text for _, text in pattern.segments)): Match(pattern.key, pattern.target, {})
+            for pattern in patterns
+            if all(kind is _Kind.LITERAL for kind, _ in pattern.segments)
+        }
 
     def __repr__(self) -> str:
         return f"<RouteTable {len(self._patterns)} routes default={self._default is not None}>"
 
-    def find(self, method: str, raw_path: str) -> Match | None:
+    def find(self, method: str, raw_path: str) -> Match[T] | None:
         """Choose the route for a request; the path is still percent-encoded."""
         segments = _segments(raw_path)
+        # Nothing is more specific than all literals and the method.
+        found = self._literal.get((method, tuple(map(unquote, segments))))
+        if found is not None:
+            return found
         for pattern in self._patterns:
             if pattern.method in (method, ANY):
                 parameters = _parameters(pattern.segments, segments)
                 if parameters is not None:
-                    return Match(pattern.route, parameters)
-        return Match(self._default, {}) if self._default is not None else None
+                    return Match(pattern.key, pattern.target, parameters)
+        return self._default
 
 
-def _pattern(route: Route) -> _Pattern:
-    method, space, path = route.key.partition(" ")
+def check_route_key(key: str) -> None:
+    """Check that a key is one.
+
+    Raises:
+        Invalid: it is not.
+    """
+    if key != DEFAULT:
+        _pattern(key, None)
+
+
+def _pattern(key: str, target: T) -> _Pattern[T]:
+    method, space, path = key.partition(" ")
     if not space or method not in METHODS or not path.startswith("/"):
-        reason = f"the route {route.key!r} is not METHOD /path ({', '.join(sorted(METHODS))}) or $default"
+        reason = f"the route {key!r} is not METHOD /path ({', '.join(sorted(METHODS))}) or $default"
         raise Invalid(reason=reason)
-    segments = tuple(_kind(segment, route.key) for segment in _segments(path))
+    segments = tuple(_kind(segment, key) for segment in _segments(path))
     if any(kind is _Kind.GREEDY for kind, _ in segments[:-1]):
-        raise Invalid(reason=f"the route {route.key!r} has a greedy variable that is not at its end")
+        raise Invalid(reason=f"the route {key!r} has a greedy variable that is not at its end")
     names = [name for kind, name in segments if kind is not _Kind.LITERAL]
     if len(set(names)) < len(names):
-        raise Invalid(reason=f"the route {route.key!r} names a variable twice")
-    return _Pattern(route, method, segments)
+        raise Invalid(reason=f"the route {key!r} names a variable twice")
+    return _Pattern(key, target, method, segments)
 
 
 def _kind(segment: str, key: str) -> tuple[_Kind, str]:
@@ -108,16 +138,13 @@ def _kind(segment: str, key: str) -> tuple[_Kind, str]:
     return _Kind.LITERAL, unquote(segment)
 
 
-def _refuse_ambiguity(patterns: Sequence[_Pattern], defaults: int) -> None:
-    seen: dict[tuple[str, tuple[tuple[_Kind, str], ...]], _Pattern] = {}
-    if defaults > 1:
-        raise Invalid(reason="there are two $default routes")
+def _refuse_ambiguity(patterns: Sequence[_Pattern[T]]) -> None:
+    seen: dict[tuple[str, tuple[tuple[_Kind, str], ...]], str] = {}
     for pattern in patterns:
         shape = tuple((kind, name if kind is _Kind.LITERAL else "") for kind, name in pattern.segments)
-        other = seen.setdefault((pattern.method, shape), pattern)
-        if other is not pattern:
-            keys = f"{other.route.key!r} and {pattern.route.key!r}"
-            raise Invalid(reason=f"the routes {keys} are for the same requests")
+        if (pattern.method, shape) in seen:
+            raise SameRequests(one=seen[pattern.method, shape], other=pattern.key)
+        seen[pattern.method, shape] = pattern.key
 
 
 def _segments(raw_path: str) -> list[str]:

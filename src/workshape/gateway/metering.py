@@ -1,0 +1,70 @@
+"""Which API key a request comes with, and whether its plan lets it through. A core: counts since the start.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+"""
+
+from workshape.apis.usage import ApiKey, UsagePlan, period_of
+from workshape.gateway.gateway_responses import Kind, Trouble
+from workshape.gateway.throttle import ACCOUNT_BURST, ACCOUNT_RATE, TokenBucket, admit
+
+METERS_MAX = 100_000  # keys in plans that were used; beyond it the longest known begin anew
+
+
+class _Meter:
+    """What one key has used of one plan."""
+
+    def __init__(self, plan: UsagePlan, now: float) -> None:
+        self.plan = plan
+        self.period = ""
+        self.used = 0
+        throttle = plan.throttle
+        self.bucket: TokenBucket | None = None
+        if throttle is not None:
+            rate, burst = throttle.rate_limit, throttle.burst_limit
+            self.bucket = TokenBucket(
+                ACCOUNT_RATE if rate is None else rate, ACCOUNT_BURST if burst is None else burst, now
+            )
+
+
+class Metering:
+    """Counts requests by key and plan."""
+
+    def __init__(self) -> None:
+        self._meters: dict[tuple[str, str], _Meter] = {}
+
+    def __repr__(self) -> str:
+        return f"<Metering meters={len(self._meters)}>"
+
+    def check(self, key: ApiKey | None, plan: UsagePlan | None, now: float, wall: float) -> Trouble | None:
+        """Count a request that needs a key; tell what is wrong with it. `now` is monotonic, `wall` Unix time."""
+        if key is None or plan is None or not key.enabled:
+            return Trouble(Kind.INVALID_API_KEY)
+        meter = self._meter(key, plan, now)
+        quota = plan.quota
+        if quota is not None:
+            period = period_of(quota, wall)
+            if period != meter.period:
+                meter.period, meter.used = period, 0
+            if meter.used >= quota.limit:
+                return Trouble(Kind.QUOTA_EXCEEDED)
+        if meter.bucket is not None and not admit((meter.bucket,), now):
+            return Trouble(Kind.THROTTLED)
+        meter.used += 1
+        return None
+
+    def used(self, key_id: str, plan_id: str) -> int:
+        """How many requests of the period were let through."""
+        meter = self._meters.get((plan_id, key_id))
+        return meter.used if meter is not None else 0
+
+    def _meter(self, key: ApiKey, plan: UsagePlan, now: float) -> _Meter:
+        found = self._meters.get((plan.id, key.id))
+        if found is None or found.plan.throttle != plan.throttle:
+            used = found
+            found = _Meter(plan, now)
+            if used is not None:
+                found.period, found.used = used.period, used.used
+            elif len(self._meters) >= METERS_MAX:
+                del self._meters[next(iter(self._meters))]
+            self._meters[plan.id, key.id] = found
+        return found
