@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.inside import EXTENSION, RUNTIME, Inside, Poll, event
 from workshape.functions.extension_sessions import EXTENSIONS_MAX, ShutdownReason
+from workshape.functions.runtime_answers import RESPONSE_BYTES_MAX
 from workshape.http1.message import Response
 
 
@@ -18,6 +19,39 @@ def test_a_lone_runtime_is_ready_when_it_asks() -> None:
 
     assert inside.told == [("ready",)]
     assert event(poll) == {}
+
+
+def test_a_result_may_ask_for_the_next_invocation_which_is_then_its_answer() -> None:
+    inside = Inside().open()
+    inside.next()
+    inside.dispatch("r1")
+
+    poll = inside.ask("POST", f"{RUNTIME}invocation/r1/response/next", b"1")
+    told = list(inside.told)
+    inside.dispatch("r2")
+    after = inside.ask("POST", f"{RUNTIME}invocation/r2/error/next", b"{}", lambda_runtime_function_error_type="E")
+
+    assert told == [("ready",), ("responded", "r1", b"1"), ("ready",)]
+    assert event(poll) == {}
+    assert isinstance(after, Poll)
+    assert after.given is None
+    assert inside.told[3:] == [("failed", "r2", "E", b"{}"), ("ready",)]
+
+
+def test_a_result_that_is_refused_asks_for_nothing() -> None:
+    inside = Inside().open()
+    inside.next()
+    inside.dispatch("r1")
+
+    stranger = inside.refused("POST", f"{RUNTIME}invocation/r0/response/next", b"1")
+    huge = inside.refused("POST", f"{RUNTIME}invocation/r1/response/next", b"1" * (RESPONSE_BYTES_MAX + 1))
+    no_such = inside.refused("POST", f"{RUNTIME}invocation/r1/response/nothing", b"1")
+    told = list(inside.told)
+    inside.next()
+
+    assert (stranger[0], huge[0], no_such[0]) == (400, 413, 404)
+    assert [each[0] for each in told] == ["ready", "failed"]
+    assert inside.told[-1] == ("ready",)
 
 
 def test_the_init_phase_lasts_until_everybody_asks() -> None:

@@ -68,6 +68,11 @@ class Conversation(RuleBasedStateMachine):
     def runtime_answers(self, late: int, verb: str) -> None:
         self.inside.ask("POST", f"{RUNTIME}invocation/{self._some(late)}/{verb}", b"{}")
 
+    @rule(target=polls, late=st.integers(0, 2), verb=st.sampled_from(["response", "error"]))
+    def runtime_answers_and_asks(self, late: int, verb: str) -> Poll | None:
+        target = f"{RUNTIME}invocation/{self._some(late)}/{verb}/next"
+        return self._kept("runtime", self.inside.ask("POST", target, b"{}"))
+
     @rule(target=bodies, late=st.integers(0, 2))
     def runtime_streams(self, late: int) -> BodySink | None:
         body = self.inside.stream(self._some(late))

@@ -20,7 +20,6 @@ const { createRequire } = require("node:module");
 const { awslambda, headerText, ResponseStream, STREAMS, HIGH_WATER_MARK } = require("./response_stream.js");
 
 const API = "/2018-06-01/runtime/";
-const RESPONSE_BYTES_MAX = 6 * 1024 * 1024; // a larger one is refused: the next invocation is not asked for with it
 const ORDER_DESCRIPTOR = 3;
 const API_DESCRIPTOR = 4;
 const HEADER_BYTES_MAX = 65536; // what we get from the platform is far shorter; more is not from it
@@ -53,14 +52,10 @@ class Connection {
     return Buffer.concat([Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n`, "latin1"), body]);
   }
 
-  /** Send one or more requests in one piece; the promise is for the last one's answer, `each` is told of the others. */
-  send(requests, each) {
-    const last = new Promise((resolve) => {
-      for (let i = 1; i < requests.length; i++) this.expecting.push(each);
-      this.expecting.push(resolve);
-    });
-    this.socket.write(requests.length === 1 ? requests[0] : Buffer.concat(requests));
-    return last;
+  /** Send a request; the promise is for its answer. */
+  send(request) {
+    this.socket.write(request);
+    return new Promise((resolve) => this.expecting.push(resolve));
   }
 
   receive(chunk) {
@@ -255,14 +250,14 @@ class Runtime {
       exit(1);
     }
     this.handler = handler;
-    this.run(await this.connection.send([this.NEXT]));
+    this.run(await this.connection.send(this.NEXT));
   }
 
   async postInitError(error) {
     const body = errorBody(error);
     const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": headerText(body.errorType) };
     this.connection.socket.ref();
-    await this.connection.send([this.connection.request("POST", "init/error", headers, Buffer.from(safeJson(body)))]);
+    await this.connection.send(this.connection.request("POST", "init/error", headers, Buffer.from(safeJson(body))));
   }
 
   /** Run the handler on the event of one answered GET next. */
@@ -308,7 +303,7 @@ class Runtime {
     this.invocation = this.streaming = undefined;
     // 413: the response was too large. Its caller knows; there is nothing wrong with us.
     if (status !== 202 && status !== 413) this.connection.lost(`the response was refused with ${status}: ${body}`);
-    this.run(await this.connection.send([this.NEXT]));
+    this.run(await this.connection.send(this.NEXT));
   }
 
   runWithCallback(requestId, event, context) {
@@ -363,24 +358,18 @@ class Runtime {
     this.answer(requestId, "error", { "Lambda-Runtime-Function-Error-Type": headerText(body.errorType) }, Buffer.from(safeJson(body)));
   }
 
-  /** Hand back what the invocation came to, and ask for the next in the same breath. Later answers to it are dropped. */
+  /** Hand back what the invocation came to; its answer is the next one. Later answers to it are dropped. */
   answer(requestId, verb, headers, body) {
     if (this.invocation !== requestId) return;
     this.invocation = undefined;
     this.whenIdle = undefined;
     this.connection.socket.ref();
-    const post = this.connection.request("POST", `invocation/${requestId}/${verb}`, { "Content-Type": "application/json", ...headers }, body);
-    const accepted = ({ status, body: reason }) => {
-      if (status !== 202) this.connection.lost(`the ${verb} was refused with ${status}: ${reason}`);
-    };
-    if (body.length <= RESPONSE_BYTES_MAX) {
-      this.connection.send([post, this.NEXT], accepted).then((next) => this.run(next));
-    } else {
-      this.connection.send([post]).then((answer) => {
-        accepted(answer);
-        this.connection.send([this.NEXT]).then((next) => this.run(next));
-      });
-    }
+    const target = `invocation/${requestId}/${verb}/next`;
+    const post = this.connection.request("POST", target, { "Content-Type": "application/json", ...headers }, body);
+    this.connection.send(post).then((next) => {
+      if (next.status !== 200) this.connection.lost(`the ${verb} was refused with ${next.status}: ${next.body}`);
+      this.run(next);
+    });
   }
 
   /** Up to nodejs22.x what nobody catches fails the invocation (or the init phase), and ends the process. */
@@ -407,7 +396,7 @@ class Runtime {
       const body = errorBody(error);
       const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": headerText(body.errorType) };
       this.connection.socket.ref();
-      await this.connection.send([this.connection.request("POST", `invocation/${requestId}/error`, headers, Buffer.from(safeJson(body)))]);
+      await this.connection.send(this.connection.request("POST", `invocation/${requestId}/error`, headers, Buffer.from(safeJson(body))));
     }
     exit(code);
   }

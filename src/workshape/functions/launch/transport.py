@@ -2,8 +2,8 @@
 
 `awslambdaric` does everything a function notices (its bootstrap: imports, contexts, errors, logs) in Python, and speaks
 HTTP through four functions of a compiled module named `runtime_client`. These are those four, over a connection that is
-there before the function is. A response and the request for the next invocation travel together: the environment is
-free again one round trip sooner.
+there before the function is. A response asks for the next invocation, too, which is then its answer: the environment
+is free again one round trip sooner, and is woken once an invocation.
 
 Standard library only, Python 3.10: every Python that runs functions loads this file.
 
@@ -17,7 +17,6 @@ from typing import Any
 _INVOCATION = "/2018-06-01/runtime/invocation/"
 _RESTORE = "/2018-06-01/runtime/restore/"
 _NEXT = f"GET {_INVOCATION}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
-_TOGETHER_BYTES_MAX = 6 * 1024 * 1024  # a larger response is refused, and the next invocation is not asked for with it
 _RECEIVE_BYTES = 1 << 18
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -39,7 +38,7 @@ def next() -> tuple[bytes, dict[str, Any]]:  # noqa: A001 - AWS's name for it
     """Wait for the next invocation; return its event and its headers.
 
     Raises:
-        RuntimeError: the platform is gone, or gives no invocation.
+        RuntimeError: the platform is gone, or refuses what was handed back last, or gives no invocation.
     """
     assert _connection is not None, "adopt comes first"
     body, headers = _connection.next()
@@ -51,21 +50,17 @@ def next() -> tuple[bytes, dict[str, Any]]:  # noqa: A001 - AWS's name for it
 def post_invocation_result(  # AWS's signatures: the last argument is for its multi-concurrent mode
     invoke_id: str, result_data: bytes, content_type: str, _invocation_id: str | None = None
 ) -> None:
-    """Hand back what the function returned.
+    """Hand back what the function returned. If that is refused, `next` raises it.
 
     Raises:
-        RuntimeError: the platform is gone, or refuses it.
+        OSError: the platform is gone.
     """
     assert _connection is not None, "adopt comes first"
     _connection.post(f"{invoke_id}/response", result_data, content_type, "")
 
 
 def post_error(invoke_id: str, error_data: str, xray_fault: str, _invocation_id: str | None = None) -> None:
-    """Hand back how the function failed.
-
-    Raises:
-        RuntimeError: the platform is gone, or refuses it.
-    """
+    """Hand back how the function failed, in the same way."""
     assert _connection is not None, "adopt comes first"
     header = f"Lambda-Runtime-Function-XRay-Error-Cause: {_one_line(xray_fault)}\r\n" if xray_fault else ""
     _connection.post(f"{invoke_id}/error", error_data.encode(), "application/json", header)
@@ -97,32 +92,32 @@ def report_restore_error(error_data: str, error_type: str) -> None:
 
 
 class _Connection:
-    """A keep-alive connection; `asked` while a GET next is under way that nobody has waited for yet."""
+    """A keep-alive connection. `_posted` is what was handed back last: the next invocation comes as its answer."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._received = b""
-        self._asked = False
+        self._posted = ""
 
     def next(self) -> tuple[bytes, dict[str, Any]]:
-        if not self._asked:
+        posted, self._posted = self._posted, ""
+        if not posted:
             self._socket.sendall(_NEXT)
-        self._asked = False
         status, headers, body = self._answer()
+        if posted and status == 413:  # what is too large has been answered for us: the next one may be smaller
+            return self.next()
         if status != 200:
-            raise RuntimeError(f"Failed to get next invocation: {status} {body.decode(errors='replace')}")
+            failed = f"post {posted}" if posted else "get next invocation"
+            raise RuntimeError(f"Failed to {failed}: {status} {body.decode(errors='replace')}")
         return body, headers
 
     def post(self, target: str, body: bytes, content_type: str, header: str) -> None:
         head = (
-            f"POST {_INVOCATION}{target} HTTP/1.1\r\nHost: runtime\r\nContent-Type: {content_type}\r\n"
+            f"POST {_INVOCATION}{target}/next HTTP/1.1\r\nHost: runtime\r\nContent-Type: {content_type}\r\n"
             f"{header}Content-Length: {len(body)}\r\n\r\n"
-        ).encode("latin-1", "replace")
-        self._asked = len(body) <= _TOGETHER_BYTES_MAX
-        self._socket.sendall(b"".join((head, body, _NEXT if self._asked else b"")))
-        status, _, answer = self._answer()
-        if status >= 400 and status != 413:  # what is too large has been answered for us: the next one may be smaller
-            raise RuntimeError(f"Failed to post {target}: {status} {answer.decode(errors='replace')}")
+        )
+        self._posted = target
+        self._socket.sendall(head.encode("latin-1", "replace") + body)
 
     def ask(self, request: bytes, expected_status: int) -> None:
         self._socket.sendall(request)
