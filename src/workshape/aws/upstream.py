@@ -6,10 +6,10 @@ the host.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httptools
+from msgspec.structs import replace
 
 from workshape.errors import BackendUnavailable, CallerError, Invalid
 from workshape.http1.client import HttpClient

@@ -1,15 +1,15 @@
 """HTTP requests and responses as values."""
 
 from collections.abc import AsyncIterable, Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
+
+import msgspec
 
 HeaderPairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request, its body whole. Header names are lower case; values and repetitions are as sent."""
 
     method: str
@@ -18,6 +18,9 @@ class Request:
     body: bytes = b""
     peer: str = ""
     """Address of the client, without its port; empty on a Unix socket."""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
 
     @property
     def raw_path(self) -> str:
@@ -42,13 +45,15 @@ class Request:
         return default
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """One response. The server adds `content-length` (or, for a stream, chunked coding), `date` and `connection`."""
 
     status: int
     headers: HeaderPairs = ()
-    body: bytes | AsyncIterable[bytes] = field(default=b"", repr=False)
+    body: bytes | AsyncIterable[bytes] = b""
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.headers}>"
 
 
 class LateResponse:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import httptools
+import msgspec
 
 from workshape.http1.head import response_head
 from workshape.http1.message import BodySink, Flow, LateResponse, Request, Response
@@ -31,6 +32,10 @@ PIPELINED_REQUESTS_MAX = 64  # a client further ahead than this waits: reading p
 _log = logging.getLogger(__name__)
 _FAILED = Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FRAMING = frozenset({"content-length", "transfer-encoding", "expect"})
+_NAMES_MAX = 512  # spellings of header names: clients send a few dozen; a name that comes later is decoded each time
+_names: dict[bytes, str] = {}
+"""Header names as they are sent, and as `Request` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,7 @@ async def serve_unix(handler: Handler, path: str, limits: Limits | None = None) 
     return server
 
 
-@dataclass(slots=True)
-class _Exchange:
+class _Exchange(msgspec.Struct):
     """A request that was read and not yet answered, or only its answer is left to be sent in its turn."""
 
     request: Request
@@ -240,15 +244,21 @@ class _Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._count_header_bytes(len(url))
+        self._header_bytes += len(url)
+        if self._header_bytes > self._server.limits.header_bytes_max:
+            raise self._headers_too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header_bytes(len(name) + len(value))
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._server.limits.header_bytes_max:
+            raise self._headers_too_long()
+        self._headers.append((_names.get(name) or _lower(name), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         is_chunked = False
         for name, value in self._headers:
+            if name not in _FRAMING:
+                continue
             if name == "content-length" and int(value) > self._server.limits.body_bytes_max:
                 raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
             if name == "transfer-encoding":
@@ -282,7 +292,11 @@ class _Connection(asyncio.Protocol):
         keep_alive = self._parser.should_keep_alive()
         # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
         chunks_allowed = keep_alive or self._parser.get_http_version() != "1.0"
-        self._waiting.append(_Exchange(request, keep_alive, chunks_allowed, answer))
+        exchange = _Exchange(request, keep_alive, chunks_allowed, answer)
+        if not self._waiting and self._may_answer():
+            self._answer(exchange)  # the rule; to wait is for who sends ahead
+            return
+        self._waiting.append(exchange)
         self._waiting_bytes += self._body_bytes
         self._advance()
         if len(self._waiting) >= PIPELINED_REQUESTS_MAX or self._waiting_bytes > self._server.limits.body_bytes_max:
@@ -313,19 +327,23 @@ class _Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer what waits, one after the other, as far as answers and the client's reading allow."""
-        while self._current is None and not self._writing_paused and not self._transport.is_closing():
+        while self._may_answer():
             if not self._waiting:
                 if self._continue_owed:
                     self._continue_owed = False
                     self._transport.write(_CONTINUE)
                 return
-            self._current = exchange = self._waiting.popleft()
+            exchange = self._waiting.popleft()
             self._waiting_bytes -= len(exchange.request.body)
             if self._reading_paused and not self._sink_paused and len(self._waiting) <= PIPELINED_REQUESTS_MAX // 2:
                 self._resume_reading()
             self._answer(exchange)
 
+    def _may_answer(self) -> bool:
+        return self._current is None and not self._writing_paused and not self._transport.is_closing()
+
     def _answer(self, exchange: _Exchange) -> None:
+        self._current = exchange
         if exchange.answer is not None:
             self._finish(exchange, exchange.answer)
             return
@@ -333,10 +351,10 @@ class _Connection(asyncio.Protocol):
             answer = self._server.handler(exchange.request)
         except Exception:  # noqa: BLE001 - the supervised boundary of a request: whatever is wrong, the client hears
             answer = _failed(exchange.request)
-        if isinstance(answer, Response) and isinstance(answer.body, bytes):
-            self._finish(exchange, answer)
-        elif isinstance(answer, LateResponse):
+        if isinstance(answer, LateResponse):
             answer.when_given(lambda response: self._given(exchange, response))
+        elif isinstance(answer, Response) and isinstance(answer.body, bytes):
+            self._finish(exchange, answer)
         else:
             self._task = asyncio.get_running_loop().create_task(self._answer_later(exchange, answer))
 
@@ -345,7 +363,8 @@ class _Connection(asyncio.Protocol):
             return False
         assert isinstance(response.body, bytes), "a late response is whole"
         self._finish(exchange, response)
-        self._advance()
+        if self._waiting:  # in a turn of its own: whoever gives a response is in the middle of something
+            asyncio.get_running_loop().call_soon(self._advance)
         return True
 
     async def _answer_later(self, exchange: _Exchange, answer: Awaitable[Response] | Response) -> None:
@@ -398,10 +417,8 @@ class _Connection(asyncio.Protocol):
         if chunked:
             self._transport.write(b"0\r\n\r\n")
 
-    def _count_header_bytes(self, count: int) -> None:
-        self._header_bytes += count
-        if self._header_bytes > self._server.limits.header_bytes_max:
-            raise _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
+    def _headers_too_long(self) -> "_Refused":
+        return _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what could not be read as a request, after what was read before it; then the connection ends."""
@@ -428,6 +445,13 @@ class _Connection(asyncio.Protocol):
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._peer,
         )
+
+
+def _lower(name: bytes) -> str:
+    lower = name.decode("latin-1").lower()
+    if len(_names) < _NAMES_MAX:
+        _names[name] = lower
+    return lower
 
 
 class _Refused(Exception):

@@ -1,6 +1,6 @@
 """What an answer of S3 says has happened."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from workshape.aws.s3.changes import EMPTY_ETAG, as_markers, is_quiet, read_changes
 from workshape.aws.s3.request import Action, StorageRequest

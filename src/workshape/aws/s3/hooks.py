@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
+import msgspec
+
 from workshape.aws.operation import WireError
 from workshape.aws.protocol.codec import WireFault
 from workshape.aws.protocol.foreign import foreign_fault
@@ -114,7 +116,7 @@ class S3Hooks:
         known = [await self._completed(asked.bucket, change) for change in changes]
         await self._notifier.notify(asked.bucket, known, cause)
         missing = [pair for pair in _identified(cause) if not any(name == pair[0] for name, _ in answer.headers)]
-        return replace(answer, headers=(*answer.headers, *missing), body=body)
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *missing), body=body)
 
     async def _completed(self, bucket: str, change: ObjectChange) -> ObjectChange:
         """Ask for what an answer does not say of an object. If it is gone meanwhile, that stays unsaid."""
