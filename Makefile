@@ -2,13 +2,15 @@
 .PHONY: demo test lint bench clean
 
 BIN := .venv/bin
+# Tests wait more than they compute. One file is one worker's: its tests share their servers.
+WORKERS ?= 3
 BENCHMARKS := invoke cold_start images sqs proxy
 
 demo: .venv/.all
 	@$(BIN)/python -m examples.demo $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	@$(BIN)/ruff check .
