@@ -27,7 +27,8 @@ from typing import Any
 from benchmarks.report import Report, main
 from workshape.functions.images.model import ImageProcess
 from workshape.functions.images.store import ImageStore
-from workshape.functions.launch.process import LaunchOrder, ProcessLauncher
+from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType
 from workshape.settings import FunctionSettings
 

@@ -40,7 +40,7 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     start: Literal["stem", "exec"] = "stem"
     """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
     stems: int = 2
-    """How many of them wait, of each kind in use."""
+    """The least of them that wait, of each kind in use; 0: none at all."""
     ecr_registry: str = ""
     """HOST[:PORT] of the registry that is asked for images of Amazon ECR; empty: such names are refused."""
 

@@ -213,14 +213,16 @@ class Invoker:
     def _ready(self, environment_id: EnvironmentId) -> None:
         now = self._clock.monotonic_s()
         environment = self._environments[environment_id]
-        if environment.ready_at == inf:
+        is_new = environment.ready_at == inf
+        if is_new:
             environment.ready_at = now
+            self._reporter.init_ended_well(environment, now, self._clock.wall_s())
+        self._perform(self._scheduler.became_ready(environment_id, now), now)
+        if is_new:  # somebody may have waited for this moment: what is left to do comes after the invocation's begin
             environment.leave_gate()
             if environment.process is not None:
                 self._init_ended(environment, environment.process)
-            self._reporter.init_ended_well(environment, now, self._clock.wall_s())
             _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
-        self._perform(self._scheduler.became_ready(environment_id, now), now)
 
     def _streams(self, _environment_id: EnvironmentId, request: RequestId, flow: Flow) -> Pieces | None:
         running = self._invocations.get(request)
@@ -398,23 +400,19 @@ class Invoker:
             initialization_type=action.initialization_type,
         )
         self._environments[action.environment] = environment
-        environment.entering = asyncio.get_running_loop().create_task(self._gate.enter())
+        environment.enter(self._gate)
         environment.starting = self._spawn(self._launch(environment, action))
 
     async def _launch(self, environment: RunningEnvironment, action: Start) -> None:
-        entering = environment.entering
-        assert entering is not None, "made with the environment"
-        await asyncio.wait({entering})
-        if entering.cancelled():
+        if not await environment.entered():
             return  # it was stopped before it began
-        environment.leave_gate = entering.result()
         environment.started_at, environment.wall_started_at = self._clock.monotonic_s(), self._clock.wall_s()
         function = action.function
         self._reporter.init_began(environment)
         try:
             extensions = extension_names(function.opt_folder)
             address = await self._api.open(environment.id, function, environment.telemetry, extensions)
-            order = environment.launch_order(address, self._variables(function))
+            order = environment.launch_order(address, self._variables(function), self._gate.waiting)
             environment.process = process = await self._launcher.start(
                 order, on_output=self._output, on_exit=self._exited
             )

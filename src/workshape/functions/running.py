@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from workshape.functions import results
-from workshape.functions.launch.process import EnvironmentProcess, LaunchOrder
+from workshape.functions.init_gate import InitGate
+from workshape.functions.launch.process import EnvironmentProcess
+from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
@@ -165,6 +167,24 @@ class RunningEnvironment:
         """It is part of its version's provisioned concurrency."""
         return self.initialization_type is InitializationType.PROVISIONED
 
+    def enter(self, gate: InitGate) -> None:
+        """Take a place among the init phases, or ask for one."""
+        leave = gate.enter_now()
+        if leave is not None:
+            self.leave_gate = leave
+        else:
+            self.entering = asyncio.get_running_loop().create_task(gate.enter())
+
+    async def entered(self) -> bool:
+        """Wait for the place; False when somebody has put an end to that."""
+        if self.entering is None:
+            return True
+        await asyncio.wait({self.entering})
+        if self.entering.cancelled():
+            return False
+        self.leave_gate = self.entering.result()
+        return True
+
     @property
     def snap_start(self) -> bool:
         """It begins as its version's snapshot has it."""
@@ -182,8 +202,8 @@ class RunningEnvironment:
             return self.init_error_header
         return results.error_type(self.init_error, self.init_error_header)
 
-    def launch_order(self, runtime_api_address: str, variables: Mapping[str, str]) -> LaunchOrder:
-        """Say what to start; `variables` are the platform's."""
+    def launch_order(self, runtime_api_address: str, variables: Mapping[str, str], waiting: int) -> LaunchOrder:
+        """Say what to start; `variables` are the platform's. So many more are `waiting` to be started."""
         return LaunchOrder(
             environment=self.id,
             function=self.function,
@@ -192,6 +212,7 @@ class RunningEnvironment:
             log_group=log_group(self.function),
             log_stream=self.stream,
             variables=variables,
+            waiting=waiting,
         )
 
     def view(self, state: str, invocations: int) -> EnvironmentView:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from workshape.functions.images.model import ImageProcess
 from workshape.functions.launch.layout import Layout
 from workshape.functions.launch.runtimes import RuntimePlan
-from workshape.functions.launch.variables import environment_variables
+from workshape.functions.launch.variables import Variables
 from workshape.functions.model import FunctionName, FunctionVersion, InitializationType, LogFormat
 
 RESERVED = [
@@ -35,15 +35,17 @@ def compose(
     function = FunctionVersion(
         FunctionName("f"), "7", "arn", runtime, "a.b", "/code", 256, 3, "r", own, log_format=log_format
     )
-    return environment_variables(
+    variables = Variables(
         function,
         RuntimePlan(("{home}/bin/python", "-m", "client"), variables={"RUNTIMES": "1"}, library="python3.12"),
         Layout("/code", "/runtime", "", "/lang", "/clients", temporary),
+    )
+    return variables.compose(
+        platform,
         runtime_api_address="127.0.0.1:9",
         initialization_type=InitializationType.PROVISIONED,
         log_group="/aws/lambda/f",
         log_stream="stream",
-        platform=platform,
     )
 
 
@@ -74,15 +76,13 @@ def test_an_images_own_variables_yield_to_all_others_and_nothing_speaks_of_a_run
         image=ImageProcess(("/x",), "/", image, "amd64"),
     )
 
-    variables = environment_variables(
-        function,
-        RuntimePlan(("/x",)),
-        Layout("/var/task", "/var/runtime", "", "", "/clients", "/scratch"),
+    layout = Layout("/var/task", "/var/runtime", "", "", "/clients", "/scratch")
+    variables = Variables(function, RuntimePlan(("/x",)), layout).compose(
+        {"AWS_REGION": "us-east-1"},
         runtime_api_address="127.0.0.1:9",
         initialization_type=InitializationType.ON_DEMAND,
         log_group="/aws/lambda/f",
         log_stream="stream",
-        platform={"AWS_REGION": "us-east-1"},
     )
 
     assert (variables["FROM_FUNCTION"], variables["PATH"], variables["HOME"]) == ("function", "/mine", "/root")

@@ -90,6 +90,9 @@ class EnvironmentCgroup:
             for folder in made:
                 os.rmdir(folder)
             raise
+        if cpu := self._folders.get("cpu"):
+            with contextlib.suppress(OSError):  # version 2 has it beside the quota
+                _write(f"{cpu}/cpu.cfs_period_us", str(CPU_PERIOD_US))
 
     def join(self) -> None:
         """Move this process in, and with it whatever it will start."""
@@ -129,11 +132,10 @@ def limit_cpu(folder: str, memory_mb: int) -> None:
     `folder` is the environment's, of the `cpu` controller, as the engine sees it.
     """
     quota_us = max(CPU_QUOTA_US_MIN, CPU_PERIOD_US * memory_mb // MB_PER_CORE)
-    if os.path.exists(f"{folder}/cpu.max"):
-        _write(f"{folder}/cpu.max", f"{quota_us} {CPU_PERIOD_US}")
-    else:
-        _write(f"{folder}/cpu.cfs_period_us", str(CPU_PERIOD_US))
+    try:
         _write(f"{folder}/cpu.cfs_quota_us", str(quota_us))
+    except FileNotFoundError:
+        _write(f"{folder}/cpu.max", f"{quota_us} {CPU_PERIOD_US}")
 
 
 def freeze(folder: str, *, frozen: bool) -> None:

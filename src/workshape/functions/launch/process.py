@@ -21,17 +21,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workshape.errors import PlatformError
 from workshape.functions.launch import cgroups
 from workshape.functions.launch.cgroups import CgroupFolders
 from workshape.functions.launch.exit_words import exit_words
-from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters, RuntimeUnknown
-from workshape.functions.launch.layout import Layout, sandboxed, unconfined
 from workshape.functions.launch.output import OutputLines
 from workshape.functions.launch.process_tree import (
     children,
@@ -41,10 +37,10 @@ from workshape.functions.launch.process_tree import (
     send_signal,
     stop_tree,
 )
+from workshape.functions.launch.recipe import LaunchOrder, Recipe
 from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
-from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned, SpawnOrder, StemKind
-from workshape.functions.launch.variables import environment_variables
-from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
+from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned
+from workshape.functions.model import EnvironmentId, FunctionVersion
 from workshape.settings import FunctionSettings
 
 KILL_S_MAX = 10.0
@@ -52,7 +48,7 @@ KILL_S_MAX = 10.0
 LAST_OUTPUT_S_MAX = 1.0
 """How long `on_exit` waits for the end of the output: only a process that escaped us can hold the pipe longer."""
 MEMORY_READ_S_MIN = 0.1
-PLANS_MAX = 10_000  # how to start a revision is kept for so many of them, then worked out anew
+RECIPES_MAX = 10_000  # how to start a revision is kept for so many of them, then worked out anew
 _KIB_PER_MIB = 1024
 
 _log = logging.getLogger(__name__)
@@ -63,20 +59,6 @@ class EnvironmentStartFailed(PlatformError):
 
     function: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchOrder:
-    """What one environment is to run."""
-
-    environment: EnvironmentId
-    function: FunctionVersion
-    runtime_api_address: str
-    initialization_type: InitializationType
-    log_group: str
-    log_stream: str
-    variables: Mapping[str, str]
-    """The platform's: region, credentials, AWS_ENDPOINT_URL ... The function's own come from its version."""
 
 
 class EnvironmentProcess:
@@ -204,7 +186,7 @@ class ProcessLauncher:
         self._show = [os.path.realpath(path) for path in show]
         interpreters = Interpreters(allow_substitute=settings.allow_substitute)
         self._runtimes = Runtimes(self._folder / "runtimes", interpreters, notify, stems=settings.start == "stem")
-        self._plans: dict[str, RuntimePlan] = {}
+        self._recipes: dict[str, Recipe] = {}
         self._channels: dict[str, SpawnChannel] = {}
         self._cgroups: CgroupFolders | None = None
         self._started = 0
@@ -217,10 +199,10 @@ class ProcessLauncher:
             EnvironmentStartFailed: none of its environments will start.
         """
         try:
-            plan = await self._runtimes.plan(function)
-            channel = self._channel(plan)
+            recipe = await self._recipe(function)
+            channel = self._channel(recipe.plan)
             if not await channel.sandbox and function.image is None:
-                channel.stock(_stem_kind(plan, sandboxed(plan), self._show))
+                channel.stock(recipe.kind)
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:
             raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
 
@@ -242,13 +224,10 @@ class ProcessLauncher:
         function = order.function
         try:
             _check_code(function)
-            plan = self._plans.get(function.revision)
-            if plan is None:
-                if len(self._plans) >= PLANS_MAX:
-                    self._plans.clear()
-                plan = self._plans[function.revision] = await self._runtimes.plan(function)
-            channel = self._channel(plan)
-            return await self._start(order, plan, channel, on_output, on_exit)
+            recipe = self._recipes.get(function.revision)
+            if recipe is None:
+                recipe = await self._recipe(function)
+            return await self._start(order, recipe, self._channel(recipe.plan), on_output, on_exit)
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:
             raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
 
@@ -284,6 +263,13 @@ class ProcessLauncher:
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
         shutil.rmtree(self._folder / "roots", ignore_errors=True)
 
+    async def _recipe(self, function: FunctionVersion) -> Recipe:
+        recipe = Recipe(function, await self._runtimes.plan(function), self._show)
+        if len(self._recipes) >= RECIPES_MAX:
+            self._recipes.clear()
+        self._recipes[function.revision] = recipe
+        return recipe
+
     def _channel(self, plan: RuntimePlan) -> SpawnChannel:
         """Return a runtime's spawner: one for each interpreter that loads something first, one for the rest."""
         key = plan.interpreter
@@ -304,7 +290,7 @@ class ProcessLauncher:
             why_no_root=reason,
             show=[(each.path, each.at) for each in plan.show] if plan.interpreter else [],
             cgroups=self.cgroups().folders,
-            spare=self._settings.stems if self._settings.start == "stem" else 0,
+            stems=self._settings.stems if self._settings.start == "stem" else 0,
         )
         channel = self._channels[key] = SpawnChannel(configuration)
         channel.start()
@@ -313,19 +299,18 @@ class ProcessLauncher:
     async def _start(
         self,
         order: LaunchOrder,
-        plan: RuntimePlan,
+        recipe: Recipe,
         channel: SpawnChannel,
         on_output: Callable[[EnvironmentId, bytes], None],
         on_exit: Callable[[EnvironmentId, str], None],
     ) -> EnvironmentProcess:
         environment = order.environment
         scratch: Path | None = None
-        layout = sandboxed(plan)
         if reason := await channel.sandbox:
             if order.function.image is not None:
                 raise OSError(f"functions of images need a sandbox, and there can be none here: {reason}")
             scratch = self._scratch(environment)
-            layout = unconfined(plan, order.function, scratch)
+            recipe = recipe.unconfined(scratch)
         ending = _Ending(lambda status: on_exit(environment, exit_words(status)))
         process = EnvironmentProcess(channel.kill)
 
@@ -337,12 +322,12 @@ class ProcessLauncher:
                 asyncio.get_running_loop().call_later(LAST_OUTPUT_S_MAX, process.output.close)
 
         try:
-            spawned = await channel.spawn(_spawn_order(order, plan, layout, self._show), gone)
+            spawned = await channel.spawn(recipe.order(order), gone)
         except OSError:
             self._clean(scratch)
             raise
         process.began(spawned)
-        if plan.in_stem:
+        if recipe.plan.in_stem:
             process.connection = spawned.connection
         else:
             spawned.connection.close()
@@ -368,58 +353,6 @@ def _why_no_root() -> str:
     if sys.platform != "linux":
         return f"there are no namespaces on {sys.platform}"
     return "" if os.geteuid() == 0 else "only root may make one"
-
-
-def _spawn_order(order: LaunchOrder, plan: RuntimePlan, layout: Layout, show: Sequence[str]) -> SpawnOrder:
-    function = order.function
-    variables = environment_variables(
-        function,
-        plan,
-        layout,
-        runtime_api_address=order.runtime_api_address,
-        initialization_type=order.initialization_type,
-        log_group=order.log_group,
-        log_stream=order.log_stream,
-        platform=order.variables,
-    )
-    message: dict[str, Any] = {"variables": variables, "folder": layout.task}
-    memory_bytes = function.memory_mb * _KIB_PER_MIB * 1024
-    if function.image is not None:
-        message |= {"arguments": list(plan.arguments), "folder": function.image.working_directory}
-        return SpawnOrder(
-            StemKind(show=[(path, "") for path in show]),
-            message,
-            image=os.path.realpath(function.code_folder),
-            tmp_mb=function.ephemeral_storage_mb,
-            memory_bytes=memory_bytes,
-        )
-    if plan.interpreter:
-        path = layout.import_path(plan.library)
-        message |= {"handler": function.handler, "import_path": path, "runtime_folder": layout.runtime}
-    elif plan.boot:
-        message |= {"handler": function.handler}
-    else:
-        message |= {"arguments": layout.place(plan.arguments)}
-    if extension_names(function.opt_folder):
-        message["extensions"] = layout.layers
-    return SpawnOrder(
-        _stem_kind(plan, layout, show),
-        message,
-        code=os.path.realpath(function.code_folder),
-        layers=os.path.realpath(function.opt_folder) if function.opt_folder else "",
-        tmp_mb=function.ephemeral_storage_mb,
-        memory_bytes=memory_bytes,
-    )
-
-
-def _stem_kind(plan: RuntimePlan, layout: Layout, show: Sequence[str]) -> StemKind:
-    # A spawner that has loaded its runtime shows what that needs from the start.
-    needed = () if plan.interpreter else (plan.home, *plan.show)
-    return StemKind(
-        layout.place(plan.boot),
-        layout.runtime_variables(plan) if plan.boot else {},
-        [*((each.path, each.at) for each in needed if each.path), *((path, "") for path in show)],
-    )
 
 
 class _Ending:

@@ -7,17 +7,19 @@ the runtime's folder, not from beside workshape.
 import atexit
 import gc
 import importlib
+import json
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from typing import Any
 
 from workshape.functions.launch import stem, transport
+from workshape.functions.launch.rehearsal import rehearse
 
-PREFAULT_INVOCATIONS = 3
+REHEARSE = json.dumps({"rehearse": True})
+"""What to tell a process that waits, so that it is a rehearsed one."""
 
 
 class PythonRuntime:
@@ -50,17 +52,19 @@ class PythonRuntime:
         """Wait for the order, then run the function: a `stem.Become`."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        self._prefault()
         client = self._client.LambdaRuntimeClient("")
         client.restore_next = transport.restore_next
         client.report_restore_error = self._report_restore_error
-        transport.adopt(stem.API_DESCRIPTOR)
-        os.environ.clear()
         for name in [name for name in sys.modules if _is_ours(name)]:
             del sys.modules[name]
+        os.environ.clear()
         order = stem.read_order(descriptor)
+        if order is not None and "rehearse" in order:
+            rehearse(self._bootstrap, client, self._library)
+            order = stem.read_order(descriptor)
         if order is None:
             os._exit(0)
+        transport.adopt(stem.API_DESCRIPTOR)
         os.environ.update(order["variables"])
         os.chdir(order["folder"])
         os.close(descriptor)
@@ -93,37 +97,6 @@ class PythonRuntime:
     def _report_restore_error(self, error: Any) -> None:
         kind = self._exceptions.FaultException.AFTER_RESTORE_ERROR
         transport.report_restore_error(self._to_json(error), kind)
-
-    def _prefault(self) -> None:
-        """Go once through what every function goes through, so that the pages it writes to are its own already."""
-        for _ in range(PREFAULT_INVOCATIONS):
-            self._bootstrap.handle_event_request(
-                _Nobody(self._client.BaseLambdaRuntimeClient.marshaller),
-                lambda event, _context: {"echo": event},
-                "request",
-                b'{"key": "value"}',
-                "application/json",
-                None,
-                None,
-                "arn",
-                int(time.time() * 1_000),
-                None,
-                None,
-            )
-        try:
-            importlib.import_module("workshape_has_no_such_module")
-        except ImportError:
-            sys.path_importer_cache.clear()
-
-
-class _Nobody:
-    """Takes results and forgets them."""
-
-    def __init__(self, marshaller: Any) -> None:
-        self.marshaller = marshaller
-
-    def post_invocation_result(self, *_: Any) -> None:
-        """Forget it."""
 
 
 def _is_ours(name: str) -> bool:

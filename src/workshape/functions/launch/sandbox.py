@@ -148,21 +148,23 @@ class Root:
         self._folder = ""
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-    def show(self, path: str, at: str = "") -> None:
+    def show(self, path: str, at: str = "") -> bool:
         """Make a file or folder of the host's visible, read-only: where it is there, or `at` another place.
 
-        `path` has no symbolic link in it. For after `enter`.
+        `path` has no symbolic link in it. For after `enter`. False: it was visible before.
 
         Raises:
             OSError: it is not there.
         """
         place = at or path
         if place.startswith(f"{TMP}/"):
-            return  # every environment's /tmp covers it: `Slot.lay` puts it there
+            return False  # every environment's /tmp covers it: `Slot.lay` puts it there
         is_system = not at and f"{path}/".startswith(tuple(f"{each}/" for each in _SYSTEM_FOLDERS))
-        if place not in self._shown and not is_system:
-            self._bind(HOST + path, place)
-            self._shown.add(place)
+        if place in self._shown or is_system:
+            return False
+        self._bind(HOST + path, place)
+        self._shown.add(place)
+        return True
 
     def _bind(self, source: str, target: str) -> None:
         if os.path.isdir(source):

@@ -42,8 +42,8 @@ class Configuration:
     """Files and folders of the host's that the sandbox shows, and where."""
     cgroups: Mapping[str, str] = field(default_factory=dict)
     """By controller, the folder in which each environment gets a cgroup."""
-    spare: int = 2
-    """Stems to keep in stock, of each kind in use."""
+    stems: int = 2
+    """The least to keep in stock, of each kind in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class SpawnOrder:
     """What to become, and how. Paths are without symbolic links."""
 
     kind: StemKind
-    order: Mapping[str, Any]
-    """For the new process: `arguments`, `variables`, `folder` of a program, or what its runtime reads."""
+    order: str
+    """For the new process, in JSON: `arguments`, `variables`, `folder` of a program, or what its runtime reads."""
     code: str = ""
     """What the sandbox shows as the task root."""
     layers: str = ""
@@ -80,19 +80,20 @@ class SpawnOrder:
     """A folder that is the sandbox's root instead, code and all: an image's."""
     tmp_mb: int = 512
     memory_bytes: int = 0
-    extensions: str = ""
-    """The /opt whose external extensions are to be started beside it; empty: it has none."""
+    waiting: int = 0
+    """How many more are about to be ordered."""
 
     def message(self) -> dict[str, Any]:
         """Write it for the spawner."""
         return {
             **self.kind.message(),
-            "order": dict(self.order),
+            "order": self.order,
             "code": self.code,
             "layers": self.layers,
             "image": self.image,
             "tmp_mb": self.tmp_mb,
             "memory_bytes": self.memory_bytes,
+            "waiting": self.waiting,
         }
 
 
@@ -175,7 +176,7 @@ class SpawnChannel:
                 "show": [list(pair) for pair in configuration.show],
                 "python": configuration.python_folder,
                 "cgroups": dict(configuration.cgroups),
-                "spare": configuration.spare,
+                "stems": configuration.stems,
             }
         )
 

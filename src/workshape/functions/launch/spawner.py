@@ -3,9 +3,9 @@
 `main` runs as a process of its own, one for each interpreter whose runtime is loaded before forking (a zygote), and one
 that loads nothing and executes any program. It lives exactly as long as the other end of its control socket is open.
 
-It keeps a few stems in stock of each kind that is in use (`stem.py`). A start takes one, mounts the function's code in
-it and tells it what to become; the stock is filled up again once nothing has been asked for a moment. An environment of
-an image, whose root is known only then, is forked when it is wanted.
+It keeps processes that wait (`stock.py`). A start takes one, mounts the function's code in it and tells it what to
+become; the stock is filled up again once nothing has been asked for a moment. An environment of an image, whose root is
+known only then, is forked when it is wanted.
 
 - Linux, as root: an environment has a sandbox (`sandbox.py`). Its first process takes everything below it along.
 - Linux, any other user: an environment's first process is a child subreaper, so whatever it starts, daemons of their
@@ -22,6 +22,7 @@ https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 """
 
 import contextlib
+import json
 import os
 import resource
 import select
@@ -29,7 +30,6 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,21 +44,19 @@ from workshape.functions.launch.process_tree import (
     send_signal,
     stop_tree,
 )
-from workshape.functions.launch.python_runtime import PythonRuntime
+from workshape.functions.launch.python_runtime import REHEARSE, PythonRuntime
 from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
 from workshape.functions.launch.stem import Become, Stem
+from workshape.functions.launch.stock import Kind, Stock
 
 LAST_WAIT_S = 10.0
 """How long the spawner waits for killed processes before it leaves them to the kernel."""
 QUIET_MS = 10
 """The stock is filled up when nothing was asked for this long: whoever has just started should not share its core."""
-STOCKS_MAX = 16
-"""Kinds of stems kept in stock (one for each way to start Node.js, say); the one not asked for longest goes."""
+TEND_S_MAX = 3_600.0  # poll takes no endless number
 USERS_FROM = 0x20000000
 USERS_OF_A_SPAWNER = 0x1000
 """User ids: far above any real user's, apart for each spawner, used again after so many environments."""
-
-Kind = tuple[str, ...]  # the arguments of a program that is booted ahead; empty: this spawner's own way
 
 
 @dataclass
@@ -80,17 +78,15 @@ class Spawner:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._environments: dict[int, _Environment] = {}
-        self._stock: dict[Kind, deque[Stem]] = {}
-        self._boot_variables: dict[Kind, dict[str, str]] = {}
-        self._memory_bytes: dict[Kind, int] = {}
-        """What the last of a kind were given: most likely the next ones will be, too."""
-        self._waiting: dict[int, Stem] = {}
+        self._stock = Stock(self._fork_seed, self._discard, self._growth, stems=0, now=0.0)
+        self._shrink_at = 0.0
+        self._quiet = False
+        """Nothing has been asked for a while."""
         self._becoming: dict[int, _Environment] = {}
         """By the descriptor of its control socket."""
         self._poll = select.poll()
         self._engine_alive = True
         self._forked = 0
-        self._spare = 0
         self._root: Root | None = None
         self._own_namespace: int | None = None
         self._cgroups: dict[str, str] = {}
@@ -105,26 +101,38 @@ class Spawner:
         for descriptor in (control, child_ended):
             self._poll.register(descriptor, select.POLLIN)
         while self._engine_alive:
-            readable = {
-                descriptor for descriptor, _ in self._poll.poll(QUIET_MS if self._lacking() is not None else None)
-            }
+            readable = {descriptor for descriptor, _ in self._poll.poll(self._patience_ms())}
             if child_ended in readable:
                 os.read(child_ended, 4096)
                 self._reap()
             for descriptor in readable & self._becoming.keys():
                 self._became(descriptor)
             if control in readable:
+                self._quiet = False
                 self._obey()
             elif not readable:
-                self._fill_up()
+                self._tend_stock()
         self._close()
 
+    def _patience_ms(self) -> float:
+        """Return how long to wait for the engine before tending the stock."""
+        now = time.monotonic()
+        if self._stock.lacks(now):
+            return 0 if self._quiet or self._stock.is_awaited else QUIET_MS
+        return min(max(0.0, self._shrink_at - now), TEND_S_MAX) * 1_000
+
+    def _tend_stock(self) -> None:
+        now = time.monotonic()
+        self._quiet = True
+        if self._stock.lacks(now):
+            self._stock.add(now)
+        if now >= self._shrink_at:
+            self._shrink_at = self._stock.shrink(now)
+
     def _configure(self) -> bool:
-        received = wire.receive(self._control)
-        if received is None:
+        message = wire.receive(self._control)
+        if message is None:
             return False
-        message, _ = received
-        self._spare = message["spare"]
         self._cgroups = message["cgroups"]
         reason = self._enter_sandbox(message["root"], message["show"]) if message["root"] else message["why_no_root"]
         if message["python"]:
@@ -134,6 +142,8 @@ class Spawner:
             except ImportError as error:
                 self._tell({"failed": f"the runtime client of {sys.executable} cannot be imported: {error}"})
                 return False
+        now = time.monotonic()
+        self._stock = Stock(self._fork_seed, self._discard, self._growth, stems=message["stems"], now=now)
         self._tell({"sandbox": reason})
         return True
 
@@ -162,16 +172,15 @@ class Spawner:
     # What the engine wants
 
     def _obey(self) -> None:
-        received = wire.receive(self._control)
-        if received is None:
+        message = wire.receive(self._control)
+        if message is None:
             self._engine_alive = False
             return
-        message, _ = received
         if message["do"] == "start":
             self._start(message)
         elif message["do"] == "stock":
             with contextlib.suppress(OSError):  # the first start will tell
-                self._keep_in_stock(self._kind(message))
+                self._stock.keep(self._kind(message), time.monotonic())
         elif (environment := self._environments.get(message["pid"])) is not None:
             self._kill(environment)
 
@@ -184,9 +193,7 @@ class Spawner:
                 make_slot = partial(ImageSlot, image_root=message["image"], tmp_mb=message["tmp_mb"], shown=files)
                 taken = self._fork(image_program.become, make_slot)
             else:
-                self._keep_in_stock(kind)
-                taken = self._take(kind)
-                self._memory_bytes[kind] = message["memory_bytes"]
+                taken = self._stock.take(kind, message["memory_bytes"], message["waiting"], time.monotonic())
             if isinstance(taken.slot, Slot):
                 taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
                 for path, at in message["show"]:
@@ -202,7 +209,7 @@ class Spawner:
         environment = _Environment(taken, message["id"])
         self._environments[taken.pid] = environment
         taken.order(message["order"])
-        if kind or self._python is not None:
+        if kind.boot or self._python is not None:
             self._done(environment)
         else:
             self._becoming[taken.control.fileno()] = environment  # it can still fail to execute its program
@@ -243,54 +250,18 @@ class Spawner:
         """
         if self._root is not None:
             for path, at in message["show"]:
-                self._root.show(path, at)
-        kind: Kind = tuple(message["boot"])
-        if kind:
-            self._boot_variables[kind] = message["boot_variables"]
-        return kind
+                if self._root.show(path, at):
+                    self._stock.forget_seeds()
+        return Kind(tuple(message["boot"]), tuple(sorted(message["boot_variables"].items())))
 
-    def _keep_in_stock(self, kind: Kind) -> None:
-        stock = self._stock.pop(kind, None)
-        self._stock[kind] = stock if stock is not None else deque()  # the last in is the one asked for last
-        while len(self._stock) > STOCKS_MAX:
-            oldest = next(iter(self._stock))
-            self._boot_variables.pop(oldest, None)
-            self._memory_bytes.pop(oldest, None)
-            for each in self._stock.pop(oldest):
-                self._discard(each)
+    def _growth(self, kind: Kind) -> str:
+        if kind.boot:
+            variables = {"PATH": "/usr/bin:/bin", "TZ": ":UTC", "LANG": "en_US.UTF-8", **dict(kind.variables)}
+            return json.dumps({"boot": list(kind.boot), "variables": variables})
+        return REHEARSE if self._python is not None else ""
 
-    def _lacking(self) -> Kind | None:
-        return next((kind for kind in reversed(self._stock) if len(self._stock[kind]) < self._spare), None)
-
-    def _fill_up(self) -> None:
-        kind = self._lacking()
-        if kind is None:
-            return
-        try:
-            forked = self._fork(self._become(kind))
-            if forked.cgroup is not None and kind in self._memory_bytes:
-                forked.cgroup.limit(self._memory_bytes[kind])
-        except OSError:  # the next start tries again, and tells
-            self._spare = 0
-            return
-        self._stock[kind].append(forked)
-        self._waiting[forked.pid] = forked
-
-    def _take(self, kind: Kind) -> Stem:
-        stock = self._stock[kind]
-        while stock:
-            taken = stock.popleft()
-            del self._waiting[taken.pid]
-            if taken.waits():
-                return taken
-            self._discard(taken)  # somebody has killed it while it waited; another one serves as well
-        return self._fork(self._become(kind))
-
-    def _become(self, kind: Kind) -> Become:
-        if kind:
-            variables = {"PATH": "/usr/bin:/bin", "TZ": ":UTC", "LANG": "en_US.UTF-8", **self._boot_variables[kind]}
-            return stem.boot(kind, variables)
-        return self._python.become if self._python is not None else stem.execute
+    def _fork_seed(self) -> Stem:
+        return self._fork(self._python.become if self._python is not None else stem.execute)
 
     def _fork(self, become: Become, make_slot: "Callable[[int, int], Slot | ImageSlot]" = Slot) -> Stem:
         self._forked += 1
@@ -325,11 +296,7 @@ class Spawner:
 
     def _reap(self) -> None:
         for pid, status in _ended_children():
-            if pid in self._waiting:
-                dead = self._waiting.pop(pid)
-                for stock in self._stock.values():
-                    if dead in stock:
-                        stock.remove(dead)
+            if (dead := self._stock.ended(pid)) is not None:
                 self._release(dead)
             elif pid in self._environments:
                 self._environments[pid].status = status
@@ -354,7 +321,7 @@ class Spawner:
     def _kill_orphans(self, ended: _Environment) -> None:
         # Living first processes adopt their own orphans, so whoever is our child and no first process has lost its own.
         known = set().union(*(environment.remains for environment in self._environments.values()))
-        known |= self._environments.keys() | self._waiting.keys()
+        known |= self._environments.keys() | {each.pid for each in self._stock}
         for orphan in set(children(os.getpid())) - known:
             ended.remains |= _kill_tree(orphan)
 
@@ -363,7 +330,6 @@ class Spawner:
         send_signal(forked.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(forked.pid, 0)
-        self._waiting.pop(forked.pid, None)
         self._release(forked)
 
     def _release(self, forked: Stem) -> None:
@@ -374,7 +340,7 @@ class Spawner:
             forked.cgroup.remove()  # what the kernel holds on to for a moment, the engine removes when it closes
 
     def _close(self) -> None:
-        for forked in list(self._waiting.values()):
+        for forked in list(self._stock):
             self._discard(forked)
         for environment in list(self._environments.values()):
             self._kill(environment)

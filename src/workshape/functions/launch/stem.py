@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +56,10 @@ class Stem:
     cgroup: EnvironmentCgroup | None
     user: int
 
-    def order(self, message: dict[str, Any]) -> bool:
-        """Tell it what to become; False when it has died."""
-        try:
-            wire.send(self.control, message)
-        except OSError:
-            return False
-        return True
+    def order(self, order: str) -> None:
+        """Tell it, in JSON, what to become; that it has died is heard of in another way."""
+        with contextlib.suppress(OSError):
+            self.control.sendall(wire.frame(order.encode()))
 
     def waits(self) -> bool:
         """Tell whether it is still there, with nothing to say."""
@@ -155,36 +152,29 @@ def fork(
 
 
 def execute(descriptor: int) -> None:
-    """Be a `Become` that runs any program: the order names it."""
+    """Be a `Become` that runs any program: the order names it, or one to `boot` that reads it."""
     order = read_order(descriptor)
-    if order is not None:
-        os.chdir(order["folder"])
-        os.set_inheritable(descriptor, False)  # its end tells the spawner that the program runs
-        os.set_inheritable(API_DESCRIPTOR, False)
-        if order.get("extensions"):
-            supervise(order["extensions"], order["variables"])
-        os.execve(order["arguments"][0], order["arguments"], order["variables"])  # noqa: S606 - no shell is wanted
-
-
-def boot(arguments: Sequence[str], variables: Mapping[str, str]) -> Become:
-    """Return a `Become` that runs a program at once, which then reads the order by itself from its descriptor."""
-
-    def become(descriptor: int) -> None:
-        os.set_inheritable(descriptor, True)
-        os.set_inheritable(API_DESCRIPTOR, True)
-        os.execve(arguments[0], list(arguments), dict(variables))  # noqa: S606 - no shell is wanted
-
-    return become
+    if order is None:
+        return
+    if "boot" in order:
+        for each in (descriptor, API_DESCRIPTOR):
+            os.set_inheritable(each, True)
+        os.execve(order["boot"][0], order["boot"], order["variables"])  # noqa: S606 - no shell is wanted
+    os.chdir(order["folder"])
+    os.set_inheritable(descriptor, False)  # its end tells the spawner that the program runs
+    os.set_inheritable(API_DESCRIPTOR, False)
+    if order.get("extensions"):
+        supervise(order["extensions"], order["variables"])
+    os.execve(order["arguments"][0], order["arguments"], order["variables"])  # noqa: S606 - no shell is wanted
 
 
 def read_order(descriptor: int) -> dict[str, Any] | None:
     """Wait for the order; None when the spawner has gone away, and nobody will ever want this process."""
     control = socket.socket(fileno=descriptor)
     try:
-        received = wire.receive(control)
+        return wire.receive(control)
     finally:
         control.detach()
-    return received[0] if received else None
 
 
 def _return_to(own_namespace: int | None) -> None:

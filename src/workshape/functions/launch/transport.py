@@ -25,8 +25,10 @@ _connection: "_Connection | None" = None
 
 
 def adopt(descriptor: int) -> None:
-    """Use a connected socket from now on."""
+    """Use a connected socket from now on, in the place of any other."""
     global _connection  # noqa: PLW0603 - the compiled module has one connection a process, too
+    if _connection is not None:
+        _connection.close()
     _connection = _Connection(socket.socket(fileno=descriptor))
 
 
@@ -98,6 +100,9 @@ class _Connection:
         self._socket = connected
         self._received = b""
         self._posted = ""
+
+    def close(self) -> None:
+        self._socket.close()
 
     def next(self) -> tuple[bytes, dict[str, Any]]:
         posted, self._posted = self._posted, ""

@@ -24,40 +24,62 @@ runtime, of a handler or of folders, which are the image's own.
 """
 
 
-def environment_variables(
-    function: FunctionVersion,
-    plan: RuntimePlan,
-    layout: Layout,
-    *,
-    runtime_api_address: str,
-    initialization_type: InitializationType,
-    log_group: str,
-    log_stream: str,
-    platform: Mapping[str, str],
-) -> dict[str, str]:
-    """Compose the whole environment. What Lambda reserves wins over the function's own, which wins over the rest.
+class Variables:
+    """What a revision's environments have in common. `compose` adds what is one environment's own."""
 
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (SnapStart has no names of logs)
-    """
-    reserved = {
-        "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
-        "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
-    }
-    if initialization_type is not InitializationType.SNAP_START:
-        reserved |= {"AWS_LAMBDA_LOG_GROUP_NAME": log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
-    if function.log_format is LogFormat.JSON:
-        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
-    if function.log_level is not None:
-        reserved["AWS_LAMBDA_LOG_LEVEL"] = function.log_level.name
-    if function.image is not None:
-        return {**_IMAGE_DEFAULTS, **function.image.variables, **platform, **function.environment, **reserved}
+    def __init__(self, function: FunctionVersion, plan: RuntimePlan, layout: Layout) -> None:
+        """What Lambda reserves wins over the function's own, that over the platform's, and they over the rest."""
+        reserved = {
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        }
+        if function.log_format is LogFormat.JSON:
+            reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        if function.log_level is not None:
+            reserved["AWS_LAMBDA_LOG_LEVEL"] = function.log_level.name
+        if function.image is not None:
+            self._below = {**_IMAGE_DEFAULTS, **function.image.variables}
+        else:
+            self._below = {**_unreserved(plan, layout), **layout.runtime_variables(plan)}
+            reserved |= {
+                "_HANDLER": function.handler,
+                "TZ": ":UTC",
+                "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+                "LAMBDA_TASK_ROOT": layout.task,
+                "LAMBDA_RUNTIME_DIR": layout.runtime,
+            }
+        self._above = {**function.environment, **reserved}
+
+    def compose(
+        self,
+        platform: Mapping[str, str],
+        *,
+        runtime_api_address: str,
+        initialization_type: InitializationType,
+        log_group: str,
+        log_stream: str,
+    ) -> dict[str, str]:
+        """Return the whole environment.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (SnapStart has no names of logs)
+        """
+        logs = {"AWS_LAMBDA_LOG_GROUP_NAME": log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
+        return {
+            **self._below,
+            **platform,
+            **self._above,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
+            "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
+            **(logs if initialization_type is not InitializationType.SNAP_START else {}),
+        }
+
+
+def _unreserved(plan: RuntimePlan, layout: Layout) -> dict[str, str]:
     task, runtime = layout.task, layout.runtime
     [program] = layout.place(plan.arguments[:1])
     layers = layout.layers or "/opt"
-    unreserved = {
+    variables = {
         "LANG": "en_US.UTF-8",
         "PATH": f"{Path(program).parent}:/usr/local/bin:/usr/bin:/bin:{layers}/bin",
         "LD_LIBRARY_PATH": f"{runtime}:{runtime}/lib:{task}:{task}/lib:{layers}/lib",
@@ -65,14 +87,7 @@ def environment_variables(
     }
     if layout.temporary:
         # /tmp is the machine's here; TMPDIR is where well-behaved programs look for their own.
-        unreserved["TMPDIR"] = layout.temporary
+        variables["TMPDIR"] = layout.temporary
         # Without it programs would ask the password file and read the host's ~/.aws.
-        unreserved["HOME"] = layout.temporary
-    reserved |= {
-        "_HANDLER": function.handler,
-        "TZ": ":UTC",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
-        "LAMBDA_TASK_ROOT": task,
-        "LAMBDA_RUNTIME_DIR": runtime,
-    }
-    return {**unreserved, **layout.runtime_variables(plan), **platform, **function.environment, **reserved}
+        variables["HOME"] = layout.temporary
+    return variables

@@ -4,7 +4,6 @@ Standard library only, Python 3.10: every interpreter that runs functions loads 
 """
 
 import json
-import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +13,12 @@ DESCRIPTORS_MAX = 4
 
 
 def pack(message: dict[str, Any]) -> bytes:
-    """Frame a message."""
-    body = json.dumps(message).encode()
+    """Write and frame a message."""
+    return frame(json.dumps(message).encode())
+
+
+def frame(body: bytes) -> bytes:
+    """Frame what is a message already."""
     return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
@@ -27,23 +30,21 @@ def send(control: socket.socket, message: dict[str, Any], descriptors: Sequence[
         control.sendall(data[sent:])
 
 
-def receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Receive one message and its descriptors; None when the other end is closed."""
+def receive(control: socket.socket) -> dict[str, Any] | None:
+    """Receive one message and nothing of the next; None when the other end is closed."""
     try:
-        header, descriptors, _, _ = socket.recv_fds(control, HEADER_BYTES, DESCRIPTORS_MAX)
-        if not header:
-            return None
-        header += _exactly(control, HEADER_BYTES - len(header))
+        header = _exactly(control, HEADER_BYTES)
         body = _exactly(control, int.from_bytes(header, "big"))
     except (OSError, EOFError):
         return None
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
-    return json.loads(body), list(descriptors)
+    message: dict[str, Any] = json.loads(body)
+    return message
 
 
 def _exactly(control: socket.socket, count: int) -> bytes:
-    received = b""
+    received = control.recv(count)
+    if not received:
+        raise EOFError
     while len(received) < count:
         part = control.recv(count - len(received))
         if not part:

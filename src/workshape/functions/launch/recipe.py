@@ -1,0 +1,116 @@
+"""How environments of one revision are started: worked out once, so that a start only fills in what is its own."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from workshape.functions.launch.extensions import extension_names
+from workshape.functions.launch.layout import Layout, sandboxed, unconfined
+from workshape.functions.launch.runtimes import RuntimePlan
+from workshape.functions.launch.spawn_channel import SpawnOrder, StemKind
+from workshape.functions.launch.variables import Variables
+from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
+
+_BYTES_PER_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """What one environment is to run."""
+
+    environment: EnvironmentId
+    function: FunctionVersion
+    runtime_api_address: str
+    initialization_type: InitializationType
+    log_group: str
+    log_stream: str
+    variables: Mapping[str, str]
+    """The platform's: region, credentials, AWS_ENDPOINT_URL ... The function's own come from its version."""
+    waiting: int = 0
+    """How many more environments are about to be started."""
+
+
+class Recipe:
+    """One revision's, in a sandbox unless it is told otherwise. Paths are looked up once."""
+
+    def __init__(
+        self, function: FunctionVersion, plan: RuntimePlan, show: Sequence[str], layout: Layout | None = None
+    ) -> None:
+        """`show` lists files that functions may read although they are outside of what a sandbox shows.
+
+        Without a `layout` it is that of a sandbox.
+        """
+        self.plan = plan
+        self._function = function
+        self._show = show
+        layout = layout or sandboxed(plan)
+        self.kind = _image_kind(show) if function.image is not None else _stem_kind(plan, layout, show)
+        """Of the stems that its environments can be made of."""
+        self._variables = Variables(function, plan, layout)
+        self._message = _message(function, plan, layout)
+        self._code = os.path.realpath(function.code_folder)
+        self._layers = os.path.realpath(function.opt_folder) if function.opt_folder else ""
+
+    def __repr__(self) -> str:
+        return f"<Recipe {self._function.name} {self._function.revision}>"
+
+    def unconfined(self, temporary: Path) -> "Recipe":
+        """Return that of an environment without a sandbox; `temporary` is a folder of its own."""
+        return Recipe(self._function, self.plan, self._show, unconfined(self.plan, self._function, temporary))
+
+    def order(self, launch: LaunchOrder) -> SpawnOrder:
+        """Tell a spawner to start an environment."""
+        function = launch.function
+        variables = self._variables.compose(
+            launch.variables,
+            runtime_api_address=launch.runtime_api_address,
+            initialization_type=launch.initialization_type,
+            log_group=launch.log_group,
+            log_stream=launch.log_stream,
+        )
+        of_image = function.image is not None
+        return SpawnOrder(
+            self.kind,
+            msgspec.json.encode({**self._message, "variables": variables}).decode(),
+            code="" if of_image else self._code,
+            layers="" if of_image else self._layers,
+            image=self._code if of_image else "",
+            tmp_mb=function.ephemeral_storage_mb,
+            memory_bytes=function.memory_mb * _BYTES_PER_MB,
+            waiting=launch.waiting,
+        )
+
+
+def _message(function: FunctionVersion, plan: RuntimePlan, layout: Layout) -> dict[str, Any]:
+    """Return what an order says beside its variables."""
+    if function.image is not None:
+        return {"arguments": list(plan.arguments), "folder": function.image.working_directory}
+    message: dict[str, Any] = {"folder": layout.task}
+    if plan.interpreter:
+        path = layout.import_path(plan.library)
+        message |= {"handler": function.handler, "import_path": path, "runtime_folder": layout.runtime}
+    elif plan.boot:
+        message |= {"handler": function.handler}
+    else:
+        message |= {"arguments": layout.place(plan.arguments)}
+    if extension_names(function.opt_folder):
+        message["extensions"] = layout.layers
+    return message
+
+
+def _image_kind(show: Sequence[str]) -> StemKind:
+    return StemKind(show=[(path, "") for path in show])
+
+
+def _stem_kind(plan: RuntimePlan, layout: Layout, show: Sequence[str]) -> StemKind:
+    # A spawner that has loaded its runtime shows what that needs from the start.
+    needed = () if plan.interpreter else (plan.home, *plan.show)
+    return StemKind(
+        layout.place(plan.boot),
+        layout.runtime_variables(plan) if plan.boot else {},
+        [*((each.path, each.at) for each in needed if each.path), *((path, "") for path in show)],
+    )
