@@ -9,10 +9,10 @@ import msgspec
 
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
+from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.http1.client import HttpClient
 from workshape.http1.message import Request
 from workshape.metrics.exposition import Family, Labels, counter, exposition, gauge, histogram
-from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
 from workshape.status import Figures, RouteStatus
@@ -44,17 +44,22 @@ class Scrape:
     def __init__(
         self,
         *,
-        keeper: MetricKeeper,
         functions: FunctionMetrics,
         invoker: Invoker,
+        provisioned: ProvisionedConfigs,
+        allocated: Callable[[], int],
         broker: Broker,
         routes: Callable[[], Sequence[RouteStatus]],
         proxy: HttpClient | None,
     ) -> None:
-        """`proxy` reaches the PostgreSQL proxy's figures, where there is one; it stays the caller's to close."""
-        self._keeper = keeper
+        """`allocated` is the concurrency that is reserved or provisioned.
+
+        `proxy` reaches the PostgreSQL proxy's figures, where there is one; it stays the caller's to close.
+        """
         self._functions = functions
         self._invoker = invoker
+        self._provisioned = provisioned
+        self._allocated = allocated
         self._broker = broker
         self._routes = routes
         self._proxy = proxy
@@ -62,9 +67,8 @@ class Scrape:
     async def text(self) -> bytes:
         """Write all of them as they are now."""
         proxy = await self._proxy_families()
-        self._keeper.flush()  # folds the latest invocations into the totals
-        functions = self._function_families()
-        return exposition([*functions, self._environments(), self._queues(), self._answers(), *proxy])
+        functions = [*self._function_families(), self._environments(), *self._provisioned_families()]
+        return exposition([*functions, self._concurrency(), self._queues(), self._answers(), *proxy])
 
     async def _proxy_families(self) -> list[Family]:
         """The proxy's figures; none when it does not answer, which is what a scraper should see then."""
@@ -119,6 +123,38 @@ class Scrape:
             for (function, version, state), count in sorted(counts.items())
         ]
         return gauge("workshape_function_environments", "Execution environments by state.", values)
+
+    def _provisioned_families(self) -> Iterator[Family]:
+        environments: list[tuple[Labels, float]] = []
+        invocations: list[tuple[Labels, float]] = []
+        for name, view in self._provisioned.views():
+            labels = {"function": name, "qualifier": view.config.qualifier}
+            stands = view.allocation
+            environments += [
+                ({**labels, "state": "requested"}, stands.requested),
+                ({**labels, "state": "allocated"}, stands.allocated),
+                ({**labels, "state": "available"}, stands.available),
+                ({**labels, "state": "busy"}, stands.busy),
+            ]
+            invocations += [
+                ({**labels, "kind": "provisioned"}, stands.invocations),
+                ({**labels, "kind": "spillover"}, stands.spillovers),
+            ]
+        prefix = "workshape_function_provisioned"
+        yield gauge(f"{prefix}_environments", "Provisioned concurrency by state.", environments)
+        yield counter(
+            f"{prefix}_invocations_total",
+            "Invocations of what has provisioned concurrency, on it or spilled over.",
+            invocations,
+        )
+
+    def _concurrency(self) -> Family:
+        concurrency = self._invoker.concurrency
+        values: list[tuple[Labels, float]] = [
+            ({"kind": "unreserved"}, concurrency.unreserved),
+            ({"kind": "claimed"}, concurrency.unreserved + self._allocated()),
+        ]
+        return gauge("workshape_account_concurrency", "Concurrency of the account, as CloudWatch has it.", values)
 
     def _queues(self) -> Family:
         values: list[tuple[Labels, float]] = []

@@ -27,10 +27,13 @@ from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion
+from workshape.functions.provisioned import Allocation
 from workshape.functions.provisioned_configs import ProvisionedConfigs
+from workshape.functions.provisioned_metrics import provisioned_points
 from workshape.functions.records import RecordWriter
 from workshape.functions.snapshot_taker import SnapshotTaker
 from workshape.functions.snapshots import Snapshots
+from workshape.metrics.metric import Point
 from workshape.run import RunFile
 
 TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -61,6 +64,20 @@ class FunctionParts:
         preparation = Preparation(self.launcher, self.catalog.resolve, names)
         self.catalog.subscribe(preparation.changed)
         await preparation.run()
+
+    def concurrency_points(self, now: float) -> list[Point]:
+        """Tell how much concurrency was used since the last time."""
+        by_version = {(use.function, use.version): use for use in map(Allocation.take_use, self.invoker.allocations())}
+        return [
+            *concurrency_points(self.invoker.concurrency.take_peaks(), self.allocated(), now),
+            *provisioned_points(self.provisioned.resources(), by_version, now),
+        ]
+
+    def allocated(self) -> int:
+        """How much concurrency is reserved for functions, or provisioned beside that."""
+        return self.catalog.reserved_total() + sum(
+            each.ready for each in self.invoker.allocations() if not each.reserved
+        )
 
     def timeout_s(self, name: str, qualifier: str | None) -> int:
         """How long that function may run."""
@@ -130,7 +147,7 @@ def open_functions(ground: Ground) -> FunctionParts:
         metrics=metrics,
     )
     ground.metrics.add_source(metrics.take)
-    ground.metrics.add_source(lambda now: concurrency_points(invoker.take_concurrency(), catalog.reserved_total(), now))
+    ground.metrics.add_source(parts.concurrency_points)
     ground.serve("preparation of environments", parts.prepare)
     ground.serve("asynchronous invocations", parts.events.run)
     ground.serve("application auto scaling", parts.autoscaler.run)

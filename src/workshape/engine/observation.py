@@ -33,9 +33,10 @@ def open_admin(
 
     scrape = Scrape(
         proxy=proxy,
-        keeper=ground.metrics,
         functions=functions.metrics,
         invoker=functions.invoker,
+        provisioned=functions.provisioned,
+        allocated=functions.allocated,
         broker=sources.broker,
         routes=http.route_statuses,
     )

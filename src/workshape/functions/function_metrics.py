@@ -96,8 +96,15 @@ class FunctionMetrics:
         return [*book.take(), *self._events.take()]
 
     def totals(self) -> Iterable[tuple[FunctionName, str, FunctionTotals]]:
-        """Each function, version and what was taken of it since the engine started."""
-        return [(function, version, totals) for (function, version), totals in self._totals.items()]
+        """Each function, version and what it has done since the engine started."""
+        folded = dict(self._totals)
+        for (invoked_arn, version, _), tally in self._tallies.items():
+            key = (_invoked(invoked_arn)[0], version)
+            if (before := folded.get(key)) is self._totals.get(key):
+                folded[key] = FunctionTotals()
+                _add(folded[key], before or FunctionTotals())
+            _add(folded[key], tally)
+        return [(function, version, totals) for (function, version), totals in folded.items()]
 
     def forget(self, function: FunctionName, kept_revisions: frozenset[str]) -> None:
         """Drop the totals of a function that was deleted (no revision of it is kept)."""
@@ -109,18 +116,20 @@ class FunctionMetrics:
             self._events.record(Metric(NAMESPACE, name, dimensions, unit), value, at)
 
 
-def concurrency_points(peaks: ConcurrencyPeaks, reserved_total: int, now: float) -> list[Point]:
+def concurrency_points(peaks: ConcurrencyPeaks, allocated: int, now: float) -> list[Point]:
     """Tell how many invocations there were at once, at most, since the last time. View it with the maximum.
+
+    `allocated` is what is reserved for functions, and what is provisioned beside that.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-concurrency.html
     """
     book = MetricBook()
     for function, peak in peaks.by_function.items():
         book.record(Metric(NAMESPACE, "ConcurrentExecutions", ((FUNCTION_NAME, function),)), peak, now)
-    if peaks.account:
+    if peaks.account or allocated:
         book.record(Metric(NAMESPACE, "ConcurrentExecutions"), peaks.account, now)
         book.record(Metric(NAMESPACE, "UnreservedConcurrentExecutions"), peaks.unreserved, now)
-        book.record(Metric(NAMESPACE, "ClaimedAccountConcurrency"), peaks.unreserved + reserved_total, now)
+        book.record(Metric(NAMESPACE, "ClaimedAccountConcurrency"), peaks.unreserved + allocated, now)
     return book.take()
 
 

@@ -25,7 +25,7 @@ from workshape.functions.actions import (
     Thaw,
     Throttle,
 )
-from workshape.functions.concurrency import ConcurrencyPeaks, TooManyRequests
+from workshape.functions.concurrency import Concurrency, TooManyRequests
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
@@ -43,7 +43,7 @@ from workshape.functions.model import (
     InvocationResult,
     RequestId,
 )
-from workshape.functions.provisioned import AllocationView
+from workshape.functions.provisioned import Allocation, AllocationView
 from workshape.functions.records import RecordWriter
 from workshape.functions.response_stream import ResponseStream
 from workshape.functions.running import EnvironmentView, RunningEnvironment, RunningInvocation
@@ -195,9 +195,14 @@ class Invoker:
             for environment in self._scheduler.environments()
         ]
 
-    def take_concurrency(self) -> ConcurrencyPeaks:
-        """Return the most invocations there were at once since this was last asked."""
-        return self._scheduler.concurrency.take_peaks()
+    @property
+    def concurrency(self) -> Concurrency:
+        """How many invocations there are."""
+        return self._scheduler.concurrency
+
+    def allocations(self) -> Iterable[Allocation]:
+        """All versions' provisioned concurrency."""
+        return self._scheduler.allocations()
 
     async def close(self) -> None:
         """End every environment; whoever still waits for a result gets BackendUnavailable."""

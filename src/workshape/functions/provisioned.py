@@ -70,6 +70,18 @@ class AllocationView:
         return self.busy / self.allocated if self.allocated else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ProvisionedUse:
+    """What a version's provisioned concurrency was used for, over some span of time."""
+
+    function: FunctionName
+    version: str
+    allocated: int
+    busy_peak: int
+    invocations: int
+    spillovers: int
+
+
 class Allocation:
     """The provisioned environments of one version.
 
@@ -79,6 +91,8 @@ class Allocation:
 
     __slots__ = (
         "_awaits_backoff",
+        "_busy_peak",
+        "_counted",
         "_failures",
         "_retry_at",
         "ending",
@@ -107,6 +121,9 @@ class Allocation:
         """Busy ones that are too many: they end after their invocation."""
         self.invocations = 0
         self.spillovers = 0
+        self._busy_peak = 0
+        self._counted = (0, 0)
+        """How many invocations and spillovers have been told of."""
         self._failures = 0
         self._awaits_backoff = False
         self._retry_at = -inf
@@ -137,6 +154,25 @@ class Allocation:
             invocations=self.invocations,
             spillovers=self.spillovers,
         )
+
+    def invoked(self) -> None:
+        """An invocation has begun on one of its environments."""
+        self.invocations += 1
+        self._busy_peak = max(self._busy_peak, self.pool.busy)
+
+    def take_use(self) -> ProvisionedUse:
+        """Tell what it was used for since this was last asked."""
+        function, (invocations, spillovers) = self.pool.function, self._counted
+        use = ProvisionedUse(
+            function.name,
+            function.version,
+            self.ready,
+            self._busy_peak,
+            self.invocations - invocations,
+            self.spillovers - spillovers,
+        )
+        self._busy_peak, self._counted = self.pool.busy, (self.invocations, self.spillovers)
+        return use
 
     def ask_for(self, count: int) -> None:
         """Change how many there are to be; a failed allocation begins afresh."""

@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.htm
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from workshape.functions.function_name import FunctionNotFound, FunctionReferenc
 from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.functions.provisioned import AllocationView, split, together
+from workshape.functions.provisioned_metrics import ProvisionedResource
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "provisioned-concurrency"
@@ -185,6 +187,18 @@ class ProvisionedConfigs:
         """
         self._catalog.get(name)
         return [self._view(name, config) for _, config in sorted(self._configs.of(name).items())]
+
+    def resources(self) -> Sequence[ProvisionedResource]:
+        """Every version and alias that has a configuration."""
+        return [
+            ProvisionedResource(FunctionName(name), qualifier, tuple(self._shares(FunctionName(name), qualifier, 1)))
+            for name, qualifier, _ in self._configs.items()
+        ]
+
+    def views(self) -> Iterator[tuple[FunctionName, ProvisionedConfigView]]:
+        """Every configuration, with its function."""
+        for name, _, config in self._configs.items():
+            yield FunctionName(name), self._view(FunctionName(name), config)
 
     def delete(self, reference: FunctionReference) -> None:
         """Take a configuration away, if there is one: invocations run on demand again.

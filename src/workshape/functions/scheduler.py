@@ -341,7 +341,7 @@ class Scheduler:
         if not environment.provisioned:
             allocation.spillovers += 1
             return
-        allocation.invocations += 1
+        allocation.invoked()
         if not admitted.provisioned:
             self._concurrency.release(function.name, reserved=admitted.reserved)
             self._concurrency.admit(function.name, reserved=admitted.reserved, provisioned=True)
