@@ -202,7 +202,7 @@ class RunningEnvironment:
             return self.init_error_header
         return results.error_type(self.init_error, self.init_error_header)
 
-    def launch_order(self, runtime_api_address: str, variables: Mapping[str, str], waiting: int) -> LaunchOrder:
+    def launch_order(self, runtime_api_address: str, variables: Mapping[str, str], waiting: int = 0) -> LaunchOrder:
         """Say what to start; `variables` are the platform's. So many more are `waiting` to be started."""
         return LaunchOrder(
             environment=self.id,
