@@ -34,6 +34,7 @@ from workshape.queues.model import (
     QueueDefinition,
     RedrivePermission,
 )
+from workshape.queues.policy import check_policy
 
 ATTRIBUTE_NAMES = {
     "visibility_timeout_s": "VisibilityTimeout",
@@ -104,8 +105,10 @@ def check_attributes(attributes: QueueAttributes) -> None:
     Raises:
         InvalidAttributeValue: naming the first one found.
         InvalidAttributeName: one of FIFO queues, on a standard queue.
+        PolicyOverLimit: the policy is larger than SQS keeps.
     """
     _check_fifo_attributes(attributes)
+    check_policy(attributes.policy)
     for field, (least, most) in _RANGES.items():
         value = getattr(attributes, field)
         if not least <= value <= most:

@@ -44,6 +44,8 @@ from workshape.queues.model import (
     SentMessage,
     VisibilityChange,
 )
+from workshape.queues.mover import MessageMover
+from workshape.queues.policy import add_permission, remove_permission
 from workshape.queues.records import Replay
 
 MAINTENANCE_INTERVAL_S = 1.0
@@ -69,6 +71,10 @@ class Broker:
         self._last_message = 0
         self._maintenance: asyncio.Task[None] | None = None
         self._cleaning = asyncio.Lock()
+        self.moves = MessageMover(
+            ledger, clock, find=self._find, is_dead_letter_queue=lambda arn: bool(self._sources_of(arn))
+        )
+        """The message move tasks."""
 
     def __repr__(self) -> str:
         return f"<Broker queues={len(self._queues)} {self._ledger!r}>"
@@ -100,6 +106,7 @@ class Broker:
         if self._maintenance is not None:
             self._maintenance.cancel()
             await asyncio.gather(self._maintenance, return_exceptions=True)
+        await self.moves.close()
         for queue in self._queues.values():
             queue.close(deleted=False)
         await self._ledger.close()
@@ -152,6 +159,7 @@ class Broker:
         """
         queue = self._queue(name)
         now = self._clock.wall_s()
+        self.moves.forget_queue(queue.definition.number)
         self._ledger.delete_queue(queue.definition, queue.core.purge(), now)
         del self._queues[name], self._numbers[queue.definition.number]
         self._deleted_at[name] = now
@@ -176,12 +184,7 @@ class Broker:
         Raises:
             QueueDoesNotExist: there is none.
         """
-        arn = self._queue(name).definition.arn
-        return sorted(
-            source.name
-            for source in self._definitions()
-            if source.attributes.redrive is not None and source.attributes.redrive.dead_letter_queue_arn == arn
-        )
+        return sorted(self._sources_of(self._queue(name).definition.arn))
 
     async def set_queue_attributes(self, name: QueueName, attributes: QueueAttributes) -> None:
         """Replace a queue's attributes; takes effect at once.
@@ -193,6 +196,29 @@ class Broker:
         check_attributes(attributes)
         check_redrive(queue.definition.arn, attributes, self._definitions())
         await self._redefine(queue, msgspec.structs.replace(queue.definition, attributes=attributes))
+
+    async def add_permission(
+        self, name: QueueName, label: str, accounts: Sequence[str], actions: Sequence[str]
+    ) -> None:
+        """Add a statement to a queue's access policy, which is kept and not enforced.
+
+        Raises:
+            QueueDoesNotExist, InvalidParameter, PolicyOverLimit: see `policy.add_permission`.
+        """
+        live = self._queue(name)
+        attributes = live.definition.attributes
+        policy = add_permission(attributes.policy, label, accounts, actions, live.definition.arn)
+        await self.set_queue_attributes(name, msgspec.structs.replace(attributes, policy=policy))
+
+    async def remove_permission(self, name: QueueName, label: str) -> None:
+        """Take a statement out of a queue's access policy.
+
+        Raises:
+            QueueDoesNotExist, InvalidParameter: there is no such queue, or no such statement.
+        """
+        attributes = self._queue(name).definition.attributes
+        policy = remove_permission(attributes.policy, label)
+        await self.set_queue_attributes(name, msgspec.structs.replace(attributes, policy=policy))
 
     async def tag_queue(self, name: QueueName, tags: Mapping[str, str]) -> None:
         """Add tags, replacing those of the same key.
@@ -357,6 +383,10 @@ class Broker:
                 assert message is not None, "the ledger knows exactly the messages that are there"
                 self._ledger.keep_messages(number, (message,))
             await self._ledger.durable()
+        while task_ids := self._ledger.oldest_tasks():
+            for task_id in task_ids:
+                self.moves.keep_again(task_id)
+            await self._ledger.durable()
         while by_queue := self._ledger.take_oldest_tokens(self._clock.wall_s()):
             for number, tokens in by_queue.items():
                 if number in self._numbers:
@@ -391,6 +421,7 @@ class Broker:
             self._numbers[kept.queue].core.add(kept.message, now)
         for live in self._queues.values():
             live.advance()
+        self.moves.resume(kept_task.task for kept_task in replay.tasks.values())
         _log.info("queues_recovered queues=%d messages=%d", len(replay.queues), len(replay.messages))
 
     def _add(self, definition: QueueDefinition) -> None:
@@ -413,6 +444,13 @@ class Broker:
         if live is None:
             raise QueueDoesNotExist(kind="queue", name=name)
         return live
+
+    def _sources_of(self, arn: str) -> list[QueueName]:
+        return [
+            source.name
+            for source in self._definitions()
+            if source.attributes.redrive is not None and source.attributes.redrive.dead_letter_queue_arn == arn
+        ]
 
     def _definitions(self) -> list[QueueDefinition]:
         return [live.definition for live in self._queues.values()]

@@ -259,21 +259,26 @@ class FifoQueue:
                 returned.append(message)
         return returned
 
-    def take(self, count_max: int) -> list[Message]:
-        """Take out, for good, visible messages of groups that are not blocked: as they would be received."""
-        taken: list[Message] = []
-        while self._turns and len(taken) < count_max:
-            turn, group_id = heappop(self._turns)
+    def next_to_move(self) -> Message | None:
+        """The message that is moved elsewhere next: the first of the group whose turn it is."""
+        while self._turns:
+            turn, group_id = self._turns[0]
             group = self._groups.get(group_id)
+            if group is not None and group.turn == turn and group.first.number not in self._delayed:
+                return group.first
+            heappop(self._turns)
             if group is not None and group.turn == turn:
-                group.turn = None
-                chosen, _ = self._choose(group, count_max - len(taken), None)
-                taken += chosen
-                for message in chosen:
-                    self._remove(message)
-                self._offer(group_id, group)
+                group.turn = None  # its first message is delayed: it is offered when that wakes
+        return None
+
+    def take_out(self, message: Message) -> None:
+        """Let go of the message that `next_to_move` has just named; its group takes its turn anew."""
+        group = self._groups[message.group_id]
+        heappop(self._turns)
+        group.turn = None
+        self._remove(message)
+        self._offer(message.group_id, group)
         self._drop_stale_entries()
-        return taken
 
     def purge(self) -> list[MessageNumber]:
         """Drop everything, in-flight messages too; returns what there was."""

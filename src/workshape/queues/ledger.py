@@ -15,11 +15,14 @@ from workshape.queues.deduplication import Token
 from workshape.queues.journal import Journal, ReadRecord
 from workshape.queues.limits import DEDUPLICATION_S, KIB, MIB, PENDING_BYTES_MAX
 from workshape.queues.model import Message, MessageNumber, QueueBusy, QueueDefinition, QueueNumber
+from workshape.queues.move_task import MoveTask
 from workshape.queues.records import (
     MessagesDeleted,
     MessagesKept,
     MessagesMoved,
     MessagesTransferred,
+    MoveTaskForgotten,
+    MoveTaskKept,
     QueueDeleted,
     QueueKept,
     QueuePurged,
@@ -149,6 +152,9 @@ class Ledger:
             self._queues.put(queue, kept_queue.segment, kept_queue.size_bytes)
         for number, kept_message in replay.messages.items():
             self._messages.put((kept_message.queue, number), kept_message.segment, kept_message.size_bytes)
+        self._tasks: LiveIndex[str] = LiveIndex()
+        for task_id, kept_task in replay.tasks.items():
+            self._tasks.put(task_id, kept_task.segment, kept_task.size_bytes)
         self._tokens = TokenIndex()
         for kept_token in replay.tokens.values():
             self._tokens.put(kept_token.queue, kept_token.token, kept_token.segment)
@@ -175,7 +181,8 @@ class Ledger:
     @property
     def live_bytes(self) -> int:
         """The size of all that is still of use."""
-        return self._queues.size_bytes + self._messages.size_bytes + self._tokens.size_bytes
+        indexes = (self._queues, self._messages, self._tokens, self._tasks)
+        return sum(index.size_bytes for index in indexes)
 
     async def durable(self) -> None:
         """Wait until everything noted so far is on disk.
@@ -252,6 +259,16 @@ class Ledger:
         self._forget(source, numbers)
         self._index(target, messages, tokens, segment, size_bytes)
 
+    def keep_task(self, task: MoveTask) -> None:
+        """A message move task began, got on or ended."""
+        segment = self._journal.segment
+        self._tasks.put(task.id, segment, self._journal.append(MoveTaskKept(task)))
+
+    def forget_task(self, task_id: str) -> None:
+        """A message move task is not told of any more."""
+        self._journal.append(MoveTaskForgotten(task_id))
+        self._tasks.drop(task_id)
+
     def purge(self, queue: QueueNumber, numbers: Sequence[MessageNumber]) -> None:
         """A queue was emptied."""
         self._journal.append(QueuePurged(queue))
@@ -275,6 +292,10 @@ class Ledger:
     def oldest_queues(self) -> list[QueueNumber]:
         """The same, of queues."""
         return self._queues.first_in(self._journal.oldest_segment, CLEANED_BYTES_AT_ONCE)
+
+    def oldest_tasks(self) -> list[str]:
+        """The same, of message move tasks."""
+        return self._tasks.first_in(self._journal.oldest_segment, CLEANED_BYTES_AT_ONCE)
 
     def take_oldest_tokens(self, now: float) -> Mapping[QueueNumber, Sequence[Token]]:
         """The same, of deduplication IDs; whoever takes them keeps them again at once."""

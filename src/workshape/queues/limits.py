@@ -77,6 +77,21 @@ NAME_REUSE_WAIT_S = 60.0
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
 """
 LIST_RESULTS_MAX = 1_000
+MOVES_PER_S_MAX = 500
+MOVE_TASKS_LISTED_MAX = 10
+"""Also those remembered of one queue. Both:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListMessageMoveTasks.html
+"""
+MOVE_S_MAX = 36 * 3_600.0
+MOVES_AT_ONCE_MAX = 100
+"""Both: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html"""
+POLICY_BYTES_MAX = 8_192
+POLICY_PRINCIPALS_MAX = 50
+POLICY_STATEMENTS_MAX = 20
+POLICY_ACTIONS_MAX = 7
+"""In one statement. All four: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html"""
+LABEL_CHARACTERS_MAX = 80
+"""Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html"""
 KMS_REUSE_S_MIN = 60
 KMS_REUSE_S_DEFAULT = 300
 KMS_REUSE_S_MAX = 86_400

@@ -37,7 +37,7 @@ from workshape.queues.model import (
 from workshape.queues.queue import Queue
 from workshape.queues.queue_core import QueueCore
 from workshape.queues.receipt import decode_handle, encode_handle
-from workshape.queues.records import move_message, reborn_message
+from workshape.queues.records import move_message, reborn_message, renewed_message
 
 TIMER_S_MAX = 10.0
 """Deadlines are wall-clock times, and that clock may be set: look again at least this often."""
@@ -247,6 +247,21 @@ class LiveQueue:
             for token in tokens:
                 self.deduplication.remember(token)
 
+    def hand_over(self, message: Message, target: "LiveQueue") -> None:
+        """Move the message that is next to another queue of the same kind, as a new one."""
+        now = self._clock.wall_s()
+        self.core.take_out(message)
+        delay_s = target.definition.attributes.delay_s
+        moved = renewed_message(message, self._next_number(), str(uuid.uuid4()), now, delay_s)
+        target.take_over(self.definition, (message.number,), (moved,))
+
+    def take_over(self, source: QueueDefinition, numbers: Sequence[MessageNumber], messages: Sequence[Message]) -> None:
+        """Take messages that were `numbers` in another queue, and have become these."""
+        tokens = list(map(token_of, messages)) if self.definition.is_fifo else []
+        self._ledger.transfer(source.number, numbers, self.definition.number, messages, tokens)
+        self.remember(tokens)
+        self.put(messages)
+
     def close(self, *, deleted: bool) -> None:
         """Answer those who wait: with nothing, or that the queue is gone."""
         if self._timer is not None:
@@ -287,16 +302,14 @@ class LiveQueue:
     def _give_up(self, dead: Sequence[Message], dead_letter_queue: "LiveQueue", now: float) -> None:
         """Move messages to the dead-letter queue: as they are, or, between FIFO queues, to the end of their group."""
         numbers = [message.number for message in dead]
-        target, source = dead_letter_queue.definition, self.definition
-        if target.is_fifo:
-            dead = [reborn_message(message, self._next_number(), source.arn, now) for message in dead]
-            tokens = list(map(token_of, dead))
-            self._ledger.transfer(source.number, numbers, target.number, dead, tokens)
-            dead_letter_queue.remember(tokens)
-        else:
-            self._ledger.move(source, target.number, numbers, now)
-            for message in dead:
-                move_message(message, source.arn, now)
+        source = self.definition
+        if dead_letter_queue.definition.is_fifo:
+            reborn = [reborn_message(message, self._next_number(), source.arn, now) for message in dead]
+            dead_letter_queue.take_over(source, numbers, reborn)
+            return
+        self._ledger.move(source, dead_letter_queue.definition.number, numbers, now)
+        for message in dead:
+            move_message(message, source.arn, now)
         dead_letter_queue.put(dead)
 
     def _arm(self, now: float) -> None:

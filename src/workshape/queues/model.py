@@ -10,7 +10,7 @@ from typing import NamedTuple, NewType
 
 import msgspec
 
-from workshape.errors import Conflict, Invalid, NotFound, Throttled
+from workshape.errors import Conflict, Denied, Invalid, NotFound, Throttled
 from workshape.queues.limits import (
     KMS_REUSE_S_DEFAULT,
     MESSAGE_BYTES_MAX,
@@ -240,6 +240,14 @@ class OverLimit(Throttled):
     retryable = False
     name: str
     in_flight_max: int
+
+
+class PolicyOverLimit(Denied):
+    """{found} {what} were found in the policy, maximum allowed is {most}."""
+
+    found: int
+    what: str
+    most: int
 
 
 class QueueBusy(Throttled):

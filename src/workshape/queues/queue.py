@@ -185,13 +185,14 @@ class Queue:
                 returned.append(message)
         return returned
 
-    def take(self, count_max: int) -> list[Message]:
-        """Take out, for good, visible messages to be moved elsewhere: the oldest first."""
-        taken: list[Message] = []
-        while self._ready and len(taken) < count_max:
-            taken.append(self._ready.popitem(last=False)[1])
+    def next_to_move(self) -> Message | None:
+        """The message that is moved elsewhere next: the one that has waited longest."""
+        return next(iter(self._ready.values()), None)
+
+    def take_out(self, message: Message) -> None:
+        """Let go of the message that `next_to_move` has just named."""
+        del self._ready[message.number]
         self._drop_stale_entries()
-        return taken
 
     def purge(self) -> list[MessageNumber]:
         """Drop everything, in-flight messages too; returns what there was."""

@@ -89,8 +89,11 @@ class QueueCore(Protocol):
     def give_back(self, receipts: Iterable[Receipt], now: float) -> list[Message]:
         """Undo receives whose receiver went away before it got the messages; returns those undone."""
 
-    def take(self, count_max: int) -> list[Message]:
-        """Take out, for good, visible messages to be moved elsewhere: the oldest first."""
+    def next_to_move(self) -> Message | None:
+        """The message that is moved elsewhere next: the one that would be received. None: there is none now."""
+
+    def take_out(self, message: Message) -> None:
+        """Let go of the message that `next_to_move` has just named."""
 
     def purge(self) -> list[MessageNumber]:
         """Drop everything, in-flight messages too; returns what there was."""

@@ -12,6 +12,7 @@ import msgspec
 
 from workshape.queues.deduplication import Token, token_of
 from workshape.queues.model import Message, MessageNumber, QueueDefinition, QueueName, QueueNumber
+from workshape.queues.move_task import MoveTask
 
 
 class QueueKept(msgspec.Struct, frozen=True, array_like=True, tag="queue"):
@@ -88,6 +89,18 @@ class TokensKept(msgspec.Struct, frozen=True, array_like=True, tag="tokens"):
     tokens: tuple[Token, ...]
 
 
+class MoveTaskKept(msgspec.Struct, frozen=True, array_like=True, tag="move"):
+    """A message move task as it is from here on."""
+
+    task: MoveTask
+
+
+class MoveTaskForgotten(msgspec.Struct, frozen=True, array_like=True, tag="move-forgotten"):
+    """A task that is not told of any more."""
+
+    task_id: str
+
+
 class QueuePurged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
     """All messages that the queue had are gone."""
 
@@ -103,6 +116,8 @@ Record = (
     | MessagesMoved
     | MessagesTransferred
     | TokensKept
+    | MoveTaskKept
+    | MoveTaskForgotten
     | QueuePurged
 )
 
@@ -163,6 +178,26 @@ def reborn_message(message: Message, number: MessageNumber, source_arn: str, mov
     )
 
 
+def renewed_message(message: Message, number: MessageNumber, message_id: str, sent_at: float, delay_s: int) -> Message:
+    """Make what a message becomes that a move task takes elsewhere: a new one, sent now.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+    """
+    return msgspec.structs.replace(
+        message,
+        number=number,
+        message_id=message_id,
+        sent_at=sent_at,
+        visible_at=sent_at + delay_s,
+        receive_count=0,
+        queue_receive_count=0,
+        first_received_at=0.0,
+        received_at=0.0,
+        epoch=0,
+        dead_letter_source_arn="",
+    )
+
+
 def move_message(message: Message, source_arn: str, moved_at: float) -> None:
     """Change a message that goes to a dead-letter queue: visible there at once, its receives counted anew."""
     message.dead_letter_source_arn = source_arn
@@ -195,6 +230,13 @@ class KeptToken(Kept):
 
 
 @dataclass(slots=True)
+class KeptTask(Kept):
+    """A message move task that is still told of."""
+
+    task: MoveTask
+
+
+@dataclass(slots=True)
 class KeptQueue(Kept):
     """A queue that is still there."""
 
@@ -209,6 +251,7 @@ class Replay:
     queues: dict[QueueNumber, KeptQueue] = field(default_factory=dict)
     messages: dict[MessageNumber, KeptMessage] = field(default_factory=dict)
     tokens: dict[tuple[QueueNumber, MessageNumber], KeptToken] = field(default_factory=dict)
+    tasks: dict[str, KeptTask] = field(default_factory=dict)
     deleted_at: dict[QueueName, float] = field(default_factory=dict)
     last_queue: int = 0
     """The largest queue number seen, and below it the largest message number: neither may be used again."""
@@ -232,6 +275,10 @@ class Replay:
             case TokensKept(queue, tokens):
                 for token in tokens:
                     self._remember(KeptToken(segment, token.size_bytes, queue, token))
+            case MoveTaskKept(task):
+                self.tasks[task.id] = KeptTask(segment, size_bytes, task)
+            case MoveTaskForgotten(task_id):
+                self.tasks.pop(task_id, None)
             case _:
                 self._apply_to_queue(record, segment, size_bytes)
 
@@ -241,6 +288,7 @@ class Replay:
             self._purge(queue)
         for key in [key for key in self.tokens if key[0] not in self.queues]:
             del self.tokens[key]
+        self.tasks = {task_id: kept for task_id, kept in self.tasks.items() if kept.task.source in self.queues}
 
     def _apply_to_queue(self, record: QueueKept | QueueDeleted | QueuePurged, segment: int, size_bytes: int) -> None:
         match record:

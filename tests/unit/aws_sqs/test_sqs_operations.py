@@ -16,7 +16,6 @@ from workshape.aws.sqs.errors import (
     EmptyBatchRequest,
     InvalidAddress,
     InvalidBatchEntryId,
-    NotBuilt,
     TooManyEntriesInBatchRequest,
 )
 from workshape.aws.sqs.service import sqs_service
@@ -312,8 +311,3 @@ async def test_tags_are_added_and_taken_away(sqs: Sqs) -> None:
 
     assert await sqs("ListQueueTags", QueueUrl=url) == {"Tags": {"a": "3"}}
     assert await sqs("ListQueueTags") == {}
-
-
-async def test_what_is_not_built_says_so(sqs: Sqs) -> None:
-    with pytest.raises(NotBuilt, match="StartMessageMoveTask is not built"):
-        await sqs("StartMessageMoveTask", SourceArn="arn")

@@ -240,13 +240,17 @@ def test_what_is_given_back_does_not_count_as_received() -> None:
     assert (again.number, again.receive_count) == (1, 1)
 
 
-def test_messages_to_be_moved_are_taken_in_order_and_not_from_blocked_groups() -> None:
-    queue = queue_of("aabb")
+def test_messages_are_moved_in_the_order_they_were_sent_and_not_from_blocked_groups() -> None:
+    queue = queue_of("abbcb")
     receive(queue, count_max=1)
+    moved = []
 
-    assert numbers(queue.take(1)) == [3]
-    assert numbers(queue.take(10)) == [4]
-    assert len(queue) == 2
+    while (message := queue.next_to_move()) is not None:
+        queue.take_out(message)
+        moved.append(message)
+
+    assert numbers(moved) == [2, 3, 4, 5]
+    assert len(queue) == 1
 
 
 def test_a_purge_leaves_nothing() -> None:

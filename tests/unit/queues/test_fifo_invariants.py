@@ -145,11 +145,14 @@ class FifoQueueWithDeadLetters(RuleBasedStateMachine):
         self.time_passes(0.0)
 
     @rule(count_max=st.integers(1, 4))
-    def take(self, count_max: int) -> None:
+    def move(self, count_max: int) -> None:
         self.time_passes(0.0)
-        for message in self.queue.take(count_max):
+        for _ in range(count_max):
+            if (message := self.queue.next_to_move()) is None:
+                break
             assert message.number == self.left(message.group_id)[0]
             assert message.group_id not in {self.group_of[number] for number in self.hidden_until}
+            self.queue.take_out(message)
             self.gone.add(message.number)
 
     @invariant()

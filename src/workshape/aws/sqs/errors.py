@@ -7,7 +7,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGui
 from collections.abc import Mapping
 
 from workshape.aws.operation import WireError
-from workshape.errors import CallerError, Denied, Invalid, WorkshapeError
+from workshape.errors import CallerError, Invalid, WorkshapeError
 from workshape.queues.model import (
     InvalidAttributeName,
     InvalidAttributeValue,
@@ -15,6 +15,7 @@ from workshape.queues.model import (
     MessageNotInflight,
     MissingParameter,
     OverLimit,
+    PolicyOverLimit,
     PurgeQueueInProgress,
     QueueBusy,
     QueueDeletedRecently,
@@ -22,6 +23,8 @@ from workshape.queues.model import (
     QueueNameExists,
     ReceiptHandleIsInvalid,
 )
+from workshape.queues.move_task import MoveTaskNotActive, MoveTaskNotFound, TooManyMoveTasks
+from workshape.queues.mover import MoveQueueNotFound
 
 
 class InvalidAddress(Invalid):
@@ -60,12 +63,6 @@ class BatchRequestTooLong(Invalid):
     size_bytes: int
 
 
-class NotBuilt(Denied):
-    """{operation} is not built in workshape yet: {reason}"""
-
-    operation: str
-
-
 _PREFIX = "AWS.SimpleQueueService."
 
 
@@ -92,8 +89,12 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     InvalidBatchEntryId: _prefixed("InvalidBatchEntryId"),
     BatchRequestTooLong: _prefixed("BatchRequestTooLong"),
     OverLimit: WireError("OverLimit", 400),
+    PolicyOverLimit: WireError("OverLimit", 400),
+    MoveQueueNotFound: WireError("ResourceNotFoundException", 400),
+    MoveTaskNotFound: WireError("ResourceNotFoundException", 400),
+    MoveTaskNotActive: _prefixed("UnsupportedOperation"),
+    TooManyMoveTasks: WireError("OverLimit", 400),
     QueueBusy: WireError("RequestThrottled", 400),
-    NotBuilt: _prefixed("UnsupportedOperation"),
 }
 """The names are the service model's; the codes of the older query protocol differ where they are given."""
 

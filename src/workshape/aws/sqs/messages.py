@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from workshape.aws.operation import Call, Operation
-from workshape.aws.sqs.errors import BatchRequestTooLong, NotBuilt, entry_failure
+from workshape.aws.sqs.errors import BatchRequestTooLong, entry_failure
 from workshape.aws.sqs.request import batch_entries, integer, queue_name, required
 from workshape.errors import CallerError
 from workshape.queues.broker import Broker
@@ -167,7 +167,8 @@ def _trace_header(attributes: Mapping[str, dict[str, Any]]) -> str:
 
 def _read_attribute(value: dict[str, Any]) -> MessageAttribute:
     if value.get("StringListValues") or value.get("BinaryListValues"):
-        raise NotBuilt(operation="A list as a message attribute", reason="SQS has none either.")
+        # "Not implemented. Reserved for future use.", says the service model.
+        raise InvalidMessage(reason="Message attribute list values in SendMessage operation are not supported.")
     binary = value.get("BinaryValue")
     if isinstance(binary, str):
         binary = binary.encode()

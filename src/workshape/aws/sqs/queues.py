@@ -1,18 +1,18 @@
 """The operations on queues themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from workshape.aws.operation import Call, Operation
 from workshape.aws.sqs.attributes import read_attributes, write_attributes
 from workshape.aws.sqs.request import page, queue_name, queue_url, required
 from workshape.queues.broker import Broker
-from workshape.queues.model import InvalidAttributeName, QueueAttributes, QueueDoesNotExist, QueueName
+from workshape.queues.model import InvalidAttributeName, InvalidParameter, QueueAttributes, QueueDoesNotExist, QueueName
 
 
-def queue_operations(broker: Broker) -> Mapping[str, Operation]:
-    """Offer the operations by their names in the service model."""
-    operations = _QueueOperations(broker)
+def queue_operations(broker: Broker, actions: Collection[str]) -> Mapping[str, Operation]:
+    """Offer the operations by their names in the service model; `actions` are all that permissions can name."""
+    operations = _QueueOperations(broker, actions)
     return {
         "CreateQueue": operations.create,
         "DeleteQueue": operations.delete,
@@ -25,14 +25,17 @@ def queue_operations(broker: Broker) -> Mapping[str, Operation]:
         "UntagQueue": operations.untag,
         "ListQueueTags": operations.list_tags,
         "ListDeadLetterSourceQueues": operations.list_dead_letter_sources,
+        "AddPermission": operations.add_permission,
+        "RemovePermission": operations.remove_permission,
     }
 
 
 class _QueueOperations:
     """Each method's page is https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_NAME.html"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, actions: Collection[str]) -> None:
         self._broker = broker
+        self._actions = {*actions, "*"}
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = required(parameters, "QueueName")
@@ -91,3 +94,19 @@ class _QueueOperations:
         sources = self._broker.dead_letter_sources(queue_name(call, parameters))
         names, following = page(parameters, sources)
         return {"queueUrls": [queue_url(call, name) for name in names], **following}
+
+    async def add_permission(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        name = queue_name(call, parameters)
+        label = required(parameters, "Label")
+        accounts, actions = required(parameters, "AWSAccountIds"), required(parameters, "Actions")
+        for action in actions:
+            if action not in self._actions:
+                # AWS: undocumented; we chose the words.
+                reason = f"Please use one of {', '.join(sorted(self._actions))}, or *."
+                raise InvalidParameter(value=action, parameter="ActionName", reason=reason)
+        await self._broker.add_permission(name, label, accounts, actions)
+        return {}
+
+    async def remove_permission(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        await self._broker.remove_permission(queue_name(call, parameters), required(parameters, "Label"))
+        return {}

@@ -1,33 +1,32 @@
-"""SQS as the front door finds it.
+"""SQS as the front door finds it: all of its operations.
 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html
 """
 
-from typing import Any
-
-from workshape.aws.operation import Call, Operation, Service
-from workshape.aws.sqs.errors import ERRORS, NotBuilt
+from workshape.aws.operation import Service
+from workshape.aws.sqs.errors import ERRORS
 from workshape.aws.sqs.messages import message_operations
+from workshape.aws.sqs.move_tasks import move_operations
 from workshape.aws.sqs.queues import queue_operations
 from workshape.queues.broker import Broker
 
-_NOT_BUILT = {
-    "AddPermission": "access policies are kept (attribute Policy) but not enforced.",
-    "RemovePermission": "access policies are kept (attribute Policy) but not enforced.",
-    "StartMessageMoveTask": "receive from the dead-letter queue and send to the source queue instead.",
-    "CancelMessageMoveTask": "there are no message move tasks.",
-    "ListMessageMoveTasks": "there are no message move tasks.",
-}
+_ACTIONS = (
+    "ChangeMessageVisibility",
+    "DeleteMessage",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "ListDeadLetterSourceQueues",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "SendMessage",
+)
+"""What others may be allowed to do to a queue; the rest "cross-account permissions don't apply to".
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html
+"""
 
 
 def sqs_service(broker: Broker) -> Service:
     """Offer the broker's queues as SQS."""
-    not_built = {name: _not_built(name, reason) for name, reason in _NOT_BUILT.items()}
-    return Service("sqs", {**not_built, **queue_operations(broker), **message_operations(broker)}, ERRORS)
-
-
-def _not_built(name: str, reason: str) -> Operation:
-    async def answer(_call: Call, _parameters: dict[str, Any]) -> dict[str, Any]:
-        raise NotBuilt(operation=name, reason=reason)
-
-    return answer
+    operations = {**queue_operations(broker, _ACTIONS), **message_operations(broker), **move_operations(broker)}
+    return Service("sqs", operations, ERRORS)
