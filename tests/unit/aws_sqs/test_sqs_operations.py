@@ -25,6 +25,7 @@ from workshape.queues.model import (
     InvalidAttributeValue,
     InvalidParameter,
     MissingParameter,
+    PolicyOverLimit,
     QueueDoesNotExist,
     QueueNameExists,
     ReceiptHandleIsInvalid,
@@ -157,6 +158,10 @@ async def test_attributes_are_strings_on_the_wire(sqs: Sqs) -> None:
         ({"RedrivePolicy": '{"deadLetterTargetArn":"x","maxReceiveCount":1}'}, InvalidParameter),
         ({"RedriveAllowPolicy": '{"redrivePermission":"byQueue"}'}, InvalidAttributeValue),
         ({"SqsManagedSseEnabled": "yes"}, InvalidAttributeValue),
+        ({"SqsManagedSseEnabled": "true", "KmsMasterKeyId": "alias/MyAlias"}, InvalidAttributeValue),
+        ({"DeduplicationScope": "everywhere"}, InvalidAttributeValue),
+        ({"FifoThroughputLimit": "perMessageGroupId"}, InvalidAttributeName),
+        ({"Policy": '{"Statement":[{"Action":["1","2","3","4","5","6","7","8"]}]}'}, PolicyOverLimit),
     ],
 )
 async def test_bad_attributes_are_refused(sqs: Sqs, attributes: dict[str, str], error: type[Exception]) -> None:

@@ -54,6 +54,58 @@ def test_system_attributes_are_digested_like_the_others() -> None:
     )
 
 
+def text(value: str) -> MessageAttribute:
+    return MessageAttribute("String", string_value=value)
+
+
+FUEL = {
+    "City": text("Any City"),
+    "Region": text("WA"),
+    "PostalCode": text("99065"),
+    "SellerName": text("Example Store"),
+}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "begin", "end"),
+    [
+        ({"PostalCode": text("ABC123"), "City": text("Any City")}, "9424c491", "26bc3ae7"),
+        ({"PostalCode": text("ABC123")}, "b8e89563", "e088e74f"),
+        (
+            {
+                **FUEL,
+                "SellerName": text("Example Store"),
+                "PricePerGallon": MessageAttribute("Number", string_value="1.99"),
+            },
+            "10809b55",
+            "baf283ef",
+        ),
+    ],
+)
+def test_attributes_are_digested_as_in_awss_examples(
+    attributes: dict[str, MessageAttribute], begin: str, end: str
+) -> None:
+    """Source: https://docs.aws.amazon.com/cli/latest/reference/sqs/receive-message.html (and send-message-batch)"""
+    digest = md5_of_attributes(attributes)
+
+    assert (digest[:8], digest[-8:]) == (begin, end)
+
+
+@pytest.mark.parametrize(
+    ("body", "begin", "end"),
+    [
+        ("Information about the largest city in Any Region.", "51b0a325", "39163aa0"),
+        ("Fuel report for account 0001 on 2015-09-16 at 02:07:31 PM.", "203c4a38", "7943237e"),
+        ("Fuel report for account 0002 on 2015-09-16 at 02:09:30 PM.", "2cf0159a", "c1980595"),
+    ],
+)
+def test_a_body_is_digested_as_in_awss_examples(body: str, begin: str, end: str) -> None:
+    """Source: https://docs.aws.amazon.com/cli/latest/reference/sqs/send-message.html (and send-message-batch)"""
+    digest = md5_of_text(body)
+
+    assert (digest[:8], digest[-8:]) == (begin, end)
+
+
 def test_a_body_is_digested_as_utf8() -> None:
     assert md5_of_text("") == "d41d8cd98f00b204e9800998ecf8427e"
     assert md5_of_text("é") == "66ddcd97cfdeabb2f6fb8a999b4bc76f"

@@ -62,9 +62,24 @@ def read_attributes(written: Mapping[str, str], current: QueueAttributes) -> tup
         if (field := _FIELDS.get(name)) is None:
             raise InvalidAttributeName(attribute=name)
         changes[field] = _READERS.get(name, _read_integer)(name, text)
-    if changes.get("kms_master_key_id") and "sqs_managed_sse" not in changes:
-        changes["sqs_managed_sse"] = False
+    _choose_encryption(changes)
     return msgspec.structs.replace(current, **changes), set(changes)
+
+
+def _choose_encryption(changes: dict[str, object]) -> None:
+    """Let the one server-side encryption that is asked for take the place of the other.
+
+    Raises:
+        InvalidAttributeValue: both are asked for.
+    """
+    with_key, managed = changes.get("kms_master_key_id"), changes.get("sqs_managed_sse")
+    if with_key and managed:
+        reason = "Only one server-side encryption option is supported per queue, and KmsMasterKeyId is another."
+        raise InvalidAttributeValue(attribute="SqsManagedSseEnabled", reason=reason)
+    if with_key:
+        changes["sqs_managed_sse"] = False
+    elif managed:
+        changes["kms_master_key_id"] = ""
 
 
 def write_attributes(definition: QueueDefinition, depth: QueueDepth, wanted: Iterable[str]) -> dict[str, str]:
