@@ -1,14 +1,16 @@
-"""EventBridge: buses, rules, and whoever invokes their targets."""
+"""EventBridge: buses, rules, schedules, and whoever invokes their targets."""
 
 from dataclasses import dataclass
 from functools import partial
 
+from workshape.aws.scheduler.universal import UniversalTargets
 from workshape.delivery import Destination, DestinationKind
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.ground import Ground
 from workshape.events.bus import EventBridge
 from workshape.events.buses import Buses
 from workshape.events.event_metrics import EventMetrics
+from workshape.events.scheduler.schedules import Schedules
 from workshape.events.target_queue import TargetQueue
 from workshape.events.targets import Targets
 from workshape.triggers.destinations import Destinations
@@ -22,7 +24,8 @@ class EventParts:
 
     buses: Buses
     bridge: EventBridge
-    targets: TargetQueue
+    schedules: Schedules
+    universal: UniversalTargets
     destinations: Destinations
 
     def read_target(self, arn: str) -> Destination:
@@ -41,7 +44,14 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     ground.stack.callback(queue.close)
     bridge = EventBridge(documents, buses, queue, metrics, clock)
     destinations.connect(DestinationKind.BUS, bridge.deliver, bridge.exists)
-    targets = Targets(destinations.deliver, bridge.forward)
+    keys = settings.endpoint
+    universal = UniversalTargets(
+        ground.run.endpoint, region=settings.region, access_key=keys.access_key, secret_key=keys.secret_key
+    )
+    ground.stack.callback(universal.close)
+    schedules = Schedules(documents, queue, clock, region=settings.region, account=settings.account)
+    targets = Targets(destinations.deliver, universal.call, bridge.forward)
     ground.serve("targets of rules and schedules", partial(queue.run, targets.send))
     ground.serve("rules with schedules", bridge.run)
-    return EventParts(buses, bridge, queue, destinations)
+    ground.serve("schedules", schedules.run)
+    return EventParts(buses, bridge, schedules, universal, destinations)

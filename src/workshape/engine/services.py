@@ -8,6 +8,7 @@ from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
+from workshape.aws.scheduler.service import scheduler_service
 from workshape.aws.sqs.service import sqs_service
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
@@ -41,4 +42,5 @@ def services(
         logs_service(functions.logs),
         autoscaling_service(functions.autoscaler, ground.clock),
         events_service(events.buses, events.bridge, events.read_target),
+        scheduler_service(events.schedules, events.read_target, events.universal.check),
     ]

@@ -26,9 +26,9 @@ from workshape.events.event_metrics import EventMetrics
 from workshape.events.invocation import THIRD_HOP, TargetInvocation
 from workshape.events.model import DEFAULT_BUS, BusNotFound
 from workshape.events.rule import CompiledRule
-from workshape.events.target_queue import Document, TargetQueue, TargetQueueFull
-from workshape.events.timer import Timer
-from workshape.events.timetable import GRACE_S, Due
+from workshape.events.target_queue import TargetQueue, TargetQueueFull
+from workshape.events.timer import Document, Timer
+from workshape.events.timetable import Due
 from workshape.store.documents import Documents
 
 FIRED_KIND = "rule-fired"
@@ -45,18 +45,14 @@ class EventBridge:
 
     def __init__(self, store: Documents, buses: Buses, queue: TargetQueue, metrics: EventMetrics, clock: Clock) -> None:
         """Begin to follow the rules there are."""
-        self._store = store
         self._buses = buses
         self._queue = queue
         self._metrics = metrics
         self._clock = clock
-        self._timer = Timer(clock, self._fire)
-        self._fired = {arn: msgspec.msgpack.decode(at, type=float) for arn, at in store.all(FIRED_KIND)}
-        self._planned: dict[str, tuple[str, float]] = {}
-        """What is entered for each rule's ARN: its expression, and since when it has it."""
-        self._grace_s = GRACE_S  # what was due just before a restart is run after it
+        self._timer = Timer(store, FIRED_KIND, clock, self._fire)
+        self._is_start = True
         buses.subscribe(self._rule_changed)
-        self._grace_s = 0.0
+        self._is_start = False
 
     def __repr__(self) -> str:
         return f"<EventBridge {self._buses!r} {self._timer!r}>"
@@ -170,23 +166,20 @@ class EventBridge:
     # Schedules
 
     def _rule_changed(self, arn: str, compiled: CompiledRule | None) -> None:
-        if compiled is None or compiled.plan is None or not compiled.rule.is_enabled:
-            self._planned.pop(arn, None)
-            self._timer.remove(arn)
-            if (compiled is None or compiled.plan is None) and self._fired.pop(arn, None) is not None:
-                self._store.delete(FIRED_KIND, arn)
-            return
-        plan = (compiled.rule.schedule, compiled.rule.scheduled_since)
-        if self._planned.get(arn) == plan:
-            return
-        self._planned[arn] = plan
-        after = max(self._fired.get(arn, 0.0), compiled.rule.scheduled_since, self._clock.wall_s() - self._grace_s)
-        self._timer.put(arn, compiled.plan, after)
+        if compiled is None or compiled.plan is None:
+            self._timer.forget(arn)
+        elif not compiled.rule.is_enabled:
+            self._timer.leave(arn)
+        else:
+            since = compiled.rule.scheduled_since
+            if not self._is_start:
+                since = max(since, self._clock.wall_s())  # what was due while it was disabled is over
+            sign = (compiled.rule.schedule, compiled.rule.scheduled_since)
+            self._timer.follow(arn, compiled.plan, since, sign, is_start=self._is_start)
 
-    async def _fire(self, due: Sequence[Due]) -> None:
+    async def _fire(self, due: Sequence[Due], marks: Sequence[Document]) -> None:
         now = self._clock.wall_s()
         invocations: list[TargetInvocation] = []
-        marks: list[Document] = []
         for one in due:
             compiled = self._buses.find(one.key)
             if compiled is None or not compiled.rule.is_enabled:
@@ -200,11 +193,9 @@ class EventBridge:
                 now=now,
             )
             invocations += compiled.invocations(event, _ids(compiled))
-            marks.append((FIRED_KIND, one.key, msgspec.msgpack.encode(one.scheduled_at)))
         await self._queue.accept(invocations, marks)
-        for _, arn, _ in marks:
-            self._metrics.triggered(arn, now)
-        self._fired.update({one.key: one.scheduled_at for one in due})
+        for one in due:
+            self._metrics.triggered(one.key, now)
 
 
 def bus_name(name_or_arn: str) -> str:

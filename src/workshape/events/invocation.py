@@ -15,6 +15,7 @@ from workshape.events.retry import Failure, RetryPolicy
 INVALID_JSON = "INVALID_JSON"
 THIRD_HOP = "THIRD_ACCOUNT_HOP_DETECTED"
 """AWS: undocumented which code a third bus has; we chose that of a third account."""
+KEYWORD = "<aws.scheduler."
 ERROR_MESSAGE_CHARACTERS_MAX = 1_000  # AWS: undocumented; enough to see what is wrong
 
 
@@ -54,6 +55,26 @@ class TargetInvocation(msgspec.Struct, frozen=True, kw_only=True):
     """ARN of the bus a rule is on."""
     forwarded: bool = False
     """The event came to that bus from another one."""
+
+
+def body_of(invocation: TargetInvocation) -> str:
+    """Write what the target gets at this attempt: of a schedule, with its keywords replaced.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+    """
+    text = invocation.body.decode(errors="replace")
+    occurrence = invocation.occurrence
+    if occurrence is None or KEYWORD not in text:
+        return text
+    values = {
+        "schedule-arn": invocation.origin,
+        "scheduled-time": iso_time(occurrence.scheduled_at),
+        "execution-id": occurrence.execution_id,
+        "attempt-number": str(invocation.retries + 1),
+    }
+    for name, value in values.items():
+        text = text.replace(f"{KEYWORD}{name}>", value)
+    return text
 
 
 def failure_of(undelivered: Undelivered) -> Failure:
@@ -96,5 +117,6 @@ def dead_letter(invocation: TargetInvocation, failure: Failure, code: str, exhau
     attributes: Mapping[str, DeliveryAttribute] = {
         name: text_attribute(text) for name, text in sorted({**common, **named}.items())
     }
-    body = invocation.body if invocation.dead_body is None else invocation.dead_body
-    return Delivery(body.decode(errors="replace"), attributes, trace_header=invocation.trace_header)
+    dead = invocation.dead_body
+    body = body_of(invocation) if dead is None else dead.decode(errors="replace")
+    return Delivery(body, attributes, trace_header=invocation.trace_header)

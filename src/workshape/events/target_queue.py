@@ -18,6 +18,7 @@ from workshape.errors import Throttled
 from workshape.events.event_metrics import EventMetrics
 from workshape.events.invocation import TargetInvocation, dead_letter, failure_of
 from workshape.events.retry import GiveUp, TryAgain, after_failure
+from workshape.events.timer import Document
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "target-invocation"
@@ -27,8 +28,6 @@ INVOCATIONS_MAX = 100_000  # waiting; with the next line, what an engine can hol
 INVOCATIONS_BYTES_MAX = 256 * 1024 * 1024
 
 Send = Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
-Document = tuple[str, str, bytes]
-"""Kind, key and value."""
 
 _log = logging.getLogger(__name__)
 

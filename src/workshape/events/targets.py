@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from workshape.delivery import BusEnvelope, Deliver, Delivery, DeliveryOutcome, Undelivered
-from workshape.events.invocation import INVALID_JSON, TargetInvocation
+from workshape.events.invocation import INVALID_JSON, TargetInvocation, body_of
+from workshape.events.scheduler.model import UNIVERSAL_PREFIX
 
 BUS = ":event-bus/"
 FUNCTION = "arn:aws:lambda:"
@@ -21,6 +22,8 @@ class Targets:
 
     deliver: Deliver
     """To whatever an ARN names."""
+    call_api: Callable[[str, str], Awaitable[DeliveryOutcome]]
+    """Calls the operation of AWS that a universal target names, with an input."""
     forward: Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
     """Takes a rule's event to another bus."""
 
@@ -29,7 +32,9 @@ class Targets:
         is_bus = BUS in invocation.target_arn
         if is_bus and invocation.occurrence is None:
             return await self.forward(invocation)
-        text = invocation.body.decode(errors="replace")
+        text = body_of(invocation)
+        if invocation.target_arn.startswith(UNIVERSAL_PREFIX):
+            return await self.call_api(invocation.target_arn, text)
         if invocation.target_arn.startswith(FUNCTION) and not _is_json(text):
             message = f"What {invocation.origin} makes for this function is not JSON."
             return Undelivered(INVALID_JSON, message, retryable=False)

@@ -1,17 +1,25 @@
-"""Runs a timetable on the clock: sleeps until the next time, and tells whoever it is for."""
+"""Runs a timetable on the clock: sleeps until the next time, and tells whoever it is for. What each plan was last due
+for is on disk, so that no time comes twice, whatever happens in between.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+
+import msgspec
 
 from workshape.clock import Clock
 from workshape.events.timetable import Due, Missed, Plan, Timetable
+from workshape.store.documents import Documents
 
 SLEEP_S_MAX = 20.0  # a clock that was set, or a machine that slept, is noticed by then
 RETRY_S = 1.0
 ATTEMPTS_MAX = 60  # for whoever is told: what is due has a minute
 
-OnDue = Callable[[Sequence[Due]], Awaitable[None]]
+Document = tuple[str, str, bytes]
+"""Kind, key and value."""
+OnDue = Callable[[Sequence[Due], Sequence[Document]], Awaitable[None]]
+"""Takes all that is due together, and the documents that say so: it is to keep them with whatever it makes of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -19,25 +27,48 @@ _log = logging.getLogger(__name__)
 class Timer:
     """One timetable that lives. `run` it."""
 
-    def __init__(self, clock: Clock, on_due: OnDue) -> None:
-        """`on_due` is told all that is due together."""
+    def __init__(self, store: Documents, kind: str, clock: Clock, on_due: OnDue) -> None:
+        """`kind` is that of its documents in the store."""
+        self._store = store
+        self._kind = kind
         self._clock = clock
         self._on_due = on_due
         self._table = Timetable()
+        self._followed: dict[str, Hashable] = {}
+        self._fired = {key: msgspec.msgpack.decode(at, type=float) for key, at in store.all(kind)}
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Timer {self._table!r}>"
+        return f"<Timer {self._kind} {self._table!r}>"
 
-    def put(self, key: str, plan: Plan, after: float) -> bool:
-        """See `Timetable.put`."""
-        will_be_due = self._table.put(key, plan, after)
+    def follow(self, key: str, plan: Plan, since: float, sign: Hashable, *, is_start: bool = False) -> None:
+        """Enter a plan, or replace it, unless it is there with the same sign.
+
+        Its times up to `since` are over. At the start of everything, what became due shortly before is not.
+        """
+        if self._followed.get(key) == sign:
+            return
+        if is_start:
+            since = max(since, self._clock.wall_s() - plan.grace_s - plan.window_s)
+        self._followed[key] = sign
+        self._table.put(key, plan, max(since, self._fired.get(key, 0.0)))
         self._changed.set()
-        return will_be_due
 
-    def remove(self, key: str) -> None:
-        """See `Timetable.remove`."""
+    def is_followed(self, key: str) -> bool:
+        """Tell whether a plan is entered, even if it will never be due again."""
+        return key in self._followed
+
+    def leave(self, key: str) -> None:
+        """Take a plan out; it may come back, and no time of it comes twice."""
+        self._followed.pop(key, None)
         self._table.remove(key)
+
+    def forget(self, key: str) -> None:
+        """Take a plan out for good."""
+        if key in self._followed or key in self._fired:
+            self.leave(key)
+            self._fired.pop(key, None)
+            self._store.delete(self._kind, key)
 
     def scheduled_at(self, key: str) -> float | None:
         """The next time of one plan; None: it has none."""
@@ -47,8 +78,7 @@ class Timer:
         """Tell what is due when it is, until cancelled."""
         while True:
             self._changed.clear()
-            now = self._clock.wall_s()
-            await self._tell(now)
+            await self._tell(self._clock.wall_s())
             due_at = self._table.next_due_at()
             wait_s = SLEEP_S_MAX if due_at is None else min(due_at - self._clock.wall_s(), SLEEP_S_MAX)
             if wait_s <= 0:
@@ -65,11 +95,13 @@ class Timer:
             if isinstance(missed, Missed):
                 _log.warning("schedule_missed", extra={"schedule": missed.key, "scheduled_at": missed.scheduled_at})
         due = [one for one in taken if isinstance(one, Due)]
+        marks = [(self._kind, one.key, msgspec.msgpack.encode(one.scheduled_at)) for one in due]
         for _ in range(ATTEMPTS_MAX if due else 0):
             try:
-                await self._on_due(due)
+                await self._on_due(due, marks)
             except Exception:  # noqa: BLE001 - the supervised boundary of what is due: told again, it is not lost
                 _log.exception("schedule_failed", extra={"schedules": len(due)})
                 await asyncio.sleep(RETRY_S)
             else:
+                self._fired.update({one.key: one.scheduled_at for one in due if one.key in self._followed})
                 return

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from workshape.aws.events.errors import InvalidParameter, NoPolicy, StatementNotFound
-from workshape.aws.events.request import given, named_bus, page, read_tags, when
+from workshape.aws.events.request import named_bus, page_size
+from workshape.aws.members import given, read_tags, when
 from workshape.aws.operation import Call, Operation
+from workshape.aws.pages import page
 from workshape.events.buses import Buses
 from workshape.events.model import (
     DEFAULT_BUS,
@@ -61,7 +63,7 @@ class _BusOperations:
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         prefix = parameters.get("NamePrefix", "")
         buses = [bus for bus in self._buses.buses() if bus.name.startswith(prefix)]
-        return page(parameters, "EventBuses", buses, lambda bus: {**_shown(bus), **given(Description=bus.description)})
+        return page(parameters, "EventBuses", buses, _listed, size=page_size(parameters))
 
     async def update(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         bus = self._buses.bus(named_bus(call, parameters, "Name"))
@@ -129,6 +131,10 @@ def _shown(bus: EventBus) -> dict[str, Any]:
         "LastModifiedTime": when(bus.modified_at),
     }
     return {**shown, "Policy": _policy(bus)} if bus.statements else shown
+
+
+def _listed(bus: EventBus) -> dict[str, Any]:
+    return {**_shown(bus), **given(Description=bus.description)}
 
 
 def _policy(bus: EventBus) -> str:

@@ -27,10 +27,6 @@ class MissingSqsParameters(Invalid):
     target: str
 
 
-class InvalidNextToken(Invalid):
-    """Parameter NextToken is not valid."""
-
-
 class StatementNotFound(NotFound):
     """Statement with the provided id does not exist."""
 

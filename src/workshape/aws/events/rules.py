@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from workshape.aws.events.errors import InvalidParameter
-from workshape.aws.events.request import given, named_bus, page, read_tags
+from workshape.aws.events.request import named_bus, page_size
+from workshape.aws.members import given, read_tags, write_tags
 from workshape.aws.operation import Call, Operation
+from workshape.aws.pages import page
 from workshape.events.buses import Buses
 from workshape.events.model import DISABLED, ENABLED, TAGS_MAX, BusName, Rule, RuleName
 from workshape.events.rule import read_pattern
@@ -58,7 +60,7 @@ class _RuleOperations:
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         prefix = parameters.get("NamePrefix", "")
         rules = [rule for rule in self._buses.rules(named_bus(call, parameters)) if rule.name.startswith(prefix)]
-        return page(parameters, "Rules", rules, _shown)
+        return page(parameters, "Rules", rules, _shown, size=page_size(parameters))
 
     async def enable(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         self._buses.set_state(named_bus(call, parameters), parameters["Name"], ENABLED)
@@ -95,8 +97,7 @@ class _RuleOperations:
         return {}
 
     async def list_tags(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        tags = self._buses.tags(parameters["ResourceARN"])
-        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {"Tags": write_tags(self._buses.tags(parameters["ResourceARN"]))}
 
 
 def _checked(tags: dict[str, str]) -> dict[str, str]:

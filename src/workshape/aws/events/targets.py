@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workshape.aws.events.errors import InvalidParameter, MissingSqsParameters
-from workshape.aws.events.request import given, named_bus, page
+from workshape.aws.events.request import named_bus, page_size
+from workshape.aws.members import given
 from workshape.aws.operation import Call, Operation
+from workshape.aws.pages import page
 from workshape.delivery import Destination, DestinationKind
 from workshape.events.buses import Buses
 from workshape.events.model import TARGETS_PER_REQUEST_MAX, NotBuilt, Target
@@ -69,7 +71,7 @@ class _TargetOperations:
 
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         rule = self._buses.rule(named_bus(call, parameters), parameters["Rule"])
-        return page(parameters, "Targets", rule.targets.values(), _shown)
+        return page(parameters, "Targets", rule.targets.values(), _shown, size=page_size(parameters))
 
     async def list_rules(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         arn = parameters["TargetArn"]
@@ -78,7 +80,7 @@ class _TargetOperations:
             for rule in self._buses.rules(named_bus(call, parameters))
             if any(target.arn == arn for target in rule.targets.values())
         ]
-        return page(parameters, "RuleNames", names, str)
+        return page(parameters, "RuleNames", names, str, size=page_size(parameters))
 
     def _target(self, entry: dict[str, Any]) -> Target:
         for member in _NOT_BUILT:

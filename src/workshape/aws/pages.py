@@ -1,0 +1,38 @@
+"""Pages of lists, as requests with a `NextToken` ask for them."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from workshape.errors import Invalid
+
+T = TypeVar("T")
+
+
+class InvalidNextToken(Invalid):
+    """Parameter NextToken is not valid."""
+
+
+def page(
+    parameters: dict[str, Any], member: str, items: Iterable[T], write: Callable[[T], Any], *, size: int
+) -> dict[str, Any]:
+    """Write the page that a request asks for, `size` items long, and its `NextToken` if there is more.
+
+    Raises:
+        InvalidNextToken: it is none of an earlier answer.
+    """
+    everything = list(items)
+    first = _read_token(parameters["NextToken"]) if parameters.get("NextToken") else 0
+    end = first + size
+    written: dict[str, Any] = {member: [write(item) for item in everything[first:end]]}
+    if end < len(everything):
+        written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
+    return written
+
+
+def _read_token(token: str) -> int:
+    try:
+        return int(urlsafe_b64decode(token.encode()))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidNextToken from error

@@ -1,0 +1,1 @@
+"""EventBridge Scheduler: schedules in groups. Read `model.py`, `schedule_plan.py`, `schedules.py`."""
