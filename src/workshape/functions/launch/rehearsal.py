@@ -18,7 +18,7 @@ from typing import Any
 from workshape.functions.launch import transport, wire
 
 INVOCATIONS = 3
-_FOLDER = f"{os.sep}tmp{os.sep}workshape-rehearsal"
+FOLDER = "/tmp/workshape-rehearsal-{pid}"  # noqa: S108 - without a sandbox it is the machine's: then one of its own
 _NAME = "workshape_rehearsal"
 _SOURCE = """"A function."
 
@@ -53,7 +53,6 @@ _EVENT = (
     b"Lambda-Runtime-Deadline-Ms: 1700000000000\r\nLambda-Runtime-Invoked-Function-Arn: arn\r\n"
     b'Lambda-Runtime-Trace-Id: Root=1\r\nContent-Length: 24\r\n\r\n{"key": ["value", 1, 2]}'
 )
-_ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 _VARIABLES = {f"WORKSHAPE_REHEARSAL_{number}": "x" * 40 for number in range(30)}
 
 
@@ -63,12 +62,12 @@ def rehearse(bootstrap: Any, client: Any, library: Sequence[str]) -> None:
     transport.adopt(ours.detach())
     path, folder = list(sys.path), os.getcwd()
     with theirs:
-        _take_order(library)
+        place = FOLDER.format(pid=os.getpid())
+        _take_order([place, "/opt", "/var/runtime", *library])
         _set_up_logging(bootstrap)
-        handler = _import(bootstrap)
-        theirs.sendall(_EVENT)
+        handler = _import(bootstrap, place)
         for _ in range(INVOCATIONS):
-            theirs.sendall(_ACCEPTED + _EVENT)
+            theirs.sendall(_EVENT)
             _invoke(bootstrap, client, handler)
     os.environ.clear()
     os.chdir(folder)
@@ -77,14 +76,14 @@ def rehearse(bootstrap: Any, client: Any, library: Sequence[str]) -> None:
     sys.modules.pop(_NAME, None)
 
 
-def _take_order(library: Sequence[str]) -> None:
+def _take_order(import_path: Sequence[str]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wire.send(theirs, {"variables": _VARIABLES, "import_path": [_FOLDER, "/opt", "/var/runtime"]})
+        wire.send(theirs, {"variables": _VARIABLES, "import_path": list(import_path)})
         order = wire.receive(ours)
     assert order is not None, "it has just been sent"
     os.environ.update(order["variables"])
-    sys.path[:] = [*order["import_path"], *library]
+    sys.path[:] = order["import_path"]
     sys.path_importer_cache.clear()
 
 
@@ -96,17 +95,17 @@ def _set_up_logging(bootstrap: Any) -> None:
     root.setLevel(level)
 
 
-def _import(bootstrap: Any) -> Any:
+def _import(bootstrap: Any, place: str) -> Any:
     """Import a module as a function's is; where /tmp is the machine's and somebody is in the way, do without."""
     with contextlib.suppress(OSError):
-        os.mkdir(_FOLDER, 0o700)
+        os.mkdir(place, 0o700)
         try:
-            with open(f"{_FOLDER}/{_NAME}.py", "w") as module:
+            with open(f"{place}/{_NAME}.py", "w") as module:
                 module.write(_SOURCE)
-            os.chdir(_FOLDER)
+            os.chdir(place)
             return bootstrap._get_handler(f"{_NAME}.handler")
         finally:
-            _remove(_FOLDER)
+            _remove(place)
     return lambda event, _context: event
 
 
