@@ -23,6 +23,9 @@ from workshape.status import (
     RouteStatus,
 )
 
+ENDED = asyncio.Event()
+"""This process has been told to end."""
+LAST_ANSWERS_S_MAX = 10.0
 STATUS = EngineStatus(
     app="fake",
     functions=(
@@ -58,8 +61,9 @@ async def engine(request: Request) -> Response:
 
 async def _lines(function: str | None, *, follow: bool) -> AsyncIterator[bytes]:
     yield (b"" if function else b"events\t") + b"hello\n"
-    while follow:
-        await asyncio.sleep(3600)
+    if follow:
+        await ENDED.wait()
+        yield b"events\tgoodbye\n"
 
 
 async def proxy(request: Request) -> Response:
@@ -69,17 +73,16 @@ async def proxy(request: Request) -> Response:
 
 async def main(name: str, run: RunFile) -> None:
     """Serve until SIGTERM."""
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ENDED.set)
     ports = run.settings.ports
     if name == "engine":
         servers = [await serve_tcp(engine, run.settings.host, ports.endpoint)]
     else:
         assert run.proxy is not None
         servers = [await serve_tcp(proxy, run.settings.host, port) for port in (ports.proxy, run.proxy.status_port)]
-    await ended.wait()
+    await ENDED.wait()
     for server in servers:
-        await server.close()
+        await server.close(LAST_ANSWERS_S_MAX)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from workshape.run import RunFile
 from workshape.settings import Ports, Settings
 
 LISTEN_S_MAX = 5.0  # the logs do not come: then it is up without them
+LAST_LINES_S_MAX = 2.0  # the engine has ended: whatever it has written is here
 RECONNECT_S = 0.5  # the engine restarts: its logs are asked for again
 
 
@@ -62,7 +63,8 @@ def with_port(settings: Settings, port: int | None) -> Settings:
 async def _up(wanted: Wanted, *, follow: bool) -> None:
     display = _Display(Console(soft_wrap=True))
     platform = Platform(wanted, display.event, display.progress)
-    working = asyncio.ensure_future(_work(platform, wanted.app, display, follow=follow))
+    follower = _Follower(display) if follow else None
+    working = asyncio.ensure_future(_work(platform, wanted.app, display, follower))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(name, working.cancel)
@@ -73,40 +75,64 @@ async def _up(wanted: Wanted, *, follow: bool) -> None:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(name, lambda: None)  # a second Ctrl-C does not cut the end short
         display.stopping()
+        if follower is not None:
+            follower.expect_end()
         await platform.stop()
+        if follower is not None:
+            await follower.stop()
         display.stopped()
 
 
-async def _work(platform: Platform, app: App | None, display: "_Display", *, follow: bool) -> None:
+async def _work(platform: Platform, app: App | None, display: "_Display", follower: "_Follower | None") -> None:
     with display.starting():
         run = await platform.start()
-    listening = asyncio.Event()
-    following = asyncio.create_task(_follow(run.endpoint, display, listening)) if follow else None
-    try:
-        if following is not None:
-            # Whoever reads that it is up may invoke at once: no line of that is to be missed.
+    if follower is not None:
+        # Whoever reads that it is up may invoke at once: no line of that is to be missed.
+        await follower.start(run.endpoint)
+    display.addresses(run, app)
+    await platform.watch()
+
+
+class _Follower:
+    """Shows log lines as they are written, for as long as the platform runs, to the last of them."""
+
+    def __init__(self, display: "_Display") -> None:
+        self._display = display
+        self._listening = asyncio.Event()
+        self._is_ending = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, endpoint: str) -> None:
+        """Begin, and return once no line is missed any more."""
+        self._task = asyncio.create_task(self._follow(endpoint))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_S_MAX):
+                await self._listening.wait()
+
+    def expect_end(self) -> None:
+        """The platform is about to end: when it has, there is nobody to ask again."""
+        self._is_ending = True
+
+    async def stop(self) -> None:
+        """Show what has been written and not been shown yet."""
+        if self._task is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LISTEN_S_MAX):
-                    await listening.wait()
-        display.addresses(run, app)
-        await platform.watch()
-    finally:
-        if following is not None:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+                async with asyncio.timeout(LAST_LINES_S_MAX):
+                    await asyncio.wait({self._task})
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-
-async def _follow(endpoint: str, display: "_Display", listening: asyncio.Event) -> None:
-    """Show log lines as they are written, for as long as the platform runs; `listening` is set once none is missed."""
-    waits = httpx.Timeout(5.0, read=None)  # nothing may be written for hours
-    async with httpx.AsyncClient(timeout=waits, trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                async with client.stream("GET", f"{endpoint}/_workshape/logs", params={"follow": "1"}) as response:
-                    listening.set()
-                    async for line in response.aiter_lines():
-                        display.log(line)
-            await asyncio.sleep(RECONNECT_S)
+    async def _follow(self, endpoint: str) -> None:
+        waits = httpx.Timeout(5.0, read=None)  # nothing may be written for hours
+        async with httpx.AsyncClient(timeout=waits, trust_env=False) as client:
+            while not self._is_ending:
+                with contextlib.suppress(httpx.HTTPError):
+                    async with client.stream("GET", f"{endpoint}/_workshape/logs", params={"follow": "1"}) as response:
+                        self._listening.set()
+                        async for line in response.aiter_lines():
+                            self._display.log(line)
+                if not self._is_ending:
+                    await asyncio.sleep(RECONNECT_S)
 
 
 class _Display:

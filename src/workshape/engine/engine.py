@@ -23,6 +23,9 @@ from workshape.engine.source_parts import open_queues, open_sources
 from workshape.gateway.addresses import is_for_an_api
 from workshape.run import RunFile
 
+LAST_ANSWERS_S_MAX = 0.25
+"""What is being answered as the engine ends, such as the last lines of a log that is followed, has so long."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +59,8 @@ class Engine:
         """
         settings = self._run_file.settings
         door = await self._door.start(settings.host, settings.ports.endpoint)
-        self._stack.push_async_callback(door.close)
+        self._stack.push_async_callback(door.close, LAST_ANSWERS_S_MAX)
+        self._stack.push_async_callback(self._functions.end)
         if self._app is not None:
             changes = await apply(self._app, catalogues(self._ground, self._functions, self._sources))
             _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})

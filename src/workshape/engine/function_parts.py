@@ -65,6 +65,11 @@ class FunctionParts:
         self.catalog.subscribe(preparation.changed)
         await preparation.run()
 
+    async def end(self) -> None:
+        """End every environment, then the logs that are followed: whoever follows them has their last lines."""
+        await self.invoker.close()
+        self.logs.release_followers()
+
     def concurrency_points(self, now: float) -> list[Point]:
         """Tell how much concurrency was used since the last time."""
         by_version = {(use.function, use.version): use for use in map(Allocation.take_use, self.invoker.allocations())}

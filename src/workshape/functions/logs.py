@@ -150,12 +150,16 @@ class FunctionLogs:
                 buffer.clear()
         self._buffered_bytes = 0
 
+    def release_followers(self) -> None:
+        """Let the followers go, with what they have not read yet: nobody writes any more."""
+        for follower in list(self._followers):
+            follower.close()
+
     def close(self) -> None:
         """Write the rest and let the followers go."""
         self._timer.cancel()
         self.flush()
-        for follower in list(self._followers):
-            follower.close()
+        self.release_followers()
 
     def _file(self, name: FunctionName, number: int = 0) -> Path:
         return self._folder / (f"{name}.{number}.log" if number else f"{name}.log")

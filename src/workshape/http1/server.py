@@ -91,10 +91,13 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: _Connection(self), connected)
 
-    async def close(self) -> None:
-        """Stop listening, cancel what is being answered, close every connection."""
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Stop listening, cancel what is not answered within `grace_s`, close every connection."""
         if self._listener is not None:
             self._listener.close()
+        if grace_s and (answering := [connection.answering for connection in self.connections if connection.answering]):
+            await asyncio.wait(answering, timeout=grace_s)
+            await asyncio.sleep(0)  # what they wrote last is on its way only now
         tasks = [task for connection in self.connections if (task := connection.abort()) is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -317,6 +320,11 @@ class _Connection(asyncio.Protocol):
                 self._resume_reading()
 
     # ours
+
+    @property
+    def answering(self) -> asyncio.Task[None] | None:
+        """What is being answered."""
+        return self._task
 
     def abort(self) -> asyncio.Task[None] | None:
         """Close the connection at once; return the task to wait for, if something was being answered."""
