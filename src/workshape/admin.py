@@ -36,10 +36,13 @@ from workshape.triggers.supervisor import MappingSupervisor
 
 PREFIX = "/_workshape/"
 KILL_CONNECTIONS = "kill-connections"
+SIGNING_CERTIFICATE = "topics.pem"
+"""What notifications of topics name as their SigningCertURL."""
 TAIL_LINES_MAX = 10_000  # a bound on one answer; the files themselves are in the state folder
 
 _JSON = (("content-type", "application/json"),)
 _EXPOSITION = (("content-type", CONTENT_TYPE),)
+_CERTIFICATE = (("content-type", "application/x-pem-file"),)
 _TEXT = (("content-type", "text/plain; charset=utf-8"),)
 
 
@@ -57,6 +60,7 @@ class Admin:
         mappings: MappingSupervisor,
         logs: FunctionLogs,
         scrape: Callable[[], Awaitable[bytes]],
+        signing_certificate: Callable[[], bytes],
         end_connections: Callable[[Selection], Awaitable[EndedConnections]] | None,
     ) -> None:
         """`scrape` writes the figures as Prometheus reads them. `end_connections` ends those of the database; None:
@@ -70,6 +74,7 @@ class Admin:
         self._mappings = mappings
         self._logs = logs
         self._scrape = scrape
+        self._signing_certificate = signing_certificate
         self._end_connections = end_connections
         self.ready = False
         """Set once everything is applied: until then the health is 503."""
@@ -92,10 +97,12 @@ class Admin:
                 return Response(200, _JSON, msgspec.json.encode(self._status()))
             case "metrics":
                 return Response(200, _EXPOSITION, await self._scrape())
+            case _ if what == SIGNING_CERTIFICATE:
+                return Response(200, _CERTIFICATE, self._signing_certificate())
             case "logs":
                 return self._log_lines(parse_qs(request.query))
             case other:
-                there = f"health, status, metrics, logs and {KILL_CONNECTIONS}"
+                there = f"health, status, metrics, logs, {SIGNING_CERTIFICATE} and {KILL_CONNECTIONS}"
                 return _refusal(404, f"there is no {PREFIX}{other}: {there} are there")
 
     async def _kill_connections(self, query: dict[str, list[str]]) -> Response:

@@ -4,6 +4,7 @@ from workshape.admin import Admin
 from workshape.app import model as app_model
 from workshape.backends import Selection
 from workshape.database_watch import DatabaseWatch
+from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
@@ -14,7 +15,12 @@ from workshape.status import EndedConnections
 
 
 def open_admin(
-    ground: Ground, app: app_model.App | None, functions: FunctionParts, sources: SourceParts, http: HttpParts
+    ground: Ground,
+    app: app_model.App | None,
+    functions: FunctionParts,
+    sources: SourceParts,
+    deliveries: DeliveryParts,
+    http: HttpParts,
 ) -> Admin:
     """Make what answers `workshape status` and its like, and Prometheus; watch the database where there is one."""
     run = ground.run
@@ -49,5 +55,6 @@ def open_admin(
         mappings=sources.mappings,
         logs=functions.logs,
         scrape=scrape.text,
+        signing_certificate=deliveries.topics.signer.certificate,
         end_connections=end_connections if watch is not None else None,
     )

@@ -9,6 +9,7 @@ from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
 from workshape.aws.scheduler.service import scheduler_service
+from workshape.aws.sns.service import sns_service
 from workshape.aws.sqs.service import sqs_service
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
@@ -38,6 +39,7 @@ def services(
             accept_destination=accept_with(deliveries.destinations),
         ),
         sqs_service(sources.broker),
+        sns_service(deliveries.topics),
         cloudwatch_service(ground.metrics, ground.clock),
         logs_service(functions.logs),
         autoscaling_service(functions.autoscaler, ground.clock),

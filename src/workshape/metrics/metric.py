@@ -14,6 +14,7 @@ MINUTE_S = 60
 class Unit(StrEnum):
     """What a metric's values are, in CloudWatch's words."""
 
+    BYTES = "Bytes"
     COUNT = "Count"
     MILLISECONDS = "Milliseconds"
     SECONDS = "Seconds"

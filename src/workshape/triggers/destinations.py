@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from workshape.delivery import (
+    FIFO_SUFFIX,
     Deliver,
     Delivered,
     Delivery,
@@ -117,7 +118,13 @@ class Destinations:
             name: MessageAttribute(attribute.data_type, attribute.text, attribute.data)
             for name, attribute in delivery.attributes.items()
         }
-        message = NewMessage(delivery.body, attributes, group_id=delivery.group_id, trace_header=delivery.trace_header)
+        message = NewMessage(
+            delivery.body,
+            attributes,
+            group_id=delivery.group_id,
+            deduplication_id=delivery.deduplication_id if queue.endswith(FIFO_SUFFIX) else "",
+            trace_header=delivery.trace_header,
+        )
         try:
             await self._broker.send(queue, [message])
         except QueueDoesNotExist as error:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import msgspec
 
 from workshape.clock import Clock
-from workshape.delivery import Deliver, Delivered, Delivery, Undelivered
+from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import Throttled
 from workshape.store.documents import Documents
-from workshape.triggers.redelivery import GivenUp, Pending, Sender, SenderKind, after_failure
+from workshape.triggers.redelivery import GivenUp, Pending, Sender, SenderKind, after_failure, redirected
 
 DOCUMENT_KIND = "pending-delivery"
 PENDING_MAX = 20_000  # of up to 1 MiB each, but as a rule a few KiB: what an engine can hold in memory
@@ -24,8 +24,8 @@ AT_ONCE_MAX = 64  # deliveries tried again at a time: destinations that were awa
 
 _log = logging.getLogger(__name__)
 
-OnFailure = Callable[[Sender, str, Delivery, Undelivered, bool], None]
-"""Takes the sender, the ARN, the delivery, why it failed, and whether it is given up with that."""
+OnOutcome = Callable[[Sender, DeliveryOutcome, bool], None]
+"""Takes the sender, what came of an attempt, and whether that was the last one."""
 
 
 class OutboxFull(Throttled):
@@ -42,7 +42,7 @@ class Outbox:
         self._documents = documents
         self._deliver = deliver
         self._clock = clock
-        self._on_failure: dict[SenderKind, OnFailure] = {}
+        self._on_outcome: dict[SenderKind, OnOutcome] = {}
         self._pending: dict[str, Pending] = {}
         self._due: list[tuple[float, str]] = []
         self._trying = 0
@@ -53,27 +53,25 @@ class Outbox:
     def __repr__(self) -> str:
         return f"<Outbox pending={len(self._pending)} trying={self._trying}>"
 
-    def report(self, kind: SenderKind, on_failure: OnFailure) -> None:
-        """Have every failure of a sender of that kind told."""
-        self._on_failure[kind] = on_failure
+    def report(self, kind: SenderKind, on_outcome: OnOutcome) -> None:
+        """Have the outcome of every attempt told that is made for senders of a kind."""
+        self._on_outcome[kind] = on_outcome
 
-    async def hand_over(self, sender: Sender, arn: str, delivery: Delivery) -> None:
-        """Deliver now, or as soon as the destination takes it.
+    async def hand_over(self, sender: Sender, arn: str, delivery: Delivery, *, dead_letter_arn: str = "") -> None:
+        """Deliver now, or as soon as the destination takes it; what is given up goes to `dead_letter_arn`, if any.
 
         Raises:
             OutboxFull: it was not delivered, and too many wait already.
         """
-        outcome = await self._deliver(arn, delivery)
-        if isinstance(outcome, Delivered):
-            return
         now = self._clock.wall_s()
-        pending = Pending(str(uuid.uuid4()), sender, arn, delivery, now, now)
-        following = after_failure(pending, outcome, now)
+        pending = Pending(str(uuid.uuid4()), sender, arn, delivery, now, now, dead_letter_arn=dead_letter_arn)
+        outcome = await self._deliver(arn, delivery)
+        following = self._after(pending, outcome)
         if isinstance(following, Pending):
             if len(self._pending) >= PENDING_MAX:
                 raise OutboxFull(count=len(self._pending), count_max=PENDING_MAX)
             self._keep(following)
-        self._tell(pending, outcome, is_final=isinstance(following, GivenUp))
+        self._tell(pending, outcome, is_final=following is None or following.arn != arn)
 
     async def run(self) -> None:
         """Try again what comes due, until cancelled."""
@@ -96,25 +94,33 @@ class Outbox:
     async def _try_again(self, pending: Pending) -> None:
         try:
             outcome = await self._deliver(pending.arn, pending.delivery)
-            following = None
-            if isinstance(outcome, Undelivered):
-                following = after_failure(pending, outcome, self._clock.wall_s())
-                self._tell(pending, outcome, is_final=isinstance(following, GivenUp))
-            if isinstance(following, Pending):
+            following = self._after(pending, outcome)
+            if following is not None:
                 self._keep(following)
             else:
                 self._documents.delete(DOCUMENT_KIND, pending.id)
                 del self._pending[pending.id]
+            self._tell(pending, outcome, is_final=following is None or following.arn != pending.arn)
         finally:
             self._trying -= 1
             self._changed.set()
 
-    def _tell(self, pending: Pending, why: Undelivered, *, is_final: bool) -> None:
-        fields = {"sender": pending.sender.name, "destination": pending.arn, "code": why.code, "reason": why.message}
-        _log.warning("delivery_given_up" if is_final else "delivery_failed", extra=fields)
-        on_failure = self._on_failure.get(pending.sender.kind)
-        if on_failure is not None:
-            on_failure(pending.sender, pending.arn, pending.delivery, why, is_final)
+    def _after(self, pending: Pending, outcome: DeliveryOutcome) -> Pending | None:
+        """What is to be tried next: the same again, the dead-letter queue, or nothing."""
+        if isinstance(outcome, Delivered):
+            return None
+        now = self._clock.wall_s()
+        following = after_failure(pending, outcome, now)
+        return redirected(following, now) if isinstance(following, GivenUp) else following
+
+    def _tell(self, pending: Pending, outcome: DeliveryOutcome, *, is_final: bool) -> None:
+        if isinstance(outcome, Undelivered):
+            fields = {"sender": pending.sender.name, "destination": pending.arn, "code": outcome.code}
+            event = "delivery_given_up" if is_final else "delivery_failed"
+            _log.warning(event, extra={**fields, "reason": outcome.message})
+        on_outcome = self._on_outcome.get(pending.sender.kind)
+        if on_outcome is not None:
+            on_outcome(pending.sender, outcome, is_final)
 
     def _keep(self, pending: Pending) -> None:
         self._documents.put(DOCUMENT_KIND, pending.id, msgspec.msgpack.encode(pending))

@@ -17,6 +17,7 @@ _VERSION = "2.1"
 _VERSION_OF_METADATA = "2.3"
 """Of changes of tags and access control lists."""
 _SOURCE = "aws.s3"
+_SUBJECT = "Amazon S3 Notification"  # AWS: undocumented; it is what topics' messages from S3 have
 _DELETED = {ObjectEvent.DELETE: "Permanently Deleted", ObjectEvent.DELETE_MARKER: "Delete Marker Created"}
 _REASONS = {
     ObjectEvent.PUT: "PutObject",
@@ -65,7 +66,7 @@ def arrival_test(bucket: str, cause: Cause) -> Delivery:
         "RequestId": cause.request_id,
         "HostId": cause.host_id,
     }
-    return Delivery(_encode(told))
+    return Delivery(_encode(told), subject=_SUBJECT)
 
 
 def record_of(
@@ -101,7 +102,7 @@ def record_of(
             "object": described,
         },
     }
-    return Delivery(_encode({"Records": [record]}))
+    return Delivery(_encode({"Records": [record]}), subject=_SUBJECT)
 
 
 def bus_event(change: ObjectChange, cause: Cause, sequencer: str, *, bucket: str, account: str) -> Delivery:

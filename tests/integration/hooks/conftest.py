@@ -1,15 +1,16 @@
-"""One engine with moto behind it for all tests of deliveries: they use names of their own."""
+"""One engine with moto behind it for all tests of a module: they use names of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.fakes.live_engine import LiveEngine, live_engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
     """A whole engine, real environments included."""
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -18,4 +19,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
     folder: Path = tmp_path_factory.mktemp("hooks")
     with live_engine(folder, {"default": f"http://{host}:{port}"}) as engine:
         yield engine
+    # What moto holds is this process's: other tests' servers would show it.
+    httpx.post(f"http://{host}:{port}/moto-api/reset", trust_env=False).raise_for_status()
     moto.stop()

@@ -89,11 +89,11 @@ async def test_what_fails_for_good_is_told_and_not_kept(store: Documents) -> Non
     road, told = Road(), []
     road.outcome = REFUSED
     outbox = Outbox(store, road.deliver, FakeClock())
-    outbox.report(SenderKind.BUCKET, lambda sender, arn, _, why, is_final: told.append((sender, arn, why, is_final)))
+    outbox.report(SenderKind.BUCKET, lambda *told_of: told.append(told_of))
 
     await outbox.hand_over(SENDER, "arn:a", DELIVERY)
 
-    assert told == [(SENDER, "arn:a", REFUSED, True)]
+    assert told == [(SENDER, REFUSED, True)]
     assert store.all(KIND) == []
 
 
@@ -112,6 +112,38 @@ async def test_every_failure_on_the_way_is_told(store: Documents) -> None:
 
     assert told == [False, False, True]
     assert store.all(KIND) == []
+
+
+async def test_what_is_given_up_goes_to_its_dead_letter_queue_at_once_or_later(store: Documents) -> None:
+    road, clock = Road(), FakeClock()
+    subscription = Sender(SenderKind.SUBSCRIPTION, "arn:sub")
+    outbox = Outbox(store, road.deliver, clock)
+
+    road.outcome = REFUSED
+    await outbox.hand_over(subscription, "arn:a", DELIVERY, dead_letter_arn="arn:dead")
+    kept = len(store.all(KIND))
+    road.outcome = Delivered()
+    async with running(outbox):
+        pass
+
+    assert kept == 1
+    assert [arn for arn, _ in road.tried] == ["arn:a", "arn:dead"]
+    assert store.all(KIND) == []
+
+
+def test_a_subscription_is_tried_as_often_as_sns_does() -> None:
+    pending = Pending("p", Sender(SenderKind.SUBSCRIPTION, "n"), "arn:a", DELIVERY, 0.0, 0.0)
+    waits = []
+
+    while isinstance(following := after_failure(pending, BUSY, pending.due_at), Pending):
+        waits.append(round(following.due_at - pending.due_at, 3))
+        pending = following
+
+    assert waits[:5] == [0.0, 0.0, 0.0, 1.0, 1.0]
+    assert waits[5:15] == sorted(waits[5:15])
+    assert (waits[5], waits[14], set(waits[15:])) == (1.0, 20.0, {20.0})
+    assert len(waits) == 100_015
+    assert 23 < pending.due_at / 86_400 < 24
 
 
 async def test_more_than_can_wait_is_not_taken(store: Documents, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,14 @@ from workshape.metrics.distribution import Distribution
 from workshape.metrics.keeper import MetricKeeper
 from workshape.metrics.metric import Metric, Point, minute_of
 from workshape.queues import queue_metrics
+from workshape.topics import topic_metrics
 
 OUR_NAMESPACES = frozenset(
     {
         function_metrics.NAMESPACE,
         function_metrics.OWN_NAMESPACE,
         queue_metrics.NAMESPACE,
+        topic_metrics.NAMESPACE,
         event_metrics.EVENTS,
         event_metrics.SCHEDULER,
     }
