@@ -61,6 +61,26 @@ def test_a_failure_goes_to_a_bucket_and_to_the_dead_letter_queue(engine: LiveEng
     assert record["responsePayload"]["errorType"] == "KeyError"
 
 
+def test_a_failure_is_an_event_on_a_bus(engine: LiveEngine) -> None:
+    url, queue = engine.create_queue("failures-on-bus")
+    events, client = engine.client("events"), engine.client("lambda")
+    bus = events.create_event_bus(Name="failures")["EventBusArn"]
+    pattern = json.dumps({"source": ["lambda"], "detail-type": ["Lambda Function Invocation Result - Failure"]})
+    events.put_rule(Name="failures", EventBusName="failures", EventPattern=pattern)
+    events.put_targets(Rule="failures", EventBusName="failures", Targets=[{"Id": "1", "Arn": queue}])
+    arn = engine.create_function("fails-on-bus", FAIL)
+    client.put_function_event_invoke_config(
+        FunctionName="fails-on-bus", DestinationConfig={"OnFailure": {"Destination": bus}}, **NO_RETRIES
+    )
+
+    client.invoke(FunctionName="fails-on-bus", InvocationType="Event", Payload=b'{"order": 7}')
+    (message,) = engine.receive(url)
+
+    event = json.loads(message["Body"])
+    assert event["resources"] == [f"{arn}:$LATEST", bus]
+    assert event["detail"]["requestPayload"] == {"order": 7}
+
+
 def test_a_destination_that_is_gone_is_counted(engine: LiveEngine) -> None:
     url, queue = engine.create_queue("goes-away")
     engine.create_function("tells-nobody", FAIL, DeadLetterConfig={"TargetArn": queue})

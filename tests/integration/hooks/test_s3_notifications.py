@@ -134,6 +134,31 @@ def test_tags_and_access_control_lists_are_told(engine: LiveEngine) -> None:
     assert all(record["s3"]["object"] == {"key": "k", "eTag": etag} for record in records)
 
 
+def test_a_bucket_tells_the_default_bus_of_everything(engine: LiveEngine) -> None:
+    url, arn = engine.create_queue("bus-of-bucket")
+    rules, client = engine.client("events"), engine.client("s3")
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": ["on-bus"]}}}
+    rules.put_rule(Name="on-bus", EventPattern=json.dumps(pattern))
+    rules.put_targets(Rule="on-bus", Targets=[{"Id": "1", "Arn": arn}])
+    client.create_bucket(Bucket="on-bus")
+
+    client.put_bucket_notification_configuration(
+        Bucket="on-bus", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    client.put_object(Bucket="on-bus", Key="a b.txt", Body=b"123")
+    client.delete_object(Bucket="on-bus", Key="a b.txt")
+    events = [json.loads(message["Body"]) for message in engine.receive(url, 2)]
+
+    created, deleted = sorted(events, key=lambda event: str(event["detail-type"]))
+    assert created["detail-type"] == "Object Created"
+    assert created["resources"] == ["arn:aws:s3:::on-bus"]
+    assert created["detail"]["object"]["key"] == "a b.txt"
+    assert (created["detail"]["object"]["size"], created["detail"]["reason"]) == (3, "PutObject")
+    assert deleted["detail"]["deletion-type"] == "Permanently Deleted"
+    shown = client.get_bucket_notification_configuration(Bucket="on-bus")
+    assert "EventBridgeConfiguration" in shown
+
+
 def test_a_configuration_is_shown_replaced_and_goes_with_its_bucket(engine: LiveEngine) -> None:
     client, url = listening_bucket(engine, "shown", prefix="a/")
     _, arn = engine.create_queue("shown")
