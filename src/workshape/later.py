@@ -64,17 +64,16 @@ class Later(Generic[T]):
     def then(self, convert: Callable[[T], U]) -> "Later[U]":
         """Make one of what `convert` makes of it."""
         converted: Later[U] = Later()
-
-        def take(self: Later[T]) -> None:
-            try:
-                value = convert(self.result())
-            except Exception as failure:  # noqa: BLE001 - handed on to whoever takes the result
-                converted.fail(failure)
-            else:
-                converted.give(value)
-
-        self.when_done(take)
+        self.when_done(lambda done: converted._convert(done, convert))
         return converted
+
+    def _convert(self, done: "Later[U]", convert: Callable[[U], T]) -> None:
+        try:
+            value = convert(done.result())
+        except Exception as failure:  # noqa: BLE001 - handed on to whoever takes the result
+            self.fail(failure)
+        else:
+            self.give(value)
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self.done:

@@ -39,8 +39,8 @@ from workshape.errors import BackendUnavailable, Denied, WorkshapeError
 from workshape.functions.function_url import MARK as URL_MARK
 from workshape.http1.message import LateResponse, Request, Response
 from workshape.http1.server import HttpServer, Limits, serve_tcp
+from workshape.identifiers import new_request_id
 from workshape.later import Later
-from workshape.request_id import new_request_id
 from workshape.settings import Settings
 from workshape.traces.context import read_traceparent
 
@@ -77,6 +77,7 @@ _FORWARD_ERRORS: Mapping[type[WorkshapeError], WireError] = {
     BackendUnavailable: WireError("ServiceUnavailable", 503),
 }
 _INTERNAL_FAILURE = WireError("InternalFailure", 500)
+_HEADERS_OF_CALLS = frozenset({"host", "x-amzn-trace-id", "traceparent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +230,13 @@ class Door:
     def _call(self, asked: "_Asked") -> Call:
         host = trace_id = ""
         for name, value in asked.request.headers:
+            if name not in _HEADERS_OF_CALLS:
+                continue
             if name == "host":
                 host = value
             elif name == "x-amzn-trace-id":
                 trace_id = value
-            elif name == "traceparent" and (context := read_traceparent(value)) is not None:
+            elif (context := read_traceparent(value)) is not None:
                 trace_id = trace_id or context.header()
         settings = self._settings
         ask_upstream: AskUpstream = partial(self._ask_upstream, asked) if asked.answerer.is_shared else nobody
@@ -243,7 +246,7 @@ class Door:
 class _Asked:
     """A request to a service of ours, from its reading to its answer."""
 
-    __slots__ = ("answerer", "codec", "operation", "request", "request_id")
+    __slots__ = ("_late", "answerer", "codec", "operation", "request", "request_id")
 
     def __init__(self, answerer: _Answerer, codec: Codec, request: Request, request_id: str) -> None:
         self.answerer = answerer
@@ -259,17 +262,16 @@ class _Asked:
 
     def late(self, output: Later[dict[str, Any]]) -> LateResponse:
         """Answer as soon as the operation's output is there."""
-        late = LateResponse()
+        self._late = LateResponse()
+        output.when_done(self._take)
+        return self._late
 
-        def take(given: Later[dict[str, Any]]) -> None:
-            try:
-                response = self.answer(given.result())
-            except Exception as error:  # noqa: BLE001 - as with those that are awaited
-                response = self.fault(error)
-            late.give(response)
-
-        output.when_done(take)
-        return late
+    def _take(self, given: Later[dict[str, Any]]) -> None:
+        try:
+            response = self.answer(given.result())
+        except Exception as error:  # noqa: BLE001 - as with those that are awaited
+            response = self.fault(error)
+        self._late.give(response)
 
     def fault(self, error: Exception) -> Response:
         """Write what went wrong."""

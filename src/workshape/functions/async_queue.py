@@ -33,7 +33,7 @@ from workshape.functions.function_invoker import Invoke
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_state import FunctionNotActive
 from workshape.functions.model import LATEST, FunctionName, InvocationRequest, InvocationResult
-from workshape.request_id import new_request_id
+from workshape.identifiers import new_request_id
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"

@@ -6,6 +6,7 @@ It knows nothing of connections: a request is the environment's, whichever conne
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote
 
 import msgspec
@@ -212,9 +213,9 @@ class EnvironmentApi:
 def _of_session(environment: EnvironmentId, callbacks: RuntimeCallbacks, ready: Callable[[], None]) -> SessionCallbacks:
     return SessionCallbacks(
         ready=ready,
-        streams=lambda request, flow: callbacks.streams(environment, request, flow),
-        responded=lambda request, body: callbacks.responded(environment, request, body),
-        failed=lambda request, body, error_type: callbacks.failed(environment, request, body, error_type),
-        init_failed=lambda body, error_type: callbacks.init_failed(environment, body, error_type),
-        restores=lambda: callbacks.restores(environment),
+        streams=partial(callbacks.streams, environment),
+        responded=partial(callbacks.responded, environment),
+        failed=partial(callbacks.failed, environment),
+        init_failed=partial(callbacks.init_failed, environment),
+        restores=partial(callbacks.restores, environment),
     )

@@ -123,7 +123,7 @@ class Extensions:
     @property
     def all_ready(self) -> bool:
         """Every extension waits for its next event."""
-        return all(extension.state is _S.READY for extension in self._all.values())
+        return not self._all or all(extension.state is _S.READY for extension in self._all.values())
 
     @property
     def has_external(self) -> bool:

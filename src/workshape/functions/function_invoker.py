@@ -1,6 +1,5 @@
 """Invokes functions by name, as everything outside does: finds the version, makes the invocation, hands it on."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 
 from workshape.clock import Clock
@@ -10,8 +9,8 @@ from workshape.functions.invoker import Invoker
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.model import FunctionVersion, Invocation, InvocationRequest, InvocationResult, RequestId
 from workshape.functions.response_stream import ResponseStream
+from workshape.identifiers import new_request_id, random_hex
 from workshape.later import Later
-from workshape.request_id import new_request_id
 
 Invoke = Callable[[InvocationRequest], Awaitable[InvocationResult]]
 """Runs a function once: `FunctionInvoker.invoke`, for who waits."""
@@ -94,5 +93,5 @@ def _completed(header: str, at: float) -> str:
     """
     if ";" in header:
         return header
-    digits = secrets.token_hex(20)
+    digits = random_hex(40)
     return f"{header or f'Root=1-{int(at):08x}-{digits[:24]}'};Parent={digits[24:]};Sampled=0"

@@ -16,7 +16,7 @@ from workshape.functions.records import InvocationRecord, RecordWriter
 from workshape.functions.running import RunningEnvironment, RunningInvocation
 
 
-class _Ending(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True):
     """How an invocation ended, in the terms of logs and records."""
 
     body: bytes
@@ -101,15 +101,14 @@ class Reporter:
         self._logs.write(environment.function.name, environment.stream, line, at)
 
     def ended(
-        self, running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome, now: float, at: float
-    ) -> InvocationResult:
-        """Write END, REPORT and the record; return what the caller gets."""
+        self, running: RunningInvocation, environment: RunningEnvironment, ending: Ending, now: float, at: float
+    ) -> None:
+        """Write END, REPORT and the record."""
         function = running.function
-        ending = _ending(running, environment, outcome)
         if environment.invocation is not running:
             self.began(running, environment, at)  # it ended in the init phase: START comes late, but it comes
         duration_ms = (now - running.started_at) * 1_000
-        if outcome is Outcome.TIMED_OUT:
+        if ending.status == platform_log.TIMEOUT:
             duration_ms = function.timeout_s * 1_000.0
         init_ms = environment.take_init_ms()
         # A second init phase runs inside the invocation's own time: it is in its duration, and not billed twice.
@@ -133,8 +132,9 @@ class Reporter:
         )
         for line in platform_log.end_lines(function, report, at):
             self._write(environment, line, at)
-        telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
-        telemetry_events.invocation_ended(running, environment, report)
+        if environment.telemetry.is_heard:
+            telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
+            telemetry_events.invocation_ended(running, environment, report)
         environment.invocation = None
         self._records.add(_record(running, environment, report, ending, init_ms, at))
         came_at = at - (now - running.arrived_at)
@@ -146,13 +146,12 @@ class Reporter:
             waited = (began, environment.ready_at) if apart_ms is not None and began < environment.ready_at else None
             moments = Moments(running.arrived_at, running.started_at, now, at - now, waited)
             running.invocation.trace.ended(_subject(running), moments, ending.error_type or "")
-        return _result(running, ending)
 
     def answered(self, running: RunningInvocation, environment: RunningEnvironment, now: float) -> InvocationResult:
         """Return what the caller gets while extensions are still at work; the rest of the log comes without it."""
-        ending = _ending(running, environment, Outcome.SETTLED)
+        ending = ending_of(running, environment, Outcome.SETTLED)
         telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
-        return _result(running, ending)
+        return result_of(running, ending)
 
     def extension(self, environment: RunningEnvironment, extension: Extension, error_type: str, at: float) -> None:
         """Write the line about an extension: at the end of the init phase, or when it fails."""
@@ -199,17 +198,18 @@ def _subject(running: RunningInvocation) -> Subject:
     return Subject(function.name, function.version, running.invocation.request_id, running.trigger)
 
 
-def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome) -> _Ending:
+def ending_of(running: RunningInvocation, environment: RunningEnvironment, outcome: Outcome) -> Ending:
+    """Tell how an invocation ended that had an environment."""
     request = running.invocation.request_id
     match outcome:
         case Outcome.SETTLED if not running.is_error:
-            return _Ending(running.body, None, platform_log.SUCCESS, "success")
+            return Ending(running.body, None, platform_log.SUCCESS, "success")
         case Outcome.SETTLED:
             error_type = results.error_type(running.body, running.error_header)
-            return _Ending(running.body, error_type, platform_log.ERROR, "error")
+            return Ending(running.body, error_type, platform_log.ERROR, "error")
         case Outcome.TIMED_OUT:
             body = results.timed_out(request, running.function.timeout_s)
-            return _Ending(body, results.TIMED_OUT, platform_log.TIMEOUT, "timeout", crashed=True)
+            return Ending(body, results.TIMED_OUT, platform_log.TIMEOUT, "timeout", crashed=True)
         case Outcome.EXITED | Outcome.INIT_EXITED:
             kind = environment.exit_type
             if kind == results.EXIT_ERROR:
@@ -217,15 +217,16 @@ def _ending(running: RunningInvocation, environment: RunningEnvironment, outcome
             else:
                 body = results.extension_failed(request, kind, environment.exit)
             record_status = "error" if outcome is Outcome.EXITED else "init_error"
-            return _Ending(body, kind, platform_log.ERROR, record_status, crashed=True)
+            return Ending(body, kind, platform_log.ERROR, record_status, crashed=True)
         case Outcome.INIT_FAILED:
             error_type = environment.init_error_type
-            return _Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
+            return Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
         case _:
             raise AssertionError(f"{outcome} is no result of a function")
 
 
-def _result(running: RunningInvocation, ending: _Ending) -> InvocationResult:
+def result_of(running: RunningInvocation, ending: Ending) -> InvocationResult:
+    """Make what the caller gets; its log tail is what has been written so far."""
     return InvocationResult(
         request_id=running.invocation.request_id,
         payload=ending.body,
@@ -240,7 +241,7 @@ def _record(
     running: RunningInvocation,
     environment: RunningEnvironment,
     report: platform_log.Report,
-    ending: _Ending,
+    ending: Ending,
     init_ms: float | None,
     at: float,
 ) -> InvocationRecord:

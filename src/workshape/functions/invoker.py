@@ -30,7 +30,7 @@ from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
-from workshape.functions.invocation_report import Reporter
+from workshape.functions.invocation_report import Reporter, ending_of, result_of
 from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, ProcessLauncher
 from workshape.functions.log_level import is_too_detailed
@@ -237,19 +237,21 @@ class Invoker:
         if self._scheduler.settled(environment_id, request):
             running = self._invocations[request]
             running.body = body
-            self._note_settled(running)
-            self._drain_output(environment_id)
+            self._settled(environment_id, running)
 
     def _failed(self, environment_id: EnvironmentId, request: RequestId, body: bytes, error_type: str) -> None:
         if self._scheduler.settled(environment_id, request):
             running = self._invocations[request]
             running.body, running.error_header, running.is_error = body, error_type, True
-            self._note_settled(running)
-            self._drain_output(environment_id)
+            self._settled(environment_id, running)
 
-    def _note_settled(self, running: RunningInvocation) -> None:
+    def _settled(self, environment_id: EnvironmentId, running: RunningInvocation) -> None:
         if running.invocation.trace is not None:
             running.invocation.trace.settled_at = self._clock.monotonic_s()
+        # What the function has written lies in another pipe than its answer, and belongs before END.
+        process = self._environments[environment_id].process
+        if process is not None:
+            process.drain_output()
 
     def _init_failed(self, environment_id: EnvironmentId, body: bytes, error_type: str) -> None:
         now = self._clock.monotonic_s()
@@ -268,12 +270,6 @@ class Invoker:
         self._arm_timer(now)
         return True
 
-    def _drain_output(self, environment_id: EnvironmentId) -> None:
-        # What the function has written lies in another pipe than its answer, and belongs before END.
-        process = self._environments[environment_id].process
-        if process is not None:
-            process.drain_output()
-
     def _init_ended(self, environment: RunningEnvironment, process: EnvironmentProcess) -> None:
         # AWS: undocumented how much processor time the init phase has; it is seen to have more than the function.
         if self._limits_cpu:
@@ -284,8 +280,7 @@ class Invoker:
         environment = self._environments[environment_id]
         running = environment.invocation
         if running is not None and not running.answer.done:
-            now = self._clock.monotonic_s()
-            running.answer.give(self._reporter.answered(running, environment, now))
+            running.give(self._reporter.answered(running, environment, self._clock.monotonic_s()))
 
     def _extension_ready(self, environment_id: EnvironmentId, extension: Extension) -> None:
         self._reporter.extension(self._environments[environment_id], extension, "", self._clock.wall_s())
@@ -348,8 +343,9 @@ class Invoker:
         wall = self._clock.wall_s()
         running.started_at = action.deadline - running.function.timeout_s
         running.concurrency, running.environments = self._scheduler.counts(running.function)
-        self._reporter.began(running, self._environments[action.environment], wall)
         self._api.dispatch(action.environment, running.invocation, int((wall + action.deadline - now) * 1_000))
+        # Written down while the function is at work; what it writes itself is read later.
+        self._reporter.began(running, self._environments[action.environment], wall)
 
     def _freeze_or_thaw(self, action: Freeze | Thaw) -> None:
         process = self._environments[action.environment].process
@@ -377,11 +373,14 @@ class Invoker:
             return
         if environment.invocation is not running and action.outcome is not Outcome.SETTLED:
             running.started_at = max(running.arrived_at, environment.started_at)  # it never got past the init phase
-        result = self._reporter.ended(running, environment, action.outcome, now, wall)
+        ending = ending_of(running, environment, action.outcome)
+        if not action.after_stop and running.log_tail is None:
+            running.give(result_of(running, ending))  # who waits is told before it is written down
+        self._reporter.ended(running, environment, ending, now, wall)
         if action.after_stop:
-            environment.held = (running, result)
-        elif not running.answer.done:
-            running.answer.give(result)
+            environment.held = (running, result_of(running, ending))
+        elif running.log_tail is not None:
+            running.give(result_of(running, ending))
 
     def _fail(
         self, running: RunningInvocation, error: Exception, now: float, wall: float, status: str = "platform_error"
@@ -457,8 +456,8 @@ class Invoker:
             environment.leave_gate()
             del self._environments[environment.id]
             self._scheduler.gone(environment.id)
-            if environment.held is not None and not environment.held[0].answer.done:
-                environment.held[0].answer.give(environment.held[1])
+            if environment.held is not None:
+                environment.held[0].give(environment.held[1])
 
     # Tasks and timers
 

@@ -80,6 +80,11 @@ class RunningInvocation:
         self.error_header = ""
         self.log_tail: list[bytes] | None = [] if invocation.log_tail else None
 
+    def give(self, result: InvocationResult) -> None:
+        """Tell the caller, unless it has been told."""
+        if not self.answer.done:
+            self.answer.give(result)
+
     def __repr__(self) -> str:
         return f"<RunningInvocation {self.invocation.request_id} of {self.function.name}>"
 

@@ -21,7 +21,7 @@ from workshape.gateway.bodies import MalformedResponse
 from workshape.gateway.cors import is_preflight, preflight, with_cors
 from workshape.gateway.payload import event_of, response_of
 from workshape.http1.message import Request, Response
-from workshape.request_id import new_request_id
+from workshape.identifiers import new_request_id
 
 TRIGGER = "http"
 ANONYMOUS = "anonymous"

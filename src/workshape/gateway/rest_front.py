@@ -25,7 +25,7 @@ from workshape.gateway.rest_stage import Found, RestStage, function_authorizer
 from workshape.gateway.targets import with_variables
 from workshape.gateway.throttle import admit
 from workshape.http1.message import Request, Response
-from workshape.request_id import new_request_id
+from workshape.identifiers import new_request_id
 
 REQUEST_BYTES_MAX = 10_485_760
 TIMEOUT_S_MAX = 29.0
