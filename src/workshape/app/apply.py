@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from workshape.app.event_apply import EventCatalogue, EventChange, apply_events
 from workshape.app.model import App, Function, Layer, Mapping, Queue, Redrive
 from workshape.app.plan import (
     Change,
@@ -67,6 +68,7 @@ class Catalogues:
 
     functions: FunctionCatalogue
     mappings: MappingCatalogue
+    events: EventCatalogue
     broker: Broker
     storage: Storage
     store: Documents
@@ -74,7 +76,7 @@ class Catalogues:
     account: str
 
 
-async def apply(app: App, catalogues: Catalogues) -> list[Change]:
+async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange]:
     """Make everything as the app wants it; return what was changed.
 
     Running it again after a failure goes on where that one stopped.
@@ -104,7 +106,7 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change]:
     pairs = {(mapping.queue, mapping.function) for mapping in app.mappings}
     ids = [there.id for there in catalogues.mappings.present() if _pair(there) in pairs]
     _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids)), tuple(sorted(layers))))
-    return changes
+    return [*changes, *apply_events(app, catalogues.events)]
 
 
 async def _carry_out(change: Change, catalogues: Catalogues) -> None:

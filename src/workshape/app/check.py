@@ -5,6 +5,7 @@ from collections import abc
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.model import App, Function, Mapping
 from workshape.app.problem import Place, Problem, did_you_mean, no_function
@@ -47,6 +48,7 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
     for index, mapping in enumerate(app.mappings):
         yield from _mapping_problems(app, index, mapping)
     yield from http_problems(app)
+    yield from event_problems(app)
     yield from _storage_problems(app)
 
 

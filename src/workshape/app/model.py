@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from workshape.app.event_model import Bus, Rule, Schedule
+
 Meta = msgspec.Meta
 DatabaseUse = Literal["proxy", "direct"]
 Tracing = Literal["PassThrough", "Active"]
@@ -213,6 +215,9 @@ class App(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    buses: tuple[Bus, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     database: Database | None = None
 
     def function(self, name: str) -> Function | None:

@@ -5,15 +5,16 @@ Source: https://toml.io/en/v1.0.0
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
 from workshape.app.check import problems
 from workshape.app.code import file_problems
+from workshape.app.event_model import Bus, Rule, Schedule
 from workshape.app.model import (
     App,
     Authorizer,
@@ -46,6 +47,9 @@ TABLES = (
     "routes",
     "tables",
     "buckets",
+    "buses",
+    "rules",
+    "schedules",
     "database",
 )
 
@@ -136,6 +140,9 @@ class _Reader:
             routes=tuple(self._struct(entry, Route, place) for entry, place in self._listed("routes")),
             tables=tuple(self._table(name, place) for name, place in self._named("tables")),
             buckets=tuple(self._bucket(name, place) for name, place in self._named("buckets")),
+            buses=tuple(self._named_struct(Bus, name, place) for name, place in self._named("buses")),
+            rules=tuple(self._named_struct(Rule, name, place) for name, place in self._named("rules")),
+            schedules=tuple(self._named_struct(Schedule, name, place) for name, place in self._named("schedules")),
             database=self._database(),
         )
 
@@ -214,9 +221,16 @@ class _Reader:
         return kind(**values)
 
     def _value(self, value: Any, kind: Any, place: Place) -> Any:
+        item = _struct_listed(kind)
+        if item is not None and isinstance(value, list):
+            value = tuple(self._struct(entry, item, (*place, index)) for index, entry in enumerate(value))
+            return self._checked(value, kind, place)
         nested = next((one for one in (kind, *get_args(kind)) if _is_struct(one)), None)
         if nested is not None:
             return self._struct(value, nested, place)
+        return self._checked(value, kind, place)
+
+    def _checked(self, value: Any, kind: Any, place: Place) -> Any:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
@@ -233,6 +247,15 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and kind is not NoneType and issubclass(kind, msgspec.Struct)
 
 
+def _struct_listed(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a type is a list of, in TOML's words: `tuple[Target, ...]`, with its bounds or without."""
+    listed = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if get_origin(listed) is not tuple:
+        return None
+    item = get_args(listed)[0]
+    return item if _is_struct(item) else None
+
+
 def _described(place: Place) -> str:
     """Write a place as the file has it: `[functions.search] memory_mb: `."""
     head, *rest = place
@@ -244,7 +267,12 @@ def _described(place: Place) -> str:
         table, keys = f"[{head}]", rest
     else:
         table, keys = f"[{head}.{rest[0]}]", rest[1:]
-    return f"{table}{' ' if keys else ''}{'.'.join(str(key) for key in keys)}: "
+    return f"{table}{' ' if keys else ''}{_dotted(keys)}: "
+
+
+def _dotted(keys: Sequence[str | int]) -> str:
+    """Write a way into a table: `targets[0].function`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
 def _in_words(error: msgspec.ValidationError, value: Any) -> str:

@@ -5,9 +5,11 @@ from typing import get_args
 from workshape.app import model as app_model
 from workshape.app.apply import Catalogues, MappingCatalogue
 from workshape.app.catalogue import function_catalogue
+from workshape.app.event_apply import EventCatalogue
 from workshape.app.plan import PresentMapping
 from workshape.app.storage import Storage
 from workshape.arn import function_arn, queue_arn
+from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.source_parts import SourceParts
@@ -15,7 +17,7 @@ from workshape.triggers.model import EventSourceMapping, Pollers
 from workshape.triggers.supervisor import MappingSupervisor
 
 
-def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts) -> Catalogues:
+def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts, events: EventParts) -> Catalogues:
     """Offer the engine's parts to an app."""
     run, settings = ground.run, ground.settings
     return Catalogues(
@@ -26,6 +28,7 @@ def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts) -
             lambda function: run.database_variables(function.database, function.name),
         ),
         mappings=_mapping_catalogue(sources.mappings, settings.region, settings.account),
+        events=EventCatalogue(events.buses, events.schedules, ground.documents),
         broker=sources.broker,
         storage=Storage(run.upstream, settings.region),
         store=ground.documents,

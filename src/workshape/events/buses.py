@@ -176,6 +176,36 @@ class Buses:
         self._keep_rule(rule)
         return rule
 
+    def put_whole(self, given: Rule) -> bool:
+        """Make a rule, or replace it with its targets; tell whether anything changed. Its tags stay.
+
+        Raises:
+            BusNotFound, LimitExceeded, Invalid: it cannot be.
+        """
+        present = self._bus(given.bus).rules.get(given.name)
+        if present is None:
+            self.put_rule(given)
+            return True
+        old = present.rule
+        rule = msgspec.structs.replace(
+            given, arn=old.arn, created_at=old.created_at, scheduled_since=old.scheduled_since, tags=old.tags
+        )
+        if rule.schedule != old.schedule:
+            rule = msgspec.structs.replace(rule, scheduled_since=self._clock.wall_s())
+        if rule == old:
+            return False
+        self._keep_rule(rule)
+        return True
+
+    def delete_whole(self, bus: str, name: str) -> bool:
+        """Remove a rule with its targets; tell whether it was there. Raises: BusNotFound: there is no such bus."""
+        compiled = self._bus(bus).rules.pop(RuleName(name), None)
+        if compiled is None:
+            return False
+        self._store.delete(RULE_KIND, _key(compiled.rule))
+        self._tell(compiled.rule.arn, None)
+        return True
+
     def set_state(self, bus: str, name: str, state: str) -> None:
         """Enable or disable a rule. Raises: BusNotFound, RuleNotFound: there is none."""
         rule = self.rule(bus, name)
@@ -194,9 +224,7 @@ class Buses:
             return
         if compiled.rule.targets:
             raise RuleHasTargets
-        self._store.delete(RULE_KIND, _key(compiled.rule))
-        del there.rules[RuleName(name)]
-        self._tell(compiled.rule.arn, None)
+        self.delete_whole(bus, name)
 
     def put_targets(self, bus: str, name: str, targets: Iterable[Target]) -> None:
         """Add targets to a rule, each in the place of the one of its id; all of them, or none.

@@ -12,11 +12,17 @@ from msgspec.structs import replace
 
 from workshape.app.apply import Catalogues, FunctionCatalogue, MappingCatalogue, apply
 from workshape.app.catalogue import function_catalogue
+from workshape.app.event_apply import EventCatalogue
 from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queue, Redrive, Table
 from workshape.app.plan import PresentMapping, PutFunction
 from workshape.app.storage import NobodyAnswers, Storage
 from workshape.clock import Clock
+from workshape.delivery import Delivered, Delivery
 from workshape.errors import Invalid
+from workshape.events.buses import Buses
+from workshape.events.event_metrics import EventMetrics
+from workshape.events.scheduler.schedules import Schedules
+from workshape.events.target_queue import TargetQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_name import FunctionNotFound
@@ -93,15 +99,27 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 
 
 def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dict[str, str]) -> Catalogues:
+    store, region, account = Documents(tmp_path / "store.sqlite"), "eu-west-1", "1" * 12
+    queue = TargetQueue(store, _nowhere, EventMetrics(), Clock())
+    events = EventCatalogue(
+        Buses(store, Clock(), region=region, account=account),
+        Schedules(store, queue, Clock(), region=region, account=account),
+        store,
+    )
     return Catalogues(
         functions=FunctionCatalogue(recorded.put, recorded.remove, recorded.put_layer, recorded.remove_layer),
         mappings=MappingCatalogue(recorded.present, recorded.create, recorded.update, recorded.delete),
+        events=events,
         broker=broker,
-        storage=Storage(upstream, "eu-west-1"),
-        store=Documents(tmp_path / "store.sqlite"),
-        region="eu-west-1",
-        account="1" * 12,
+        storage=Storage(upstream, region),
+        store=store,
+        region=region,
+        account=account,
     )
+
+
+async def _nowhere(_arn: str, _delivery: Delivery) -> Delivered:
+    return Delivered()
 
 
 async def test_an_app_is_made_kept_and_cleared_away(tmp_path: Path, broker: Broker, upstream: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from workshape.app.code import handler_files
+from workshape.app.event_model import Bus, Rule, Schedule, Target
 from workshape.app.model import (
     App,
     Authorizer,
@@ -40,10 +41,13 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Route: "[[routes]]",
     Table: "[tables.NAME]",
     Bucket: "[buckets.NAME]",
+    Bus: "[buses.NAME]",
+    Rule: "[rules.NAME]",
+    Schedule: "[schedules.NAME]",
     Database: "[database]",
     Settings: "[platform]",
 }
-NAMED_BY_THE_TABLE = {Function, Layer, Queue, Authorizer, Table, Bucket}
+NAMED_BY_THE_TABLE = {Function, Layer, Queue, Authorizer, Table, Bucket, Bus, Rule, Schedule}
 
 
 def test_every_table_has_a_section() -> None:
@@ -67,6 +71,12 @@ def test_the_parts_of_a_redrive_are_rows() -> None:
     text = section(SECTIONS[Queue])
 
     assert all(f"\n| `redrive.{key}`" in text for key in Redrive.__struct_fields__)
+
+
+def test_the_parts_of_a_target_are_named() -> None:
+    text = section(SECTIONS[Rule])
+
+    assert all(f"`{key}`" in text for key in Target.__struct_fields__)
 
 
 def test_the_parts_of_cors_are_named() -> None:

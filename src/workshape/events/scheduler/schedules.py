@@ -131,6 +131,29 @@ class Schedules:
         self._put(schedule, now, is_new=is_new)
         return schedule
 
+    def put_whole(self, given: Schedule) -> bool:
+        """Make a schedule, or replace it; tell whether anything changed.
+
+        Raises:
+            GroupNotFound, QuotaExceeded, Invalid: it cannot be.
+        """
+        present = self._schedules.get(self._arn(given.group, given.name))
+        if present is None:
+            self.create(given)
+            return True
+        same = msgspec.structs.replace(
+            given,
+            arn=present.arn,
+            created_at=present.created_at,
+            modified_at=present.modified_at,
+            counts_from=present.counts_from,
+            token=present.token,
+        )
+        if same == present:
+            return False
+        self.update(given)
+        return True
+
     def delete(self, group: str, name: str) -> None:
         """Remove a schedule. Raises: ScheduleNotFound: there is none."""
         self._remove(self.schedule(group, name))
