@@ -31,6 +31,8 @@ from workshape.status import (
     MappingStatus,
     QueueStatus,
     RouteStatus,
+    RuleStatus,
+    ScheduleStatus,
 )
 from workshape.triggers.supervisor import MappingSupervisor
 
@@ -54,6 +56,8 @@ class Admin:
         *,
         app: str | None,
         routes: Callable[[], Sequence[RouteStatus]],
+        rules: Callable[[], Sequence[RuleStatus]],
+        schedules: Callable[[], tuple[Sequence[ScheduleStatus], int]],
         catalog: Catalog,
         invoker: Invoker,
         broker: Broker,
@@ -63,11 +67,13 @@ class Admin:
         signing_certificate: Callable[[], bytes],
         end_connections: Callable[[Selection], Awaitable[EndedConnections]] | None,
     ) -> None:
-        """`scrape` writes the figures as Prometheus reads them. `end_connections` ends those of the database; None:
-        there is none.
+        """`schedules` are the soonest, and how many there are. `scrape` writes the figures as Prometheus reads them.
+        `end_connections` ends those of the database; None: there is none.
         """
         self._app = app
         self._routes = routes
+        self._rules = rules
+        self._schedules = schedules
         self._catalog = catalog
         self._invoker = invoker
         self._broker = broker
@@ -119,6 +125,7 @@ class Admin:
         return Response(200, _JSON, msgspec.json.encode(ended))
 
     def _status(self) -> EngineStatus:
+        schedules, schedules_total = self._schedules()
         environments = defaultdict(list)
         for view in self._invoker.environments():
             environments[view.function].append(
@@ -152,6 +159,9 @@ class Admin:
                 for view in self._mappings.list()
             ),
             routes=tuple(self._routes()),
+            rules=tuple(self._rules()),
+            schedules=tuple(schedules),
+            schedules_total=schedules_total,
         )
 
     def _queue(self, name: str) -> QueueStatus:

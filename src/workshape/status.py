@@ -80,6 +80,34 @@ class RouteStatus(msgspec.Struct, frozen=True):
     """How often it answered with each status since the engine started."""
 
 
+class RuleStatus(msgspec.Struct, frozen=True):
+    """One rule of an event bus."""
+
+    bus: str
+    name: str
+    state: str
+    schedule: str = ""
+    """Its expression; empty: events alone run it."""
+    targets: tuple[str, ...] = ()
+    """ARNs."""
+    next_run_at: float | None = None
+    """By its schedule, Unix time; None: never again."""
+
+
+class ScheduleStatus(msgspec.Struct, frozen=True):
+    """One schedule of EventBridge Scheduler."""
+
+    group: str
+    name: str
+    state: str
+    expression: str
+    time_zone: str
+    target: str
+    """ARN."""
+    next_run_at: float | None = None
+    """Unix time; None: never again."""
+
+
 class EngineStatus(msgspec.Struct, frozen=True):
     """All that the engine runs."""
 
@@ -88,6 +116,10 @@ class EngineStatus(msgspec.Struct, frozen=True):
     queues: tuple[QueueStatus, ...] = ()
     mappings: tuple[MappingStatus, ...] = ()
     routes: tuple[RouteStatus, ...] = ()
+    rules: tuple[RuleStatus, ...] = ()
+    schedules: tuple[ScheduleStatus, ...] = ()
+    """Those that run soonest."""
+    schedules_total: int = 0
 
 
 class EndedConnections(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """`workshape status`: what runs, and how it is doing."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ def status(
     folder: FolderOption = Path(),
     endpoint: EndpointOption = None,
 ) -> None:
-    """Show parts, functions and their environments, queues, mappings and the proxy's figures."""
+    """Show parts, functions and their environments, queues, mappings, rules, schedules and the proxy's figures."""
     running = find_running(folder, endpoint)
     engine = engine_status(running)
     figures = proxy_figures(running.run) if running.run is not None else {}
@@ -76,6 +77,30 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
             ("route", "function", "answers"),
             [(route.route, route.function, _answers(route.answers)) for route in engine.routes],
         ),
+        _table(
+            "Rules",
+            ("bus", "rule", "schedule", "state", "targets", "next run"),
+            [
+                (rule.bus, rule.name, rule.schedule or "-", rule.state, _targets(rule.targets), _when(rule.next_run_at))
+                for rule in engine.rules
+            ],
+        ),
+        _table(
+            _schedules_title(engine),
+            ("group", "schedule", "expression", "time zone", "state", "target", "next run"),
+            [
+                (
+                    one.group,
+                    one.name,
+                    one.expression,
+                    one.time_zone,
+                    one.state,
+                    _short(one.target),
+                    _when(one.next_run_at),
+                )
+                for one in engine.schedules
+            ],
+        ),
         _table("Proxy", ("figure", "value"), [(name, _rounded(value)) for name, value in sorted(figures.items())]),
     ]
     return [table for table in made if table.row_count]
@@ -106,6 +131,26 @@ def _rounded(value: float | str | None) -> float | str | None:
 def _answers(answers: dict[int, int]) -> str:
     """By status: `200: 12, 503: 1`."""
     return ", ".join(f"{status}: {count}" for status, count in sorted(answers.items())) or "none"
+
+
+def _targets(arns: tuple[str, ...]) -> str:
+    return ", ".join(_short(arn) for arn in arns) or "none"
+
+
+def _short(arn: str) -> str:
+    """Name what an ARN names without saying where: `function:ship`, `sqs:audit`."""
+    _, _, service, _, _, resource = arn.split(":", 5)
+    return resource if service in ("lambda", "events", "scheduler") else f"{service}:{resource}"
+
+
+def _when(at: float | None) -> str:
+    """Write a time by the machine's clock."""
+    return "-" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _schedules_title(engine: EngineStatus) -> str:
+    shown, total = len(engine.schedules), engine.schedules_total
+    return "Schedules" if shown == total else f"Schedules (the {shown} soonest of {total:,})"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:

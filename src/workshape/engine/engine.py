@@ -79,7 +79,7 @@ class Engine:
         events = self._events = open_events(ground, deliveries)
         sources = self._sources = open_sources(ground, broker, functions)
         http = self._http = open_http(ground, functions, self._app)
-        self._admin = open_admin(ground, self._app, functions, sources, deliveries, http)
+        self._admin = open_admin(ground, self._app, functions, sources, deliveries, events, http)
         self._door = Door(
             services(ground, functions, sources, deliveries, events),
             ground.upstream,

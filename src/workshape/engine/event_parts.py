@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from workshape.aws.scheduler.universal import UniversalTargets
 from workshape.delivery import Destination, DestinationKind
@@ -13,8 +14,10 @@ from workshape.events.event_metrics import EventMetrics
 from workshape.events.scheduler.schedules import Schedules
 from workshape.events.target_queue import TargetQueue
 from workshape.events.targets import Targets
+from workshape.status import RuleStatus, ScheduleStatus
 from workshape.triggers.destinations import Destinations
 
+SCHEDULES_SHOWN_MAX = 100  # what somebody reads
 TARGET_KINDS = frozenset({DestinationKind.FUNCTION, DestinationKind.QUEUE, DestinationKind.TOPIC, DestinationKind.BUS})
 
 
@@ -27,6 +30,39 @@ class EventParts:
     schedules: Schedules
     universal: UniversalTargets
     destinations: Destinations
+
+    def rule_statuses(self) -> list[RuleStatus]:
+        """The rules of all buses, and when they run next."""
+        return [
+            RuleStatus(
+                bus=rule.bus,
+                name=rule.name,
+                state=rule.state,
+                schedule=rule.schedule,
+                targets=tuple(target.arn for target in rule.targets.values()),
+                next_run_at=self.bridge.next_run_at(rule.arn),
+            )
+            for bus in self.buses.buses()
+            for rule in self.buses.rules(bus.name)
+        ]
+
+    def schedule_statuses(self) -> tuple[list[ScheduleStatus], int]:
+        """The schedules that run soonest, then those that never do; and how many there are."""
+        everything = self.schedules.schedules()
+        soonest = sorted(everything, key=lambda one: self.schedules.next_run_at(one) or inf)[:SCHEDULES_SHOWN_MAX]
+        shown = [
+            ScheduleStatus(
+                group=one.group,
+                name=one.name,
+                state=one.state,
+                expression=one.expression,
+                time_zone=one.time_zone,
+                target=one.target.arn,
+                next_run_at=self.schedules.next_run_at(one),
+            )
+            for one in soonest
+        ]
+        return shown, len(everything)
 
     def read_target(self, arn: str) -> Destination:
         """Read the ARN of what can be a target. Raises: DestinationRefused: it cannot."""

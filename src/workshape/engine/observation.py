@@ -5,6 +5,7 @@ from workshape.app import model as app_model
 from workshape.backends import Selection
 from workshape.database_watch import DatabaseWatch
 from workshape.engine.delivery_parts import DeliveryParts
+from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
@@ -20,6 +21,7 @@ def open_admin(
     functions: FunctionParts,
     sources: SourceParts,
     deliveries: DeliveryParts,
+    events: EventParts,
     http: HttpParts,
 ) -> Admin:
     """Make what answers `workshape status` and its like, and Prometheus; watch the database where there is one."""
@@ -49,6 +51,8 @@ def open_admin(
     return Admin(
         app=app.name if app is not None else None,
         routes=http.route_statuses,
+        rules=events.rule_statuses,
+        schedules=events.schedule_statuses,
         catalog=functions.catalog,
         invoker=functions.invoker,
         broker=sources.broker,

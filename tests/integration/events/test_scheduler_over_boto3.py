@@ -5,10 +5,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.fakes.live_engine import ACCOUNT, REGION, ROLE, LiveEngine
+from workshape.status import EngineStatus
 
 ARN = f"arn:aws:scheduler:{REGION}:{ACCOUNT}"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:q"
@@ -194,3 +197,17 @@ def test_what_a_universal_target_refuses_goes_to_the_dead_letter_queue(engine: L
     assert json.loads(message["Body"])["MessageBody"] == "lost"
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "AWS.SimpleQueueService.NonExistentQueue"
     assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == target["Arn"]
+
+
+def test_the_status_tells_when_rules_and_schedules_run_next(engine: LiveEngine, scheduler: Any) -> None:
+    engine.client("events").put_rule(Name="hourly", ScheduleExpression="cron(0 * * * ? *)")
+    create(scheduler, "yearly", "cron(0 0 1 1 ? 2100)", {"Arn": QUEUE})
+
+    answer = httpx.get(f"{engine.run_file.endpoint}/_workshape/status", trust_env=False).raise_for_status()
+
+    status = msgspec.json.decode(answer.content, type=EngineStatus)
+    rule = next(one for one in status.rules if one.name == "hourly")
+    schedule = next(one for one in status.schedules if one.name == "yearly")
+    assert rule.next_run_at is not None
+    assert 0 < rule.next_run_at - time.time() <= 3_601
+    assert schedule.next_run_at == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
