@@ -1,14 +1,15 @@
 """What APIs are served with, around an invoker that a test gives."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from workshape.apis.api_metrics import ApiMetrics
 from workshape.clock import Clock
 from workshape.errors import Denied
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.functions.function_invoker import Invoke
 from workshape.gateway.api_means import ApiMeans
-from workshape.gateway.api_metrics import ApiMetrics
 from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.http_proxy import HttpProxy
 from workshape.gateway.lambda_authorizers import LambdaAuthorizers
@@ -32,13 +33,18 @@ def api_means(folder: Path, invoke: Invoke, clock: Clock | None = None) -> ApiMe
         account_concurrency=1_000,
         clock=clock,
     )
+    return means_of(catalog, invoke, clock, _authenticate)
+
+
+def means_of(catalog: Catalog, invoke: Invoke, clock: Clock, authenticate: Callable[[Request], str]) -> ApiMeans:
+    """Make them around a catalogue."""
     calls = FunctionCalls(catalog, invoke)
     return ApiMeans(
         calls=calls,
         authorizers=LambdaAuthorizers(calls, clock, REGION),
         token_keys=TokenKeys(clock),
         proxy=HttpProxy(),
-        authenticate=_authenticate,
+        authenticate=authenticate,
         metrics=ApiMetrics(),
         clock=clock,
         region=REGION,

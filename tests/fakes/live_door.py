@@ -11,8 +11,15 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
+from tests.fakes.api_means import means_of
 from tests.fakes.invocations import FakeInvoke
 from tests.fakes.provisioner import FakeProvisioner
+from workshape.apis.addresses import is_for_an_api
+from workshape.apis.http_apis import HttpApis
+from workshape.apis.rest_apis import RestApis
+from workshape.apis.usage_plans import UsagePlans
+from workshape.aws.apigateway.service import rest_api_service
+from workshape.aws.apigatewayv2.service import http_api_service
 from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.door import Door
@@ -34,7 +41,10 @@ from workshape.functions.images.deployments import Deployments
 from workshape.functions.images.store import ImageStore
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.provisioned_configs import ProvisionedConfigs
+from workshape.gateway.api_door import ApiDoor
 from workshape.gateway.function_urls import FunctionUrls
+from workshape.gateway.http_front import HttpFront
+from workshape.gateway.rest_front import RestFront
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
 from workshape.queues.broker import Broker
@@ -148,6 +158,8 @@ class LiveDoor:
         self.logs = FunctionLogs(self.folder / "logs")
         upstream = Upstream(self._upstream)
         fetch = fetch_from(upstream, settings)
+        means = means_of(self.catalog, self.invoke, clock, signer_for("execute-api", settings, clock))
+        http_apis, rest_apis, plans = HttpApis(store, clock), RestApis(store, clock), UsagePlans(store, clock)
         services = [
             lambda_service(
                 self.catalog,
@@ -164,9 +176,22 @@ class LiveDoor:
             cloudwatch_service(self.metrics, clock),
             logs_service(self.logs),
             autoscaling_service(self.autoscaler, clock),
+            rest_api_service(rest_apis, plans, means.authorizers.forget),
+            http_api_service(http_apis, means.authorizers.forget),
         ]
+        front = HttpFront(means)
+        apis = ApiDoor(http_apis, rest_apis, front, RestFront(means, plans))
         urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for("lambda", settings, clock))
-        door = Door(services, upstream, settings=settings, admin=_admin, clock=clock, function_urls=urls.answer)
+        door = Door(
+            services,
+            upstream,
+            settings=settings,
+            admin=_admin,
+            clock=clock,
+            function_urls=urls.answer,
+            apis=apis.answer,
+            is_for_an_api=is_for_an_api,
+        )
         server = await door.start("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.port}"
         running = asyncio.create_task(self.events.run())
@@ -176,6 +201,7 @@ class LiveDoor:
         with suppress(asyncio.CancelledError):
             await running
         await server.close()
+        await means.close()
         await images.close()
         await upstream.close()
         await broker.close()

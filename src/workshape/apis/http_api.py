@@ -73,7 +73,7 @@ class Cors(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     max_age_s: int = msgspec.field(default=0, name="MaxAge")
 
 
-class Integration(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class Integration(msgspec.Struct, frozen=True, rename="pascal"):
     """What is behind routes: a function, or an HTTP server."""
 
     integration_id: str
@@ -88,7 +88,7 @@ class Integration(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tr
     api_gateway_managed: bool = False
 
 
-class Route(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class Route(msgspec.Struct, frozen=True, rename="pascal"):
     """A route key, who may use it, and the integration it leads to."""
 
     route_id: str
@@ -103,14 +103,14 @@ class Route(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     api_gateway_managed: bool = False
 
 
-class JwtConfiguration(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class JwtConfiguration(msgspec.Struct, frozen=True, rename="pascal"):
     """Whose tokens are taken, and for whom they must be."""
 
     issuer: str
     audience: tuple[str, ...] = ()
 
 
-class Authorizer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class Authorizer(msgspec.Struct, frozen=True, rename="pascal"):
     """Who decides about a request: a JWT's issuer, or a function."""
 
     authorizer_id: str
@@ -134,7 +134,7 @@ class RouteSettings(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=
     detailed_metrics_enabled: bool | None = None
 
 
-class Stage(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class Stage(msgspec.Struct, frozen=True, rename="pascal"):
     """A name under which a deployment is served."""
 
     stage_name: str
@@ -169,7 +169,7 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     is_automatic: bool = False
 
 
-class Properties(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class Properties(msgspec.Struct, frozen=True, rename="pascal"):
     """What is shown of an API as a whole."""
 
     api_id: str

@@ -71,7 +71,7 @@ class NoIntegration(Invalid):
     """No integration defined for method"""
 
 
-class IntegrationResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class IntegrationResponse(msgspec.Struct, frozen=True, rename="camel"):
     """How a MOCK's answer is written."""
 
     status_code: str
@@ -81,7 +81,7 @@ class IntegrationResponse(msgspec.Struct, frozen=True, rename="camel", omit_defa
     content_handling: str | None = None
 
 
-class Integration(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Integration(msgspec.Struct, frozen=True, rename="camel"):
     """What is behind a method."""
 
     type: str
@@ -99,7 +99,7 @@ class Integration(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     integration_responses: dict[str, IntegrationResponse] = {}
 
 
-class MethodResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class MethodResponse(msgspec.Struct, frozen=True, rename="camel"):
     """A response that a method declares. With proxy integrations it only documents."""
 
     status_code: str
@@ -107,7 +107,7 @@ class MethodResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     response_models: dict[str, str] = {}
 
 
-class Method(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Method(msgspec.Struct, frozen=True, rename="camel"):
     """A method of a resource, or ANY."""
 
     http_method: str
@@ -122,7 +122,7 @@ class Method(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     method_integration: Integration | None = None
 
 
-class Resource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Resource(msgspec.Struct, frozen=True, rename="camel"):
     """A node in the tree of paths."""
 
     id: str
@@ -132,7 +132,7 @@ class Resource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     resource_methods: dict[str, Method] = {}
 
 
-class Authorizer(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Authorizer(msgspec.Struct, frozen=True, rename="camel"):
     """A function that decides about requests: by a token of theirs (TOKEN), or by all of it (REQUEST)."""
 
     id: str
@@ -147,7 +147,7 @@ class Authorizer(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     """Source: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html"""
 
 
-class GatewayResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class GatewayResponse(msgspec.Struct, frozen=True, rename="camel"):
     """What the API itself answers to a kind of failure, in the place of its default."""
 
     response_type: str
@@ -156,7 +156,7 @@ class GatewayResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     response_templates: dict[str, str] = {}
 
 
-class MethodSetting(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class MethodSetting(msgspec.Struct, frozen=True, rename="camel"):
     """How much a stage takes on a method, and how closely it is measured."""
 
     metrics_enabled: bool = False
@@ -167,7 +167,7 @@ class MethodSetting(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     caching_enabled: bool = False
 
 
-class Stage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Stage(msgspec.Struct, frozen=True, rename="camel"):
     """A name under which a deployment is served."""
 
     stage_name: str
@@ -201,14 +201,14 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str | None = None
 
 
-class EndpointConfiguration(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class EndpointConfiguration(msgspec.Struct, frozen=True, rename="camel"):
     """Where AWS would serve it: shown, without effect."""
 
     types: tuple[str, ...] = ("EDGE",)
     ip_address_type: str = "ipv4"
 
 
-class Properties(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Properties(msgspec.Struct, frozen=True, rename="camel"):
     """What is shown of an API as a whole, beside what its definition holds."""
 
     id: str

@@ -30,7 +30,7 @@ class KeyExists(Conflict):
     """API Key already exists"""
 
 
-class ApiKey(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class ApiKey(msgspec.Struct, frozen=True, rename="camel"):
     """What a client is known by."""
 
     id: str
@@ -44,14 +44,14 @@ class ApiKey(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     tags: dict[str, str] = {}
 
 
-class Throttle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Throttle(msgspec.Struct, frozen=True, rename="camel"):
     """A rate and a burst."""
 
     rate_limit: float | None = None
     burst_limit: int | None = None
 
 
-class Quota(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Quota(msgspec.Struct, frozen=True, rename="camel"):
     """So many requests in a day, a week or a month."""
 
     limit: int
@@ -59,7 +59,7 @@ class Quota(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     offset: int = 0
 
 
-class PlanStage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class PlanStage(msgspec.Struct, frozen=True, rename="camel"):
     """A stage that a plan is for, and limits of single methods by `/resource/METHOD`."""
 
     api_id: str
@@ -67,7 +67,7 @@ class PlanStage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     throttle: dict[str, Throttle] = {}
 
 
-class UsagePlan(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class UsagePlan(msgspec.Struct, frozen=True, rename="camel"):
     """Which keys may use which stages, and how much."""
 
     id: str

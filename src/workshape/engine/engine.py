@@ -8,6 +8,7 @@ import logging
 from contextlib import AsyncExitStack
 from typing import Self
 
+from workshape.apis.addresses import is_for_an_api
 from workshape.app import model as app_model
 from workshape.app.apply import apply
 from workshape.aws.door import Door
@@ -20,7 +21,6 @@ from workshape.engine.http_parts import open_http
 from workshape.engine.observation import open_admin
 from workshape.engine.services import services
 from workshape.engine.source_parts import open_queues, open_sources
-from workshape.gateway.addresses import is_for_an_api
 from workshape.run import RunFile
 
 LAST_ANSWERS_S_MAX = 0.25
@@ -81,7 +81,7 @@ class Engine:
         http = self._http = open_http(ground, functions, self._app)
         self._admin = open_admin(ground, self._app, functions, sources, deliveries, events, http)
         self._door = Door(
-            services(ground, functions, sources, deliveries, events),
+            services(ground, functions, sources, deliveries, events, http),
             ground.upstream,
             settings=ground.settings,
             admin=self._admin.answer,

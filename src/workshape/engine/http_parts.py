@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workshape.apis.api_metrics import ApiMetrics
 from workshape.apis.http_apis import HttpApis
 from workshape.apis.rest_apis import RestApis
 from workshape.apis.usage_plans import UsagePlans
@@ -14,7 +15,6 @@ from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.gateway.api_door import ApiDoor
 from workshape.gateway.api_means import ApiMeans
-from workshape.gateway.api_metrics import ApiMetrics
 from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.http_front import HttpFront

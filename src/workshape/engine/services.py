@@ -1,5 +1,7 @@
 """The AWS services that are ours, or partly, as the front door finds them."""
 
+from workshape.aws.apigateway.service import rest_api_service
+from workshape.aws.apigatewayv2.service import http_api_service
 from workshape.aws.application_autoscaling.service import autoscaling_service
 from workshape.aws.cloudwatch.service import cloudwatch_service
 from workshape.aws.events.service import events_service
@@ -15,6 +17,7 @@ from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
+from workshape.engine.http_parts import HttpParts
 from workshape.engine.source_parts import SourceParts
 
 
@@ -24,6 +27,7 @@ def services(
     sources: SourceParts,
     deliveries: DeliveryParts,
     events: EventParts,
+    http: HttpParts,
 ) -> list[Service]:
     """Offer the engine's parts as AWS services."""
     return [
@@ -45,4 +49,6 @@ def services(
         autoscaling_service(functions.autoscaler, ground.clock),
         events_service(events.buses, events.bridge, events.read_target),
         scheduler_service(events.schedules, events.read_target, events.universal.check),
+        rest_api_service(http.rest_apis, http.plans, http.authorizers.forget),
+        http_api_service(http.http_apis, http.authorizers.forget),
     ]

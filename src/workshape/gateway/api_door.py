@@ -3,11 +3,11 @@
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html (stages)
 """
 
+from workshape.apis.addresses import read_address, stage_in
 from workshape.apis.http_api import DEFAULT_STAGE, HttpApi
 from workshape.apis.http_apis import HttpApis
 from workshape.apis.rest_api import RestApi
 from workshape.apis.rest_apis import RestApis
-from workshape.gateway.addresses import read_address, stage_in
 from workshape.gateway.http_front import HttpFront, message
 from workshape.gateway.http_stage import HttpStage
 from workshape.gateway.rest_front import RestFront

@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from workshape.apis.api_metrics import ApiMetrics
 from workshape.clock import Clock
-from workshape.gateway.api_metrics import ApiMetrics
 from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.http_proxy import HttpProxy
 from workshape.gateway.lambda_authorizers import LambdaAuthorizers

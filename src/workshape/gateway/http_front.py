@@ -5,13 +5,15 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troublesho
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from msgspec.structs import replace
+
+from workshape.apis.api_metrics import Measured
 from workshape.apis.http_api import AWS_IAM, CUSTOM, JWT, NONE, Integration, Route
 from workshape.apis.routes import DEFAULT, Match
 from workshape.errors import BackendUnavailable, Denied
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
-from workshape.gateway.api_metrics import Measured
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller
 from workshape.gateway.authorization import V2, NotAuthorized, Why, identity_value
 from workshape.gateway.bodies import MalformedResponse

@@ -4,13 +4,14 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lamb
 """
 
 import logging
-from dataclasses import replace
 
+from msgspec.structs import replace
+
+from workshape.apis.api_metrics import Measured
 from workshape.apis.rest_api import AWS_IAM, CUSTOM, HTTP_PROXY, MOCK, Integration
 from workshape.apis.usage_plans import UsagePlans
 from workshape.errors import Denied, PlatformError
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
-from workshape.gateway.api_metrics import Measured
 from workshape.gateway.arrival import Arrival, Caller, IamCaller
 from workshape.gateway.authorization import NotAuthorized, Why, context_variables
 from workshape.gateway.bodies import MalformedResponse

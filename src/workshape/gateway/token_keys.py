@@ -6,17 +6,16 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-qu
 
 import asyncio
 from dataclasses import dataclass, field
+from importlib import import_module
 from math import inf
+from typing import Protocol
 
 import httpx
 import msgspec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
-from workshape.gateway.tokens import ALGORITHMS, Token, invalid
+from workshape.gateway.tokens import Token, invalid
 
 FETCH_S_MAX = 1.5
 RESPONSE_BYTES_MAX = 150_000
@@ -37,9 +36,17 @@ class _KeySet(msgspec.Struct, frozen=True):
     keys: list[dict[str, str | list[str]]]
 
 
+class _Keys(Protocol):
+    """`token_signatures.Keys`, which is imported only where a token is checked."""
+
+    def __contains__(self, key_id: str) -> bool: ...
+
+    def has_signed(self, token: str, key_id: str) -> bool: ...
+
+
 @dataclass(slots=True)
 class _Issuer:
-    keys: dict[str, RSAKey] = field(default_factory=dict)
+    keys: _Keys
     fetched_at: float = -inf
     asked_at: float = -inf
     failure: BackendUnavailable | None = None
@@ -68,20 +75,18 @@ class TokenKeys:
             NotAuthorized: it did not.
             BackendUnavailable: its keys cannot be had.
         """
-        key = await self._key(issuer, token.key_id)
-        if key is None:
+        keys = await self._keys_with(issuer, token.key_id)
+        if token.key_id not in keys:
             raise invalid("the issuer has no such key (kid)")
-        try:
-            jws.deserialize_compact(token.text, key, algorithms=list(ALGORITHMS))
-        except (JoseError, ValueError) as error:
-            raise invalid("the signature does not hold") from error
+        if not keys.has_signed(token.text, token.key_id):
+            raise invalid("the signature does not hold")
 
-    async def _key(self, issuer: str, key_id: str) -> RSAKey | None:
+    async def _keys_with(self, issuer: str, key_id: str) -> _Keys:
         entry = self._issuers.get(issuer)
         if entry is None:
             if len(self._issuers) >= ISSUERS_MAX:
                 del self._issuers[next(iter(self._issuers))]
-            entry = self._issuers[issuer] = _Issuer()
+            entry = self._issuers[issuer] = _Issuer(_read_keys([]))
         async with entry.turn:  # one fetch at a time, for all who wait
             now = self._clock.monotonic_s()
             is_stale = key_id not in entry.keys or now - entry.fetched_at >= KEEP_S
@@ -89,7 +94,7 @@ class TokenKeys:
                 await self._fetch(issuer, entry, now)
             if entry.failure is not None and key_id not in entry.keys:
                 raise entry.failure
-            return entry.keys.get(key_id)
+            return entry.keys
 
     async def _fetch(self, issuer: str, entry: _Issuer, now: float) -> None:
         entry.asked_at = now
@@ -97,12 +102,8 @@ class TokenKeys:
         try:
             url = msgspec.json.decode(await self._get(url), type=_Discovery).jwks_uri
             found = msgspec.json.decode(await self._get(url), type=_KeySet)
-            entry.keys = {
-                str(key["kid"]): RSAKey.import_key(key)
-                for key in found.keys
-                if key.get("kty") == "RSA" and "kid" in key and key.get("use", "sig") == "sig"
-            }
-        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, JoseError, ValueError) as error:
+            entry.keys = _read_keys(found.keys)
+        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, ValueError) as error:
             reason = str(error) or type(error).__name__
             entry.failure = BackendUnavailable(backend="the issuer of tokens", address=url, reason=reason)
             return
@@ -117,3 +118,8 @@ class TokenKeys:
                 if len(body) > RESPONSE_BYTES_MAX:
                     raise ValueError(f"the answer is over {RESPONSE_BYTES_MAX} bytes")
             return body
+
+
+def _read_keys(keys: list[dict[str, str | list[str]]]) -> _Keys:
+    read: _Keys = import_module("workshape.gateway.token_signatures").Keys(keys)
+    return read

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workshape.apis import api_metrics
 from workshape.aws.cloudwatch.statistics import by_period, check_period, minutes_between
 from workshape.clock import Clock
 from workshape.events import event_metrics
@@ -23,6 +24,7 @@ OUR_NAMESPACES = frozenset(
         topic_metrics.NAMESPACE,
         event_metrics.EVENTS,
         event_metrics.SCHEDULER,
+        api_metrics.NAMESPACE,
     }
 )
 

@@ -42,7 +42,7 @@ class RestJsonCodec:
         json_readers, json_writers, constraints = JsonReaders(), JsonWriters(), Constraints()
         for name in model.operation_names:
             operation = model.operation_model(name)
-            self._readers[name] = _InputReader(operation.input_shape, json_readers, constraints)
+            self._readers[name] = _InputReader(operation, json_readers, constraints)
             self._writers[name] = _OutputWriter(operation, json_writers)
         self._add_paths({name: model.operation_model(name).http for name in model.operation_names})
         self._faults = FaultMembers(model, json_writers)
@@ -96,8 +96,10 @@ class RestJsonCodec:
 
 
 class _InputReader:
-    def __init__(self, shape: StructureShape | None, readers: JsonReaders, constraints: Constraints) -> None:
+    def __init__(self, operation: OperationModel, readers: JsonReaders, constraints: Constraints) -> None:
+        shape = operation.input_shape
         self._check = constraints.check_input(shape)
+        self._literals = frozenset(parse_qs(operation.http["requestUri"].partition("?")[2], keep_blank_values=True))
         self._uri: list[tuple[str, str, Callable[[str], Any]]] = []
         self._query: list[tuple[str, str, Callable[[list[str]], Any]]] = []
         self._rest_of_query = ""
@@ -133,7 +135,8 @@ class _InputReader:
                 if wire_name in values:
                     found[name] = _converted(convert_all, values.pop(wire_name), name)
             if self._rest_of_query:  # https://smithy.io/2.0/spec/http-bindings.html#httpqueryparams-trait
-                found[self._rest_of_query] = {name: texts[0] for name, texts in values.items()}
+                more = {name: texts[0] for name, texts in values.items() if name not in self._literals}
+                found[self._rest_of_query] = more
         if self._headers:
             for header, value in request.headers:
                 if header in self._headers:

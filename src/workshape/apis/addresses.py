@@ -5,7 +5,7 @@
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-call-api.html
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from workshape.http1.message import Request
 

@@ -7,6 +7,8 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from workshape.metrics.book import MetricBook
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Metric, Point, Unit, minute_of
@@ -16,8 +18,7 @@ NAMESPACE = "AWS/ApiGateway"
 Dimensions = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """Whose requests are counted together."""
 
     api: str

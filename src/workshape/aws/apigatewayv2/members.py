@@ -1,0 +1,75 @@
+"""Members of requests as what is kept, and what is kept as members of answers."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from workshape.aws.apigatewayv2.errors import InvalidMember, InvalidPage, NotBuilt
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+RESULTS_MAX = 500
+"""AWS: undocumented; more than an API has of anything."""
+
+
+def make(kind: type[S], parameters: Mapping[str, Any], *addressed: str, **own: Any) -> S:
+    """Make one of what a request gives, and of what is ours; `addressed` are the members that are not part of it.
+
+    Raises:
+        NotBuilt: a member is given that is not kept here, and says something.
+        InvalidMember: one has not the shape that it must have.
+    """
+    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+    given = {name: value for name, value in parameters.items() if name not in addressed}
+    for name, value in given.items():
+        if name not in fields and value not in ("", False, {}, []):
+            raise NotBuilt(feature=name)
+    return _convert({**{name: value for name, value in given.items() if name in fields}, **own}, kind)
+
+
+def change(present: S, parameters: Mapping[str, Any], *addressed: str) -> S:
+    """Make what it becomes of one, by what a request gives.
+
+    Raises:
+        NotBuilt, InvalidMember: as `make`.
+    """
+    given = {name: value for name, value in parameters.items() if name not in addressed}
+    return make(type(present), {**show(present), **given})
+
+
+def show(item: msgspec.Struct) -> dict[str, Any]:
+    """Write one; what it has not is left out."""
+    written: dict[str, Any] = msgspec.to_builtins(item)
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def page(parameters: Mapping[str, Any], items: Iterable[T], write: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """Write the page that a request asks for, and its `NextToken` if there is more.
+
+    Raises:
+        InvalidPage: it asks for none.
+    """
+    everything = list(items)
+    try:
+        first = int(urlsafe_b64decode(parameters.get("NextToken") or "MA=="))
+        count = int(parameters.get("MaxResults") or RESULTS_MAX)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidPage(reason="") from error
+    if first < 0 or count < 1:
+        raise InvalidPage(reason="")
+    end = first + min(count, RESULTS_MAX)
+    written: dict[str, Any] = {"Items": [write(item) for item in everything[first:end]]}
+    if end < len(everything):
+        written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
+    return written
+
+
+def _convert(value: Mapping[str, Any], kind: type[S]) -> S:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidMember(reason=str(error)) from error
