@@ -9,15 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from workshape.clock import Clock
-from workshape.delivery import Delivered, DestinationKind, DestinationRefused
-from workshape.errors import Invalid
-from workshape.store.documents import Documents
-from workshape.triggers.destinations import Destinations
-from workshape.triggers.outbox import Outbox
-from workshape.triggers.redelivery import Sender, SenderKind
-from workshape.triggers.s3_event import Sequencer, arrival_test, bus_event, record_of
-from workshape.triggers.s3_notification import (
+from workshape.buckets.event import Sequencer, arrival_test, bus_event, record_of
+from workshape.buckets.notification import (
     Cause,
     NotificationConfiguration,
     NotificationTarget,
@@ -25,6 +18,13 @@ from workshape.triggers.s3_notification import (
     check_configuration,
     targets_of,
 )
+from workshape.clock import Clock
+from workshape.delivery import Delivered, DestinationKind, DestinationRefused
+from workshape.errors import Invalid
+from workshape.store.documents import Documents
+from workshape.triggers.destinations import Destinations
+from workshape.triggers.outbox import Outbox
+from workshape.triggers.redelivery import Sender, SenderKind
 
 DOCUMENT_KIND = "bucket-notification"
 NOTIFIED = (DestinationKind.QUEUE, DestinationKind.TOPIC, DestinationKind.FUNCTION)

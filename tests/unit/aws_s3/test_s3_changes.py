@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from workshape.aws.s3.changes import EMPTY_ETAG, as_markers, is_quiet, read_changes
 from workshape.aws.s3.request import Action, StorageRequest
+from workshape.buckets.notification import ObjectChange, ObjectEvent
 from workshape.http1.message import Request, Response
-from workshape.triggers.s3_notification import ObjectChange, ObjectEvent
 
 XML = '<?xml version="1.0"?>\n'
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'

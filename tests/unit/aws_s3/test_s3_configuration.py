@@ -3,7 +3,7 @@
 import pytest
 
 from workshape.aws.s3.configuration import MalformedXml, read_configuration, write_configuration
-from workshape.triggers.s3_notification import NotificationConfiguration, NotificationInvalid, NotificationTarget
+from workshape.buckets.notification import NotificationConfiguration, NotificationInvalid, NotificationTarget
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f:live"

@@ -8,8 +8,8 @@ from email.message import Message
 
 from workshape.aws.s3.request import Action, StorageRequest
 from workshape.aws.s3.xml import children, name_of, parse, text
+from workshape.buckets.notification import ObjectChange, ObjectEvent
 from workshape.http1.message import Request, Response
-from workshape.triggers.s3_notification import ObjectChange, ObjectEvent
 
 EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 """What S3 says of a delete marker: the MD5 of nothing."""

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 
 from workshape.arn import parse_arn
 from workshape.aws.s3.xml import NAMESPACE, children, name_of, parse, text
+from workshape.buckets.notification import NotificationConfiguration, NotificationInvalid, NotificationTarget
 from workshape.errors import Invalid
-from workshape.triggers.s3_notification import NotificationConfiguration, NotificationInvalid, NotificationTarget
 
 _KINDS = {
     "TopicConfiguration": ("Topic", "sns"),

@@ -23,11 +23,11 @@ from workshape.aws.s3.configuration import MalformedXml, read_configuration, wri
 from workshape.aws.s3.objects import S3Objects
 from workshape.aws.s3.request import Action, StorageRequest, read_request
 from workshape.aws.s3.xml import parse, text
+from workshape.buckets.notification import Cause, ObjectChange, ObjectEvent
 from workshape.clock import Clock
 from workshape.errors import Invalid, NotFound, Throttled, WorkshapeError
 from workshape.http1.message import Request, Response
 from workshape.triggers.s3 import BucketNotifier
-from workshape.triggers.s3_notification import Cause, ObjectChange, ObjectEvent
 
 Forward = Callable[[Request], Awaitable[Response]]
 _ABOUT = (ObjectEvent.TAGGED, ObjectEvent.UNTAGGED, ObjectEvent.ACL)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.triggers.s3_notification import (
+from workshape.buckets.notification import (
     NotificationConfiguration,
     NotificationInvalid,
     NotificationTarget,

@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 import msgspec
 
+from workshape.buckets.notification import Cause, ObjectChange, ObjectEvent
 from workshape.delivery import BusEnvelope, Delivery
-from workshape.triggers.s3_notification import Cause, ObjectChange, ObjectEvent
 
 _VERSION = "2.1"
 _VERSION_OF_METADATA = "2.3"

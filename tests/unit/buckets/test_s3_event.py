@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.triggers.s3_event import Sequencer, arrival_test, bus_event, record_of
-from workshape.triggers.s3_notification import Cause, ObjectChange, ObjectEvent
+from workshape.buckets.event import Sequencer, arrival_test, bus_event, record_of
+from workshape.buckets.notification import Cause, ObjectChange, ObjectEvent
 
 CAUSE = Cause("127.0.0.1", "C3D13FE58DE4C810", "FMyUVURIY8", 1_700_000_000.25)
 PUT = ObjectChange(ObjectEvent.PUT, "red flower/ä+b.jpg", 1_024, "d41d8c", "v1")
