@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from workshape.app.delivery_apply import DeliveryCatalogue, DeliveryChange, apply_deliveries
 from workshape.app.event_apply import EventCatalogue, EventChange, apply_events
 from workshape.app.model import App, Function, Layer, Mapping, Queue, Redrive
 from workshape.app.plan import (
@@ -68,6 +69,7 @@ class Catalogues:
 
     functions: FunctionCatalogue
     mappings: MappingCatalogue
+    deliveries: DeliveryCatalogue
     events: EventCatalogue
     broker: Broker
     storage: Storage
@@ -76,7 +78,7 @@ class Catalogues:
     account: str
 
 
-async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange]:
+async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange | DeliveryChange]:
     """Make everything as the app wants it; return what was changed.
 
     Running it again after a failure goes on where that one stopped.
@@ -106,7 +108,8 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange]:
     pairs = {(mapping.queue, mapping.function) for mapping in app.mappings}
     ids = [there.id for there in catalogues.mappings.present() if _pair(there) in pairs]
     _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids)), tuple(sorted(layers))))
-    return [*changes, *apply_events(app, catalogues.events)]
+    events = apply_events(app, catalogues.events)
+    return [*changes, *events, *await apply_deliveries(app, catalogues.deliveries)]
 
 
 async def _carry_out(change: Change, catalogues: Catalogues) -> None:

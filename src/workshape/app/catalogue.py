@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import astuple, replace
 
 from workshape.app.apply import FunctionCatalogue
+from workshape.app.delivery_build import endpoint_arn
 from workshape.app.model import Function, Layer
 from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration
@@ -43,6 +44,7 @@ def function_catalogue(
             timeout_s=function.timeout_s,
             layers=await catalog.layers.in_use([catalog.layers.arn(one.layer, one.number) for one in newest]),
             environment={**variables(function), **function.environment},
+            dead_letter_arn=_dead_letter_arn(function, catalog),
         )
         if function.image is None:
             code = Path(builds.get(function.name, function.code))
@@ -67,3 +69,10 @@ def function_catalogue(
             catalog.layers.delete(name, version.number)
 
     return FunctionCatalogue(put, remove, put_layer, remove_layer)
+
+
+def _dead_letter_arn(function: Function, catalog: Catalog) -> str:
+    settings = function.asynchronous
+    if settings is None or settings.dead_letter is None:
+        return ""
+    return endpoint_arn(settings.dead_letter, catalog.region, catalog.account)

@@ -5,6 +5,7 @@ from collections import abc
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from workshape.app.delivery_check import delivery_problems
 from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.model import App, Function, Mapping
@@ -49,6 +50,7 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
         yield from _mapping_problems(app, index, mapping)
     yield from http_problems(app)
     yield from event_problems(app)
+    yield from delivery_problems(app)
     yield from _storage_problems(app)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from workshape.app.delivery_model import Asynchronous, Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule
 
 Meta = msgspec.Meta
@@ -56,6 +57,7 @@ class Function(msgspec.Struct, frozen=True):
     """Their names; of two files by one name the later layer's is seen."""
     environment: dict[str, str] = {}
     tracing: Tracing = "PassThrough"
+    asynchronous: Asynchronous | None = None
     latency_p99_ms: Annotated[float, Meta(gt=0)] | None = None
     """The owner's budget. Only the verdict reads it."""
 
@@ -189,6 +191,8 @@ class Bucket(msgspec.Struct, frozen=True):
     """An S3 bucket."""
 
     name: str
+    event_bridge: bool = False
+    """Whether the default event bus is told of its objects."""
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -215,6 +219,9 @@ class App(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
     buses: tuple[Bus, ...] = ()
     rules: tuple[Rule, ...] = ()
     schedules: tuple[Schedule, ...] = ()

@@ -14,6 +14,7 @@ import msgspec
 
 from workshape.app.check import problems
 from workshape.app.code import file_problems
+from workshape.app.delivery_model import Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule
 from workshape.app.model import (
     App,
@@ -47,6 +48,9 @@ TABLES = (
     "routes",
     "tables",
     "buckets",
+    "notifications",
+    "topics",
+    "subscriptions",
     "buses",
     "rules",
     "schedules",
@@ -74,7 +78,7 @@ class _TableTable(msgspec.Struct, frozen=True):
 
 
 class _BucketTable(msgspec.Struct, frozen=True):
-    pass
+    event_bridge: bool = False
 
 
 def load_app(folder: Path) -> tuple[App, Settings]:
@@ -140,6 +144,9 @@ class _Reader:
             routes=tuple(self._struct(entry, Route, place) for entry, place in self._listed("routes")),
             tables=tuple(self._table(name, place) for name, place in self._named("tables")),
             buckets=tuple(self._bucket(name, place) for name, place in self._named("buckets")),
+            notifications=tuple(self._struct(one, Notification, place) for one, place in self._listed("notifications")),
+            topics=tuple(self._named_struct(Topic, name, place) for name, place in self._named("topics")),
+            subscriptions=tuple(self._struct(one, Subscription, place) for one, place in self._listed("subscriptions")),
             buses=tuple(self._named_struct(Bus, name, place) for name, place in self._named("buses")),
             rules=tuple(self._named_struct(Rule, name, place) for name, place in self._named("rules")),
             schedules=tuple(self._named_struct(Schedule, name, place) for name, place in self._named("schedules")),
@@ -177,8 +184,8 @@ class _Reader:
             raise self.invalid(place, f'"{text}" is no key: NAME, or NAME:S, NAME:N, NAME:B') from error
 
     def _bucket(self, name: str, place: Place) -> Bucket:
-        self._struct(self._document["buckets"][name], _BucketTable, place)
-        return Bucket(name)
+        table = self._struct(self._document["buckets"][name], _BucketTable, place)
+        return Bucket(name, table.event_bridge)
 
     def _database(self) -> Database | None:
         if "database" not in self._document:

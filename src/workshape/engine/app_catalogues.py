@@ -1,23 +1,33 @@
 """What an app is applied to: the engine's parts, the way `app/apply.py` needs them."""
 
+import secrets
 from typing import get_args
+
+from msgspec.structs import replace
 
 from workshape.app import model as app_model
 from workshape.app.apply import Catalogues, MappingCatalogue
 from workshape.app.catalogue import function_catalogue
+from workshape.app.delivery_apply import DeliveryCatalogue
 from workshape.app.event_apply import EventCatalogue
 from workshape.app.plan import PresentMapping
 from workshape.app.storage import Storage
 from workshape.arn import function_arn, queue_arn
+from workshape.buckets.notification import Cause, NotificationConfiguration
+from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.source_parts import SourceParts
+from workshape.functions.event_invoke import EventInvokeConfig
+from workshape.functions.model import LATEST
 from workshape.triggers.model import EventSourceMapping, Pollers
 from workshape.triggers.supervisor import MappingSupervisor
 
 
-def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts, events: EventParts) -> Catalogues:
+def catalogues(
+    ground: Ground, functions: FunctionParts, sources: SourceParts, deliveries: DeliveryParts, events: EventParts
+) -> Catalogues:
     """Offer the engine's parts to an app."""
     run, settings = ground.run, ground.settings
     return Catalogues(
@@ -28,9 +38,37 @@ def catalogues(ground: Ground, functions: FunctionParts, sources: SourceParts, e
             lambda function: run.database_variables(function.database, function.name),
         ),
         mappings=_mapping_catalogue(sources.mappings, settings.region, settings.account),
+        deliveries=_delivery_catalogue(ground, functions, deliveries),
         events=EventCatalogue(events.buses, events.schedules, ground.documents),
         broker=sources.broker,
         storage=Storage(run.upstream, settings.region),
+        store=ground.documents,
+        region=settings.region,
+        account=settings.account,
+    )
+
+
+def _delivery_catalogue(ground: Ground, functions: FunctionParts, deliveries: DeliveryParts) -> DeliveryCatalogue:
+    """Offer what sends the way `app/delivery_apply.py` needs it."""
+    settings, configs = ground.settings, functions.catalog.event_invoke_configs
+
+    async def notify(bucket: str, configuration: NotificationConfiguration) -> None:
+        # The app's own request; nobody asked over the network.
+        cause = Cause("127.0.0.1", secrets.token_hex(8).upper(), secrets.token_urlsafe(56), ground.clock.wall_s())
+        await deliveries.notifier.configure(bucket, configuration, cause)
+
+    def configure_events(function: str, config: EventInvokeConfig | None) -> None:
+        if config is None:
+            configs.delete(function, LATEST)
+        else:
+            configs.put(function, LATEST, replace(config, modified_at=ground.clock.wall_s()))
+
+    return DeliveryCatalogue(
+        topics=deliveries.topics,
+        notifications=deliveries.notifier.configuration,
+        notify=notify,
+        event_config=lambda function: configs.get(function, LATEST),
+        configure_events=configure_events,
         store=ground.documents,
         region=settings.region,
         account=settings.account,

@@ -62,7 +62,8 @@ class Engine:
         self._stack.push_async_callback(door.close, LAST_ANSWERS_S_MAX)
         self._stack.push_async_callback(self._functions.end)
         if self._app is not None:
-            changes = await apply(self._app, catalogues(self._ground, self._functions, self._sources, self._events))
+            offered = catalogues(self._ground, self._functions, self._sources, self._deliveries, self._events)
+            changes = await apply(self._app, offered)
             _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})
         self._functions.provisioned.begin()
         await self._http.start(self._ground)
@@ -75,7 +76,7 @@ class Engine:
         ground = self._ground = open_ground(self._run_file, self._stack)
         broker = await open_queues(ground)
         functions = self._functions = open_functions(ground)
-        deliveries = open_deliveries(ground, broker, functions)
+        deliveries = self._deliveries = open_deliveries(ground, broker, functions)
         events = self._events = open_events(ground, deliveries)
         sources = self._sources = open_sources(ground, broker, functions)
         http = self._http = open_http(ground, functions, self._app)

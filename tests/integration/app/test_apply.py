@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from workshape.app.apply import Catalogues, FunctionCatalogue, MappingCatalogue, apply
 from workshape.app.catalogue import function_catalogue
+from workshape.app.delivery_apply import DeliveryCatalogue
 from workshape.app.event_apply import EventCatalogue
 from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queue, Redrive, Table
 from workshape.app.plan import PresentMapping, PutFunction
 from workshape.app.storage import NobodyAnswers, Storage
+from workshape.buckets.notification import NotificationConfiguration
 from workshape.clock import Clock
-from workshape.delivery import Delivered, Delivery
+from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import Invalid
 from workshape.events.buses import Buses
 from workshape.events.event_metrics import EventMetrics
@@ -33,6 +35,8 @@ from workshape.parts.moto import moto_server
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
 from workshape.store.documents import Documents
+from workshape.topics.model import Subscription
+from workshape.topics.registry import Topics
 
 APP = App(
     name="app",
@@ -98,6 +102,42 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     await broker.close()
 
 
+async def notify(_bucket: str, _configuration: NotificationConfiguration) -> None:
+    """These apps tell nobody."""
+
+
+async def undeliverable(_arn: str, _delivery: Delivery) -> DeliveryOutcome:
+    return Undelivered("NotFound", "nothing is delivered here", retryable=False)
+
+
+async def refuse(_subscription: Subscription, _delivery: Delivery) -> None:
+    raise AssertionError("nothing is published here")
+
+
+def deliveries(tmp_path: Path) -> DeliveryCatalogue:
+    store = Documents(tmp_path / "deliveries.sqlite")
+    topics = Topics(
+        store,
+        Clock(),
+        region="eu-west-1",
+        account="1" * 12,
+        endpoint="",
+        certificate_url="",
+        deliver=undeliverable,
+        hand_over=refuse,
+    )
+    return DeliveryCatalogue(
+        topics=topics,
+        notifications=lambda _bucket: NotificationConfiguration(),
+        notify=notify,
+        event_config=lambda _function: None,
+        configure_events=lambda _function, _config: None,
+        store=store,
+        region="eu-west-1",
+        account="1" * 12,
+    )
+
+
 def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dict[str, str]) -> Catalogues:
     store, region, account = Documents(tmp_path / "store.sqlite"), "eu-west-1", "1" * 12
     queue = TargetQueue(store, _nowhere, EventMetrics(), Clock())
@@ -109,6 +149,7 @@ def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dic
     return Catalogues(
         functions=FunctionCatalogue(recorded.put, recorded.remove, recorded.put_layer, recorded.remove_layer),
         mappings=MappingCatalogue(recorded.present, recorded.create, recorded.update, recorded.delete),
+        deliveries=deliveries(tmp_path),
         events=events,
         broker=broker,
         storage=Storage(upstream, region),

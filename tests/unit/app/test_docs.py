@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from workshape.app.code import handler_files
+from workshape.app.delivery_model import Asynchronous, Endpoint, Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule, Target
 from workshape.app.model import (
     App,
@@ -41,13 +42,16 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Route: "[[routes]]",
     Table: "[tables.NAME]",
     Bucket: "[buckets.NAME]",
+    Notification: "[[notifications]]",
+    Topic: "[topics.NAME]",
+    Subscription: "[[subscriptions]]",
     Bus: "[buses.NAME]",
     Rule: "[rules.NAME]",
     Schedule: "[schedules.NAME]",
     Database: "[database]",
     Settings: "[platform]",
 }
-NAMED_BY_THE_TABLE = {Function, Layer, Queue, Authorizer, Table, Bucket, Bus, Rule, Schedule}
+NAMED_BY_THE_TABLE = {Function, Layer, Queue, Authorizer, Table, Bucket, Topic, Bus, Rule, Schedule}
 
 
 def test_every_table_has_a_section() -> None:
@@ -77,6 +81,13 @@ def test_the_parts_of_a_target_are_named() -> None:
     text = section(SECTIONS[Rule])
 
     assert all(f"`{key}`" in text for key in Target.__struct_fields__)
+
+
+def test_the_parts_of_asynchronous_settings_and_of_endpoints_are_named() -> None:
+    text = section("functions.NAME.asynchronous")
+
+    assert all(f"\n| `{key}`" in text for key in Asynchronous.__struct_fields__)
+    assert all(f"`{kind}`" in text for kind in Endpoint.__struct_fields__)
 
 
 def test_the_parts_of_cors_are_named() -> None:
