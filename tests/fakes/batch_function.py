@@ -32,11 +32,16 @@ class BatchFunction:
     payloads: list[bytes] = field(default_factory=list)
     deliveries: Counter[str] = field(default_factory=Counter)
     """How often each body came."""
+    started: list[str] = field(default_factory=list)
+    """The bodies in the order in which they came."""
+    side_by_side: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    """The bodies of each two batches that were under way at the same time."""
     running: int = 0
     running_max: int = 0
     refuse: Callable[[], Exception | None] = lambda: None
     """Asked before each invocation; what it returns is raised."""
     refused: int = 0
+    _under_way: list[list[str]] = field(default_factory=list)
 
     async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
         if (refusal := self.refuse()) is not None:
@@ -44,7 +49,11 @@ class BatchFunction:
             raise refusal
         self.payloads.append(payload)
         records = msgspec.json.decode(payload)["Records"]
-        self.deliveries.update(record["body"] for record in records)
+        bodies = [record["body"] for record in records]
+        self.deliveries.update(bodies)
+        self.started += bodies
+        self.side_by_side += [(other, bodies) for other in self._under_way]
+        self._under_way.append(bodies)
         self.running += 1
         self.running_max = max(self.running_max, self.running)
         try:
@@ -56,6 +65,7 @@ class BatchFunction:
             return InvocationResult(RequestId(str(uuid.uuid4())), body, LATEST, "Unhandled")
         finally:
             self.running -= 1
+            self._under_way.remove(bodies)
 
 
 def report(failed: Callable[[str], bool]) -> Answer:
