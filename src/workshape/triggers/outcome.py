@@ -1,28 +1,40 @@
-"""What the end of an invocation means for each message of its batch. A core.
+"""What the end of an invocation means for each item of its batch, message or record. A core.
 
+Source: https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html#kafka-partial-batch-response
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+Id = TypeVar("Id", bound=Hashable)
+ReadId = Callable[[Any], Id | None]
+"""Reads an `itemIdentifier`; None for one that no item has."""
+
 
 @dataclass(frozen=True, slots=True)
-class BatchOutcome:
-    """Every message of the batch is in exactly one of the two."""
+class BatchOutcome(Generic[Id]):
+    """Every item of the batch is in exactly one of the two."""
 
-    done: tuple[str, ...]
-    """Ids of the messages to delete."""
-    failed: tuple[str, ...]
-    """Ids of those that come back at their visibility timeout."""
+    done: tuple[Id, ...]
+    """Ids of the items that are done with."""
+    failed: tuple[Id, ...]
+    """Ids of those that come again."""
     whole_batch_reason: str = ""
     """Why the batch failed as a whole; empty when it did not."""
 
 
-def judge(payload: bytes, function_error: str | None, ids: Sequence[str], *, partial: bool) -> BatchOutcome:
+def read_message_id(named: Any) -> str | None:
+    """Read a message's id."""
+    return named if isinstance(named, str) else None
+
+
+def judge(
+    payload: bytes, function_error: str | None, ids: Sequence[Id], read_id: ReadId[Id], *, partial: bool
+) -> BatchOutcome[Id]:
     """Read an invocation's result.
 
     `partial` says that the mapping asks for ReportBatchItemFailures; without it any result but an error is success.
@@ -41,24 +53,25 @@ def judge(payload: bytes, function_error: str | None, ids: Sequence[str], *, par
         return BatchOutcome(tuple(ids), ())
     if not isinstance(response, dict):
         return _whole(ids, "the response is not an object")
-    return _judge_failures(response.get("batchItemFailures"), ids)
+    return _judge_failures(response.get("batchItemFailures"), ids, read_id)
 
 
-def _judge_failures(failures: Any, ids: Sequence[str]) -> BatchOutcome:
+def _judge_failures(failures: Any, ids: Sequence[Id], read_id: ReadId[Id]) -> BatchOutcome[Id]:
     if failures is None:
         return BatchOutcome(tuple(ids), ())
     if not isinstance(failures, list):
         return _whole(ids, "batchItemFailures is not a list")
-    known, failed = set(ids), set()
+    known, failed = set(ids), set[Id]()
     for failure in failures:
-        name = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-        if not isinstance(name, str) or name not in known:
-            return _whole(ids, f"batchItemFailures names an item that is not in the batch: {str(name)[:80]!r}")
+        named = failure.get("itemIdentifier") if isinstance(failure, dict) else None
+        name = read_id(named)
+        if name is None or name not in known:
+            return _whole(ids, f"batchItemFailures names an item that is not in the batch: {str(named)[:80]!r}")
         failed.add(name)
     return BatchOutcome(
         tuple(name for name in ids if name not in failed), tuple(name for name in ids if name in failed)
     )
 
 
-def _whole(ids: Sequence[str], reason: str) -> BatchOutcome:
+def _whole(ids: Sequence[Id], reason: str) -> BatchOutcome[Id]:
     return BatchOutcome((), tuple(ids), reason)

@@ -12,6 +12,7 @@ Where no text of Lambda's is documented for a refusal, we chose the words.
 from workshape.arn import parse_arn
 from workshape.events.filters import BODY, VALUE, compile_filters
 from workshape.events.operators import InvalidPattern
+from workshape.streams.model import KafkaTopic, StartingPosition
 from workshape.triggers.model import (
     ERROR_COUNT,
     EVENT_COUNT,
@@ -19,10 +20,8 @@ from workshape.triggers.model import (
     KAFKA_METRICS,
     EventSourceMapping,
     FailurePolicy,
-    KafkaTopic,
     MappingInvalid,
     Pollers,
-    StartingPosition,
 )
 
 BATCH_SIZE_MAX = 10_000

@@ -19,7 +19,7 @@ from workshape.queues.model import QueueName, ReceivedMessage
 from workshape.triggers.batching import Batch, Entry
 from workshape.triggers.mapping_metrics import MappingMetric
 from workshape.triggers.model import EventSourceMapping
-from workshape.triggers.outcome import BatchOutcome, judge
+from workshape.triggers.outcome import BatchOutcome, judge, read_message_id
 from workshape.triggers.pace import Pace, throttle_delay_s
 from workshape.triggers.poller import Notes
 from workshape.triggers.records import entry_of
@@ -175,9 +175,8 @@ class SqsPoller:
     async def _settle(self, batch: Batch, result: InvocationResult) -> list[Entry]:
         """Delete what is done; the rest, which is returned, comes back at its visibility timeout."""
         messages = {entry.message.message_id: entry.message for entry in batch.entries}
-        outcome = judge(
-            result.payload, result.function_error, list(messages), partial=self._mapping.report_batch_item_failures
-        )
+        partial = self._mapping.report_batch_item_failures
+        outcome = judge(result.payload, result.function_error, list(messages), read_message_id, partial=partial)
         self._note(result.request_id, outcome, messages)
         if outcome.done:
             await self._delete([messages[name] for name in outcome.done])
@@ -192,7 +191,7 @@ class SqsPoller:
             return
         self._notes.count(MappingMetric.DELETED, outcomes.count(None))
 
-    def _note(self, request_id: RequestId, outcome: BatchOutcome, messages: dict[str, ReceivedMessage]) -> None:
+    def _note(self, request_id: RequestId, outcome: BatchOutcome[str], messages: dict[str, ReceivedMessage]) -> None:
         if outcome.whole_batch_reason:
             if not self._mapping.report_batch_item_failures:  # with it, Lambda does not back off
                 self._pace.failed(self._clock.monotonic_s())

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import msgspec
 
 from workshape.clock import Clock
-from workshape.errors import CallerError, NotFound
+from workshape.errors import CallerError, NotFound, PlatformError
 from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.invoker import InvokeFunction
 from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDoesNotExist, QueueName
 from workshape.store.documents import Documents
+from workshape.streams.model import KafkaTopic
 from workshape.triggers.mapping_metrics import MappingMetric, MappingMetrics
 from workshape.triggers.model import (
     EventSourceMapping,
-    KafkaTopic,
     MappingBusy,
     MappingExists,
     MappingInvalid,
@@ -52,7 +52,7 @@ class MappingView:
 
 
 @dataclass(frozen=True, slots=True)
-class TopicPolling:
+class KafkaPolling:
     """Who polls topics, where that can be done."""
 
     poller: Callable[[EventSourceMapping, Notes], Poller]
@@ -99,12 +99,12 @@ class MappingSupervisor:
         note_items: Callable[[Sequence[BatchItemFact]], None],
         function_timeout_s: Callable[[str, str | None], int],
         metrics: MappingMetrics,
-        topics: TopicPolling | None,
+        kafka: KafkaPolling | None,
         filters_max: int,
     ) -> None:
         """`function_timeout_s` is the catalog's, by name and qualifier; it raises NotFound.
 
-        `topics` is None where there is no Kafka client.
+        `kafka` is None where there is no Kafka client.
         """
         self._documents = documents
         self._broker = broker
@@ -115,7 +115,7 @@ class MappingSupervisor:
         self._note_items = note_items
         self._function_timeout_s = function_timeout_s
         self._metrics = metrics
-        self._topics = topics
+        self._kafka = kafka
         self._filters_max = filters_max
         stored = [msgspec.json.decode(value, type=EventSourceMapping) for _, value in documents.all(KIND)]
         self._live = {mapping.id: _Live(mapping) for mapping in stored}
@@ -237,7 +237,7 @@ class MappingSupervisor:
             self._check_queue(mapping, others, timeout_s)
         else:
             _check_topic(mapping, mapping.kafka, others)
-            self._topic_polling().check(mapping)
+            self._kafka_polling().check(mapping)
 
     def _check_queue(
         self, mapping: EventSourceMapping, others: Sequence[EventSourceMapping], function_timeout_s: int
@@ -310,13 +310,13 @@ class MappingSupervisor:
 
     def _poller(self, mapping: EventSourceMapping, notes: Notes) -> Poller:
         if mapping.kafka is not None:
-            return self._topic_polling().poller(mapping, notes)
+            return self._kafka_polling().poller(mapping, notes)
         return SqsPoller(mapping, self._broker, self._invoke, self._clock, region=self._region, notes=notes)
 
-    def _topic_polling(self) -> TopicPolling:
-        if self._topics is None:
+    def _kafka_polling(self) -> KafkaPolling:
+        if self._kafka is None:
             raise MappingInvalid(reason="There is no Kafka client here: pip install 'workshape[kafka]'")
-        return self._topics
+        return self._kafka
 
 
 def _check_topic(mapping: EventSourceMapping, topic: KafkaTopic, others: Sequence[EventSourceMapping]) -> None:
@@ -335,9 +335,11 @@ def _check_topic(mapping: EventSourceMapping, topic: KafkaTopic, others: Sequenc
 async def _drain(poller: Poller, running: "asyncio.Task[None]") -> None:
     """Let the batches under way end, but not for ever."""
     poller.stop()
-    await asyncio.wait((running,), timeout=DRAIN_S_MAX)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    try:
+        await asyncio.wait((running,), timeout=DRAIN_S_MAX)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def _reason(broken: "asyncio.Task[None]") -> str:
@@ -345,7 +347,7 @@ def _reason(broken: "asyncio.Task[None]") -> str:
     error = broken.exception()
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound | PlatformError):
         return f"PROBLEM: {error}"
     _log.error("mapping_broke", exc_info=error)
     return f"PROBLEM: {type(error).__name__}: {error}"

@@ -97,6 +97,6 @@ async def test_a_java_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("workshape.parts.jars.find_spec", lambda name: None)
 
     with pytest.raises(JavaUnavailable, match="Java 17 or later was not found"):
-        await find_java(17)
+        await find_java(17, "dynamodb")
     with pytest.raises(JavaUnavailable, match="jgo, which fetches jars, is not installed"):
-        await resolve_jars("a:b:1")
+        await resolve_jars("a:b:1", "dynamodb")

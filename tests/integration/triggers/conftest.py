@@ -57,7 +57,7 @@ class Stage:
             note_items=self._note_items,
             function_timeout_s=self._function_timeout_s,
             metrics=self.metrics,
-            topics=None,
+            kafka=None,
             filters_max=5,
         )
 

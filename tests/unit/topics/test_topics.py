@@ -74,12 +74,12 @@ def post() -> Post:
 
 @pytest.fixture
 def topics(store: Documents, post: Post) -> Topics:
-    topics = open_topics(store, post)
+    topics = open_kafka(store, post)
     topics.create(TOPIC)
     return topics
 
 
-def open_topics(store: Documents, post: Post, clock: FakeClock | None = None) -> Topics:
+def open_kafka(store: Documents, post: Post, clock: FakeClock | None = None) -> Topics:
     return Topics(
         store,
         clock or FakeClock(),
@@ -213,12 +213,12 @@ async def test_topics_and_subscriptions_are_found_again(store: Documents, post: 
     gone = topics.subscribe(subscription(endpoint=f"{QUEUE}-2"))
     topics.unsubscribe(gone.arn)
 
-    again = open_topics(store, post)
+    again = open_kafka(store, post)
 
     assert again.all() == [TOPIC]
     assert again.subscriptions(TOPIC.arn) == [kept]
     again.delete(TOPIC.arn)
-    assert open_topics(store, post).subscriptions() == []
+    assert open_kafka(store, post).subscriptions() == []
     with pytest.raises(TopicNotFound):
         again.get(TOPIC.arn)
 
@@ -281,7 +281,7 @@ def test_a_structure_without_a_default_is_refused(text: str) -> None:
 
 async def test_a_fifo_topic_sends_in_order_and_the_same_only_once(store: Documents, post: Post) -> None:
     clock = FakeClock()
-    topics = open_topics(store, post, clock)
+    topics = open_kafka(store, post, clock)
     topics.create(FIFO)
     topics.subscribe(subscription(endpoint=f"{QUEUE}.fifo", topic_arn=FIFO.arn, raw=True))
 
@@ -303,7 +303,7 @@ async def test_a_fifo_topic_sends_in_order_and_the_same_only_once(store: Documen
 
 
 async def test_a_queue_that_is_busy_holds_up_a_fifo_topic_and_not_its_order(store: Documents, post: Post) -> None:
-    topics = open_topics(store, post)
+    topics = open_kafka(store, post)
     topics.create(FIFO)
     topics.subscribe(subscription(endpoint=f"{QUEUE}.fifo", topic_arn=FIFO.arn))
 

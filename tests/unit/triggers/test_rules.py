@@ -6,13 +6,12 @@ import msgspec
 import pytest
 
 from workshape.errors import Invalid
+from workshape.streams.model import KafkaTopic, StartingPosition
 from workshape.triggers.model import (
     EventSourceMapping,
     FailurePolicy,
-    KafkaTopic,
     MappingInvalid,
     Pollers,
-    StartingPosition,
 )
 from workshape.triggers.rules import check_mapping, check_visibility
 

@@ -13,14 +13,13 @@ import msgspec
 from workshape.arn import Arn, parse_arn
 from workshape.aws.operation import Call
 from workshape.errors import Invalid
+from workshape.streams.model import KafkaTopic, StartingPosition
 from workshape.triggers.model import (
     STREAM_BATCH_SIZE_DEFAULT,
     EventSourceMapping,
     FailurePolicy,
-    KafkaTopic,
     MappingInvalid,
     Pollers,
-    StartingPosition,
 )
 from workshape.triggers.supervisor import MappingView
 
