@@ -238,6 +238,7 @@ class Session:
         size = len(data)
         position = self._skip
         done = position if self._dropping else 0
+        replacement: bytes | None = b"" if self._dropping else None
         while size - position >= HEAD_BYTES:
             kind, length = _checked_head(data, position)
             end = position + 1 + length
@@ -248,7 +249,7 @@ class Session:
             if kind == messages.TERMINATE:
                 return Want.END
             if link.ignoring and kind != messages.SYNC:
-                replacement: bytes | None = b""
+                replacement = b""
             else:
                 replacement = _PASS_ON[kind](self, link, data, position, end)
             if replacement is not None:
@@ -257,7 +258,8 @@ class Session:
                 done = end
             position = end
         if position > size:
-            self._skip, self._dropping = position - size, done >= position
+            # Of a message that is cut: what replaced its beginning is followed by the rest of it, unless that is nothing.
+            self._skip, self._dropping = position - size, replacement == b""
         else:
             self._skip, self._dropping = 0, False
             self._hold(data[position:])

@@ -333,6 +333,36 @@ def test_a_statement_too_long_to_keep_is_passed_on_in_pieces_and_pins() -> None:
     assert set(client.session.state.pins) == {PinReason.UNREAD}
 
 
+def long_bind(name: str) -> bytes:
+    """One whose parameter is longer than what is looked at."""
+    parameter = b"\0\0" + b"\0\1" + (40_000).to_bytes(4, "big") + b"x" * 40_000 + b"\0\0"
+    return message(messages.BIND, b"\0" + name.encode() + b"\0" + parameter)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 16, 20_000, 17_000, 16_500])
+def test_the_rest_of_a_long_parameter_follows_under_the_connections_own_name(chunk_bytes: int) -> None:
+    bench = Bench.of(1, chunk_bytes=chunk_bytes)
+    client = bench.client()
+
+    client.send(parse("mine", "rows 1") + SYNC)
+    client.send(long_bind("mine") + execute() + SYNC)
+    client.send(query("rows 0"))
+
+    assert kinds(client.seen) == "1Z" + "2DCZ" + "TCZ"
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 16, 17_000])
+def test_a_long_parameter_after_an_error_is_dropped_to_its_end(chunk_bytes: int) -> None:
+    bench = Bench.of(1, chunk_bytes=chunk_bytes)
+    client = bench.client()
+
+    client.send(parse("mine", "rows 1") + SYNC)
+    client.send(parse("", "broken") + long_bind("mine") + execute() + SYNC)
+    client.send(query("rows 0"))
+
+    assert kinds(client.seen) == "1Z" + "EZ" + "TCZ"
+
+
 def test_a_clients_half_message_keeps_no_connection() -> None:
     bench = Bench.of(1)
     client = bench.client()
