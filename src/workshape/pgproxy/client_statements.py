@@ -47,6 +47,13 @@ class Statements:
             statement = self._by_body[body] = Statement(body)
         return statement
 
+    def renew(self) -> None:
+        """Give new objects from now on: the schema changed, and what is parsed next must be analysed anew.
+
+        Who prepared something before keeps it, and is told by the server, as without us, when it does not fit any more.
+        """
+        self._by_body = WeakValueDictionary()
+
 
 class ClientStatements:
     """One client's. Methods are given the connection the client has at the moment."""

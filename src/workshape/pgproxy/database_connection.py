@@ -37,6 +37,8 @@ class DatabaseEvents:
     """No transaction is open, nothing is owed."""
     lost: Callable[["DatabaseConnection", str], None]
     """It ended, for this reason."""
+    schema_changed: Callable[[], None]
+    """Tables, types or the like are others now."""
 
 
 class DatabaseConnection(asyncio.Protocol):
@@ -190,7 +192,7 @@ class DatabaseConnection(asyncio.Protocol):
             self.send(b"".join(self._login.to_database))
             self._login.to_database.clear()
         if done and not self._opened.done():
-            self.link = Link(self.id, self._login.parameters, self._login.key)
+            self.link = Link(self.id, self._login.parameters, self._login.key, self._events.schema_changed)
             self.limits = self._login.limits
             self._login = None
             self._opened.set_result(None)

@@ -7,7 +7,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html
 
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.client_state import CARRIED, ClientState
@@ -33,6 +33,8 @@ STATEMENTS_MAX = (
 QUEUE_LOOKED_THROUGH = 32  # entries
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
 ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
+SCHEMA_TAGS = (b"ALTER ", b"CREATE ", b"DROP ")  # of commands after which the same text may mean something else
+TAG_BYTES = max(map(len, SCHEMA_TAGS))
 FATAL_SEVERITIES = ("FATAL", "PANIC")
 NAME_PREFIX = f"workshape_{secrets.token_hex(8)}_".encode()  # not to be guessed: a client could use another's
 
@@ -56,7 +58,9 @@ class Link:
 
     __slots__ = (
         "_failed",
+        "_has_changed_schema",
         "_names_made",
+        "_schema_changed",
         "_skip",
         "_skip_swallowed",
         "_tail",
@@ -76,8 +80,17 @@ class Link:
         "variables",
     )
 
-    def __init__(self, link_id: int, parameters: Mapping[str, str], key: bytes) -> None:
-        """`parameters` are what the server reported at log-in, `key` what a cancel request needs."""
+    def __init__(
+        self,
+        link_id: int,
+        parameters: Mapping[str, str],
+        key: bytes,
+        schema_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`parameters` are what the server reported at log-in, `key` what a cancel request needs.
+
+        `schema_changed` is called when tables, types or the like are others now: what was prepared may not fit them.
+        """
         self.id = link_id
         self.parameters = dict(parameters)
         self.variables: Mapping[str, str] = {name: parameters[name] for name in CARRIED if name in parameters}
@@ -99,6 +112,9 @@ class Link:
         self.said_why = False
         """The server reported a fatal error: it hangs up next."""
         self._failed = False
+        self._schema_changed = schema_changed
+        self._has_changed_schema = False
+        """In the transaction that is open."""
         self._names_made = 0
         self._tail = b""
         self._skip = 0
@@ -265,6 +281,8 @@ class Link:
             return length + 1
         if kind == messages.ERROR_RESPONSE:
             return min(length + 1, ERROR_HEAD_BYTES)
+        if kind == messages.COMMAND_COMPLETE:
+            return min(length + 1, HEAD_BYTES + TAG_BYTES)
         return HEAD_BYTES + 1 if kind == messages.READY_FOR_QUERY else HEAD_BYTES
 
     def _runs_our_query(self) -> bool:
@@ -275,6 +293,8 @@ class Link:
         """Take note of a message; True when the client must not see it."""
         completes = COMPLETES.get(kind)
         if completes is not None:
+            if kind == messages.COMMAND_COMPLETE and data.startswith(SCHEMA_TAGS, position + HEAD_BYTES):
+                self._has_changed_schema = True
             return self._complete(kind, completes)
         if kind == messages.READY_FOR_QUERY:
             return self._ready(data[position + HEAD_BYTES])
@@ -316,6 +336,9 @@ class Link:
         self.status = status
         self._failed = False
         self.copying_in = False
+        if self._has_changed_schema and status == messages.IDLE:
+            self._has_changed_schema = False
+            self._schema_changed()
         return done.ours
 
     def _error(self, head: bytes) -> bool:
@@ -326,9 +349,11 @@ class Link:
             return False
         first = self.expected[0]
         code = fields.get("C", "")
-        if code == CACHED_PLAN_CHANGED or (code == INVALID_STATEMENT_NAME and NAME_PREFIX in head):
-            # A statement prepared long ago no longer fits its tables, or is gone: what comes next is prepared anew.
-            self.forget_statements()
+        if code == CACHED_PLAN_CHANGED:
+            # It stays, so that the server tells everybody else who prepared it; whoever prepares it now gets another.
+            self._schema_changed()
+        elif code == INVALID_STATEMENT_NAME and NAME_PREFIX in head:
+            self.forget_statements()  # somebody deallocated what was ours: what comes next is prepared anew
         if first.kind is AnswerKind.READY:
             if first.ours:
                 self.broken = f"the database refused what the proxy asked (SQLSTATE {code})"

@@ -102,7 +102,9 @@ class ProxyServer:
             cancels=self._cancels,
             gone=self._gone,
         )
-        self._database_events = DatabaseEvents(rested=self._rested, lost=self._database_lost)
+        self._database_events = DatabaseEvents(
+            rested=self._rested, lost=self._database_lost, schema_changed=self._statements.renew
+        )
         controls = Controls(
             now=lambda: self._loop.time(),
             settings=lambda: self._settings,

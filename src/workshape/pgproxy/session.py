@@ -258,7 +258,7 @@ class Session:
                 done = end
             position = end
         if position > size:
-            # Of a message that is cut: what replaced its beginning is followed by the rest of it, unless that is nothing.
+            # Of a message that is cut, the rest follows what replaced its beginning, unless it was replaced by nothing.
             self._skip, self._dropping = position - size, replacement == b""
         else:
             self._skip, self._dropping = 0, False
