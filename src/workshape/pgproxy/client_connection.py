@@ -1,6 +1,7 @@
 """The socket to a client: its log-in, its session, and the database connection it has at the moment."""
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from workshape.pgproxy.sqlstate import WireError, refused
 
 TLS_HANDSHAKE_S_MAX = 10.0
 HELD_BYTES_MAX = 256 * KIB  # while a client waits it is read on, to notice that it left; but not without end
-SESSION_KEY_BYTES = 8  # the process id and secret of BackendKeyData
+SECRET_BYTES = 4  # of BackendKeyData, after the process id
+PROCESS_ID_BITS = 31  # drivers read it as a signed number, and the server's are positive
 
 _numbers = count(1)
 
@@ -319,3 +321,8 @@ class ClientConnection(asyncio.Protocol):
         if self._held_bytes > HELD_BYTES_MAX and not self.transport.is_closing():
             self.transport.resume_reading()
         self._held_bytes = 0
+
+
+def new_session_key() -> bytes:
+    """Make what a client is given for its cancel requests: a process id and a secret, neither to be guessed."""
+    return (secrets.randbits(PROCESS_ID_BITS) or 1).to_bytes(4, "big") + secrets.token_bytes(SECRET_BYTES)

@@ -32,6 +32,8 @@ class ClientState:
     pins: dict[PinReason, tuple[int, Pin]] = field(default_factory=dict)
     """By reason, the latest pin and its number."""
     pins_made: int = 0
+    process_id: bytes = b""
+    """The four bytes that the client was given as its server process's id."""
 
     def pin(self, pin: Pin) -> None:
         """Keep the connection from now on."""

@@ -33,6 +33,8 @@ STATEMENTS_MAX = (
 QUEUE_LOOKED_THROUGH = 32  # entries
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
 ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
+PROCESS_ID_BYTES = 4
+NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins with who notified
 SCHEMA_TAGS = (b"ALTER ", b"CREATE ", b"DROP ")  # of commands after which the same text may mean something else
 TAG_BYTES = max(map(len, SCHEMA_TAGS))
 FATAL_SEVERITIES = ("FATAL", "PANIC")
@@ -129,7 +131,7 @@ class Link:
 
         Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
         """
-        return int.from_bytes(self.key[:4])
+        return int.from_bytes(self.key[:PROCESS_ID_BYTES])
 
     @property
     def at_rest(self) -> bool:
@@ -182,6 +184,10 @@ class Link:
             if swallowed:
                 out.append(data[done:position])
                 done = end
+            elif kind == messages.NOTIFICATION_RESPONSE and self._is_own(data, position):
+                assert self.holder is not None
+                out += (data[done : position + HEAD_BYTES], self.holder.process_id)
+                done = position + NOTIFIER_END
             position = end
             if expected and expected[0].kind in NOT_ASKED and position <= size:
                 out.append(data[done:position])
@@ -197,6 +203,11 @@ class Link:
             return data[done:position] if done or position < size else data
         out.append(data[done:position])
         return b"".join(out)
+
+    def _is_own(self, data: bytes, position: int) -> bool:
+        """Whether the client itself sent this notification: it knows itself by the process id it was given."""
+        notifier = data[position + HEAD_BYTES : position + NOTIFIER_END]
+        return self.holder is not None and notifier == self.key[:PROCESS_ID_BYTES] and self.holder.process_id != b""
 
     def made_here(self) -> bytes:
         """Give the answers that are due and that the server was never asked for."""
@@ -281,6 +292,8 @@ class Link:
             return length + 1
         if kind == messages.ERROR_RESPONSE:
             return min(length + 1, ERROR_HEAD_BYTES)
+        if kind == messages.NOTIFICATION_RESPONSE:
+            return min(length + 1, NOTIFIER_END)
         if kind == messages.COMMAND_COMPLETE:
             return min(length + 1, HEAD_BYTES + TAG_BYTES)
         return HEAD_BYTES + 1 if kind == messages.READY_FOR_QUERY else HEAD_BYTES

@@ -15,7 +15,7 @@ from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.admin_console import AdminConsole, Controls
 from workshape.pgproxy.admin_session import WELCOME_TO_ADMIN
-from workshape.pgproxy.client_connection import SESSION_KEY_BYTES, ClientConnection, ClientEvents
+from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, new_session_key
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import Statements
@@ -30,6 +30,7 @@ from workshape.pgproxy.database_connection import (
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
 from workshape.pgproxy.figures import Snapshot
+from workshape.pgproxy.link import PROCESS_ID_BYTES
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
 from workshape.pgproxy.pool_key import pool_key
@@ -203,12 +204,13 @@ class ProxyServer:
         application_name = client.login.startup.parameters.get("application_name")
         if application_name is not None:
             welcome = welcome.for_application(application_name)
-        client.session_key = secrets.token_bytes(SESSION_KEY_BYTES)
+        client.session_key = new_session_key()
         self._by_session_key[client.session_key] = client
         said = [messages.parameter_status(name, value) for name, value in welcome.parameters.items()]
         said.append(messages.message(messages.BACKEND_KEY_DATA, client.session_key))
         said.append(messages.ready_for_query(messages.IDLE))
-        client.begin(Session(ClientState(welcome.variables), self._statements), b"".join(said))
+        state = ClientState(welcome.variables, process_id=client.session_key[:PROCESS_ID_BYTES])
+        client.begin(Session(state, self._statements), b"".join(said))
 
     def _login_refused(self, client: ClientConnection) -> None:
         assert client.login is not None

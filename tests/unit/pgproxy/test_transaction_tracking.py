@@ -242,6 +242,19 @@ def test_a_notice_or_a_notification_between_statements_changes_nothing(pair: Pai
     assert pair.database_says(message(messages.NOTIFICATION_RESPONSE, b"\0\0\0\1news\0\0"))
 
 
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_clients_own_notification_names_it_by_the_id_it_was_given(cut: int) -> None:
+    link, state = Link(1, {}, b"\0\0\1\2secr"), ClientState({}, process_id=b"\0\0\7\7")
+    Session(state, Statements()).attach(link)
+    own, given = (message(messages.NOTIFICATION_RESPONSE, one + b"news\0\0") for one in (b"\0\0\1\2", b"\0\0\7\7"))
+    others = message(messages.NOTIFICATION_RESPONSE, b"\0\0\1\3news\0\0")
+    stream = own + others
+
+    heard = link.receive(stream[:cut]) + link.receive(stream[cut:])
+
+    assert heard == given + others
+
+
 @pytest.mark.parametrize("answer", [PARSED, BOUND, IS_IDLE, COMPLETE, COPY_IN, message(messages.COPY_BOTH_RESPONSE)])
 def test_an_answer_to_nothing_breaks_the_connection(pair: Pair, answer: bytes) -> None:
     with pytest.raises(ProtocolViolation):
