@@ -41,6 +41,12 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
     stems: int = 2
     """The least of them that wait, of each kind in use; 0: none at all."""
+    snapshots: int = 8
+    """How many versions with SnapStart are kept in memory, initialised, for their environments to be copied of; at most
+    16 for each Python. 0: each environment goes through its init phase.
+    """
+    snapshot_idle_s: float = 1_800.0
+    """One of them ends when nobody has started from it for so long."""
     ecr_registry: str = ""
     """HOST[:PORT] of the registry that is asked for images of Amazon ECR; empty: such names are refused."""
 

@@ -32,7 +32,12 @@ class FakeRuntimeApi(RuntimeApi):
         return f"127.0.0.1:{10_000 + environment}"
 
     async def admit(
-        self, environment: EnvironmentId, *, user: int = -1, connection: socket.socket | None = None
+        self,
+        environment: EnvironmentId,
+        *,
+        user: int = -1,
+        connection: socket.socket | None = None,
+        restored: bool = False,
     ) -> None:
         assert environment in self.opened
 
@@ -59,6 +64,7 @@ class FakeProcess(EnvironmentProcess):
             -1,
             None,
         )  # and nothing of the real one's state: every method that reads it is replaced
+        self.is_restored = self.is_copied = False
         self.history: list[str] = []
         self.cpu_limits_mb: list[int] = []
 
@@ -99,6 +105,25 @@ class FakeLauncher(ProcessLauncher):
         super().__init__(Path("/nowhere"), FunctionSettings())
         self.environments: list[Started] = []
         self.failure: Exception | None = None
+        self.why_not = ""
+        """Why snapshots cannot be kept."""
+        self.kept: list[str] = []
+        self.dropped: list[str] = []
+        """By revision."""
+        self._lost: dict[str, Callable[[], None]] = {}
+
+    async def keep(self, function: FunctionVersion, process: EnvironmentProcess, lost: Callable[[], None]) -> str:
+        if not self.why_not:
+            self.kept.append(function.revision)
+            self._lost[function.revision] = lost
+        return self.why_not
+
+    def drop(self, function: FunctionVersion) -> None:
+        self.dropped.append(function.revision)
+
+    def lose(self, revision: str) -> None:
+        """Let the process that is kept end by itself."""
+        self._lost.pop(revision)()
 
     async def start(
         self,

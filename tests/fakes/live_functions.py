@@ -34,6 +34,7 @@ from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.records import InvocationRecord, RecordWriter, read_records
+from workshape.functions.snapshot_keeper import SnapshotKeeper
 from workshape.functions.snapshot_taker import SnapshotTaker
 from workshape.functions.snapshots import Snapshots
 from workshape.http1.message import Request, Response
@@ -80,6 +81,7 @@ class LiveFunctions:
         self.logs = logs
         self.records: RecordWriter
         self.url = ""
+        self.name = FunctionName("f")
         self.opt_folder = ""
         """What every function finds as its layers."""
 
@@ -179,7 +181,9 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         reporter=Reporter(logs, records, metrics),
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
     )
-    snapshots = asyncio.create_task(Snapshots(store, catalog, taker.take).run())
+    keeper = SnapshotKeeper(settings.functions, clock, launcher, taker.take)
+    catalog.subscribe(keeper.retire)
+    snapshots = asyncio.create_task(Snapshots(store, catalog, keeper.take).run())
     upstream = Upstream({})
     images = Deployments(ImageStore(folder / "images", ecr_registry=settings.functions.ecr_registry), store, catalog)
     service = lambda_service(
@@ -202,6 +206,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         await server.close()
         snapshots.cancel()
         await asyncio.wait([snapshots])
+        await keeper.close()
         await invoker.close()
         await launcher.close()
         await images.close()

@@ -17,6 +17,7 @@ from rich.text import Text
 from workshape.errors import PlatformError
 from workshape.functions.launch import seccomp
 from workshape.functions.launch.cgroups import CONTROLLERS
+from workshape.functions.launch.copy_sandbox import user_namespaces
 from workshape.functions.launch.interpreters import Interpreters
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.settings import FunctionSettings
@@ -80,6 +81,7 @@ async def examine() -> list[Check]:
             reason = await launcher.why_no_sandbox()
             checks = [Check(part, not reason, reason or what) for part, what in _NEEDS_NAMESPACES]
             checks.append(_seccomp(reason))
+            checks.append(_snapshots(reason))
             missing = launcher.cgroups().missing
             checks += [Check(each, each not in missing, missing.get(each, _LIMITS[each])) for each in CONTROLLERS]
         finally:
@@ -92,6 +94,13 @@ def _seccomp(reason: str) -> Check:
     if not reason and not seccomp.available():
         reason = "there is no filter for this processor"
     return Check("seccomp", not reason, reason or "system calls that reach out of a sandbox are refused")
+
+
+def _snapshots(reason: str) -> Check:
+    if not reason and not user_namespaces():
+        reason = "this machine lets nobody have user namespaces (/proc/sys/user/max_user_namespaces)"
+    what = "SnapStart: environments of Python are forked of one that is initialised; without, each initialises itself"
+    return Check("copies of snapshots", not reason, reason or what)
 
 
 async def _runtime(interpreters: Interpreters, runtime: str) -> Check:

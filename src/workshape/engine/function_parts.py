@@ -31,6 +31,7 @@ from workshape.functions.provisioned import Allocation
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.provisioned_metrics import provisioned_points
 from workshape.functions.records import RecordWriter
+from workshape.functions.snapshot_keeper import SnapshotKeeper
 from workshape.functions.snapshot_taker import SnapshotTaker
 from workshape.functions.snapshots import Snapshots
 from workshape.metrics.metric import Point
@@ -123,9 +124,10 @@ def open_functions(ground: Ground) -> FunctionParts:
         reserved_total=catalog.reserved_total,
     )
     stack.push_async_callback(invoker.close)
-    reporter = Reporter(logs, records, metrics)
-    taker = SnapshotTaker(clock=clock, launcher=launcher, reporter=reporter, variables=variables)
-    ground.serve("snapshots of versions", Snapshots(documents, catalog, taker.take).run)
+    taker = SnapshotTaker(
+        clock=clock, launcher=launcher, reporter=Reporter(logs, records, metrics), variables=variables
+    )
+    _open_snapshots(ground, catalog, launcher, taker)
     images = _open_images(ground, catalog)
     catalog.subscribe(invoker.retire)
     catalog.subscribe(metrics.forget)
@@ -157,6 +159,14 @@ def open_functions(ground: Ground) -> FunctionParts:
     ground.serve("asynchronous invocations", parts.events.run)
     ground.serve("application auto scaling", parts.autoscaler.run)
     return parts
+
+
+def _open_snapshots(ground: Ground, catalog: Catalog, launcher: ProcessLauncher, taker: SnapshotTaker) -> None:
+    keeper = SnapshotKeeper(ground.settings.functions, ground.clock, launcher, taker.take)
+    ground.stack.push_async_callback(keeper.close)
+    catalog.subscribe(keeper.retire)
+    ground.serve("snapshots of versions", Snapshots(ground.documents, catalog, keeper.take).run)
+    ground.serve("snapshots in memory", keeper.run)
 
 
 def _open_images(ground: Ground, catalog: Catalog) -> Deployments:

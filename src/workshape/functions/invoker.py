@@ -60,10 +60,7 @@ from workshape.settings import FunctionSettings
 InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
 """Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
 
-RESTORE_ERRORS: Mapping[Outcome, type[PlatformError]] = {
-    Outcome.RESTORE_FAILED: RestoreFailed,
-    Outcome.RESTORE_TIMED_OUT: RestoreTimedOut,
-}
+RESTORE_ERRORS = {Outcome.RESTORE_FAILED: RestoreFailed, Outcome.RESTORE_TIMED_OUT: RestoreTimedOut}
 
 _log = logging.getLogger(__name__)
 
@@ -420,7 +417,9 @@ class Invoker:
             environment.process = process = await self._launcher.start(
                 order, on_output=self._output, on_exit=self._exited
             )
-            await self._api.admit(environment.id, user=process.user, connection=process.connection)
+            await self._api.admit(
+                environment.id, user=process.user, connection=process.connection, restored=process.is_restored
+            )
             if environment.ready_at != inf:
                 self._init_ended(environment, process)
         except (PlatformError, OSError) as error:

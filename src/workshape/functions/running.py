@@ -218,6 +218,7 @@ class RunningEnvironment:
             log_stream=self.stream,
             variables=variables,
             waiting=waiting,
+            is_snapshot=self.is_snapshot,
         )
 
     def view(self, state: str, invocations: int) -> EnvironmentView:

@@ -47,9 +47,17 @@ class RuntimeApi:
         return f"{host}:{port}"
 
     async def admit(
-        self, environment: EnvironmentId, *, user: int = -1, connection: socket.socket | None = None
+        self,
+        environment: EnvironmentId,
+        *,
+        user: int = -1,
+        connection: socket.socket | None = None,
+        restored: bool = False,
     ) -> None:
-        """Serve an environment, to processes of `user` only (-1: to anyone), and over the connection it has, if any."""
+        """Serve an environment, to processes of `user` only (-1: to anyone), and over the connection it has, if any.
+
+        `restored`: it was made from a snapshot.
+        """
         listener = self._listeners.get(environment)
         if listener is None:
             if connection is not None:
@@ -57,6 +65,8 @@ class RuntimeApi:
             return
         admits = _only(user) if user >= 0 else None
         api = listener.api
+        if restored:
+            api.restored()
         server = await serve_socket(api.handle, listener.listening, _LIMITS, api.take_body, admits=admits)
         listener.server = server
         if connection is not None:

@@ -139,6 +139,7 @@ class RuntimeSession:
     def restored(self) -> None:
         """It was made from a snapshot: what is left of its start is what follows a restore."""
         assert self.state is _S.INIT, f"{self!r} has begun already"
+        self._callbacks.restores()
         self.state = _S.RESTORING
 
     def closed(self) -> None:

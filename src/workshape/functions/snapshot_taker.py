@@ -19,7 +19,7 @@ from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.invocation_report import Reporter
 from workshape.functions.launch.extensions import extension_names
-from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.launch.process import EnvironmentProcess, ProcessLauncher
 from workshape.functions.limits import PROVISIONED_INIT_S_MIN
 from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
 from workshape.functions.running import RunningEnvironment
@@ -42,6 +42,17 @@ class _Taking:
     def end(self, failure: SnapshotFailure | None) -> None:
         if not self.outcome.done():
             self.outcome.set_result(failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of an init phase."""
+
+    failure: SnapshotFailure | None
+    process: EnvironmentProcess | None
+    """It stays where the snapshot was taken, to be copied; None: it has ended."""
+    why_not: str
+    """Why it cannot be copied, if it has ended without a failure."""
 
 
 class SnapshotTaker:
@@ -82,8 +93,8 @@ class SnapshotTaker:
     def __repr__(self) -> str:
         return f"<SnapshotTaker taking={len(self._takings)}>"
 
-    async def take(self, function: FunctionVersion) -> SnapshotFailure | None:
-        """Go through a version's init phase; return why there is no snapshot of it, if so."""
+    async def take(self, function: FunctionVersion) -> Taken:
+        """Go through a version's init phase; tell what came of that."""
         self._last_id += 1
         environment = self._environment(EnvironmentId(self._last_id), function)
         taking = self._takings[environment.id] = _Taking(environment)
@@ -100,11 +111,21 @@ class SnapshotTaker:
             _log.error("snapshot_not_started", extra={"function": function.name, "reason": str(error)})
         finally:
             del self._takings[environment.id]
-            if environment.process is not None:
+            failed = taking.outcome.cancelled() or not taking.outcome.done() or taking.outcome.result() is not None
+            why_not = self._why_not_copied(environment)
+            if environment.process is not None and (failed or why_not):
                 await environment.process.kill()
             await self._api.close(environment.id)
         self._report(environment, failure)
-        return failure
+        return Taken(failure, environment.process if failure is None and not why_not else None, why_not)
+
+    def _why_not_copied(self, environment: RunningEnvironment) -> str:
+        if environment.process is None or not environment.process.is_copied:
+            return "only Python with AWS's client, in a sandbox and without external extensions, can be copied"
+        api = self._api.environment(environment.id)
+        if api is not None and api.extensions.has_internal:
+            return "its runtime has registered extensions"
+        return ""
 
     def _environment(self, environment: EnvironmentId, function: FunctionVersion) -> RunningEnvironment:
         now, wall = self._clock.monotonic_s(), self._clock.wall_s()

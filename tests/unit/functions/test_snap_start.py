@@ -91,7 +91,7 @@ def test_what_was_made_from_a_snapshot_begins_restored() -> None:
     inside.api.restored()
     inside.next()
 
-    assert inside.told == [("ready",)]
+    assert inside.told == [("restores",), ("ready",)]
 
 
 def test_the_init_phase_before_a_restore_may_take_its_time_and_the_rest_ten_seconds() -> None:

@@ -16,9 +16,12 @@ NO_SUCH_CALL = 0x00050000 | errno.ENOSYS
 CLONE = {"x86_64": 56, "aarch64": 220}
 
 
-def judge(machine: str, number: int, argument: int = 0, architecture: int | None = None) -> int:
+def judge(
+    machine: str, number: int, argument: int = 0, architecture: int | None = None, *, may_copy: bool = False
+) -> int:
     """Return what the filter says to a system call."""
-    program = [struct.unpack_from("HBBI", seccomp.filter_program(machine), at) for at in range(0, _size(machine), 8)]
+    written = seccomp.filter_program(machine, may_copy=may_copy)
+    program = [struct.unpack_from("HBBI", written, at) for at in range(0, len(written), 8)]
     data = {0: number, 4: architecture or ARCHITECTURES[machine], 16: argument & 0xFFFFFFFF}
     position, loaded = 0, 0
     while True:
@@ -31,10 +34,6 @@ def judge(machine: str, number: int, argument: int = 0, architecture: int | None
         else:
             holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
             position += if_true if holds else if_false
-
-
-def _size(machine: str) -> int:
-    return len(seccomp.filter_program(machine))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +73,22 @@ def test_clone_starts_threads_and_processes_but_no_namespaces(machine: str) -> N
 def test_another_architectures_numbers_end_the_process(number: int) -> None:
     assert judge("x86_64", number, architecture=0x40000003) == KILL
     assert judge("x86_64", number | 0x40000000) == REFUSE
+
+
+@given(st.integers(0, 0xFFFFFFFF))
+def test_what_is_copied_may_ask_for_the_namespaces_of_a_copy_and_for_no_others(flags: int) -> None:
+    for machine, unshare in {"x86_64": 272, "aarch64": 97}.items():
+        allowed = flags == seccomp.COPY_NAMESPACES
+        assert judge(machine, unshare, flags, may_copy=True) == (ALLOW if allowed else REFUSE)
+        assert judge(machine, unshare, seccomp.COPY_NAMESPACES, may_copy=True) == ALLOW
+        assert judge(machine, unshare, seccomp.COPY_NAMESPACES) == REFUSE
+
+
+@given(st.integers(0, 600), st.integers(0, 0xFFFFFFFF))
+def test_all_else_is_as_for_any_environment(number: int, argument: int) -> None:
+    for machine, unshare in {"x86_64": 272, "aarch64": 97}.items():
+        if number != unshare:
+            assert judge(machine, number, argument, may_copy=True) == judge(machine, number, argument)
 
 
 def test_a_machine_without_a_list_has_no_filter() -> None:

@@ -99,6 +99,10 @@ class EnvironmentCgroup:
         for folder in dict.fromkeys(self._folders.values()):
             _write(f"{folder}/cgroup.procs", "0")
 
+    def open_to_join(self) -> list[int]:
+        """Open the files in which whoever may writes what is to be in them."""
+        return [os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in {*self._folders.values()}]
+
     def limit(self, memory_bytes: int) -> None:
         """Set how much memory and how many processes there may be."""
         if memory_bytes == self._memory_bytes:

@@ -3,15 +3,17 @@
 Standard library only, Python 3.10: every interpreter that runs functions loads this file. Importing it is harmless
 elsewhere; calling it is not meant.
 
-Source: https://man7.org/linux/man-pages/dir_section_2.html (unshare, setns, mount, umount, pivot_root, prctl)
+Source: https://man7.org/linux/man-pages/dir_section_2.html (unshare, setns, mount, umount, pivot_root, prctl, capset)
 """
 
 import ctypes
 import os
+from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEW_ANY = 0x7E020000
 """Every flag of clone and unshare that makes a namespace."""
@@ -35,9 +37,13 @@ PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_MODE_FILTER = 2
+CAP_SETUID = 7
+CAP_SETPCAP = 8
+CAP_SYS_ADMIN = 21
 CAPABILITIES_MAX = 64
 """The kernel refuses numbers past its last capability (40 in Linux 6)."""
 
+_CAPABILITY_VERSION_3 = 0x20080522
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -101,6 +107,26 @@ def drop_bounding_capabilities() -> None:
     for capability in range(CAPABILITIES_MAX):
         if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) < 0:
             return
+
+
+def keep_capabilities(kept: Iterable[int]) -> None:
+    """Give up every capability but these, in this process's user namespace."""
+    mask = sum(1 << capability for capability in kept)
+    for capability in range(CAPABILITIES_MAX):
+        if not mask >> capability & 1:
+            _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)  # who may not has no use for it, either
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = (_CapabilityData * 2)(_CapabilityData(low, low, 0), _CapabilityData(high, high, 0))
+    _check(_libc.capset(ctypes.byref(header), data), "capset")
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilityData(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 class _SocketFilterProgram(ctypes.Structure):

@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from workshape.errors import PlatformError
@@ -39,8 +40,9 @@ from workshape.functions.launch.process_tree import (
 )
 from workshape.functions.launch.recipe import LaunchOrder, Recipe
 from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
-from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned
-from workshape.functions.model import EnvironmentId, FunctionVersion
+from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned, SpawnOrder
+from workshape.functions.launch.zygotes import NO_SNAPSHOT
+from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
 from workshape.settings import FunctionSettings
 
 KILL_S_MAX = 10.0
@@ -72,6 +74,10 @@ class EnvironmentProcess:
         self.connection: socket.socket | None = None
         """To its runtime, if that speaks to the Runtime API over it; else it will come over TCP."""
         self.output: OutputLines | None = None
+        self.is_restored = False
+        """It is a copy of its version's snapshot."""
+        self.is_copied = False
+        """It can be kept where its snapshot is taken, and copied."""
         self._kill = kill
         self._gone = asyncio.Event()
         self._frozen: set[int] | None = None
@@ -191,6 +197,11 @@ class ProcessLauncher:
         self._cgroups: CgroupFolders | None = None
         self._started = 0
         self._cleaning: set[asyncio.Future[None]] = set()
+        self._kept: dict[str, _Kept] = {}
+        """By their functions' revisions."""
+        self.on_missing_snapshot: Callable[[FunctionVersion], None] = lambda _function: None
+        """An environment could have been copied of a snapshot, if that were there."""
+        self.on_restored: Callable[[FunctionVersion], None] = lambda _function: None
 
     async def prepare(self, function: FunctionVersion) -> None:
         """Have stems ready for a function's runtime, before its first environment is wanted.
@@ -227,9 +238,37 @@ class ProcessLauncher:
             recipe = self._recipes.get(function.revision)
             if recipe is None:
                 recipe = await self._recipe(function)
-            return await self._start(order, recipe, self._channel(recipe.plan), on_output, on_exit)
+            channel = self._channel(recipe.plan)
+            if order.initialization_type is InitializationType.SNAP_START and recipe.plan.interpreter:
+                process = await self._start_from_snapshot(order, recipe, channel, on_output, on_exit)
+                if process is not None:
+                    return process
+            return await self._start(order, recipe, channel, on_output, on_exit)
         except (InterpreterMissing, RuntimeUnknown, OSError) as error:
             raise EnvironmentStartFailed(function=function.name, reason=str(error)) from error
+
+    async def keep(self, function: FunctionVersion, process: EnvironmentProcess, lost: Callable[[], None]) -> str:
+        """Keep a process that has come to its snapshot, for `start` to copy it; return why it cannot be, if so.
+
+        `lost` is called when it ends by itself.
+        """
+
+        def gone() -> None:
+            self._kept.pop(function.revision, None)
+            lost()
+
+        recipe = self._recipes.get(function.revision) or await self._recipe(function)
+        channel = self._channel(recipe.plan)
+        reason = await channel.keep(process.pid, gone)
+        if not reason:
+            self._kept[function.revision] = _Kept(process, channel, lost)
+        return reason
+
+    def drop(self, function: FunctionVersion) -> None:
+        """Keep the process of a function's snapshot no more. Its copies go on."""
+        kept = self._kept.pop(function.revision, None)
+        if kept is not None:
+            kept.channel.drop(kept.process.pid)
 
     async def why_no_sandbox(self) -> str:
         """Say why environments have no sandbox on this machine; empty: they have one.
@@ -296,6 +335,38 @@ class ProcessLauncher:
         channel.start()
         return channel
 
+    async def _start_from_snapshot(
+        self,
+        order: LaunchOrder,
+        recipe: Recipe,
+        channel: SpawnChannel,
+        on_output: Callable[[EnvironmentId, bytes], None],
+        on_exit: Callable[[EnvironmentId, str], None],
+    ) -> EnvironmentProcess | None:
+        """Start what is to be copied, or a copy; None: it has to begin from the start, as others do."""
+        function = order.function
+        kept = self._kept.get(function.revision)
+        if await channel.sandbox:
+            return None
+        if not order.is_snapshot and kept is None:
+            self.on_missing_snapshot(function)
+            return None
+        restore = 0 if order.is_snapshot or kept is None else kept.process.pid
+        spawn_order = recipe.order(order, copied=order.is_snapshot, restore=restore)
+        try:
+            process = await self._start(order, recipe, channel, on_output, on_exit, spawn_order)
+        except OSError as error:  # nobody shall see more of it than a slower start
+            _log.warning("snapshot_not_used", extra={"function": function.name, "reason": str(error)})
+            if kept is not None and str(error) == NO_SNAPSHOT:
+                self.drop(function)
+                kept.lost()
+                self.on_missing_snapshot(function)
+            return None
+        process.is_copied, process.is_restored = order.is_snapshot, bool(restore)
+        if restore:
+            self.on_restored(function)
+        return process
+
     async def _start(
         self,
         order: LaunchOrder,
@@ -303,6 +374,7 @@ class ProcessLauncher:
         channel: SpawnChannel,
         on_output: Callable[[EnvironmentId, bytes], None],
         on_exit: Callable[[EnvironmentId, str], None],
+        spawn_order: SpawnOrder | None = None,
     ) -> EnvironmentProcess:
         environment = order.environment
         scratch: Path | None = None
@@ -322,7 +394,7 @@ class ProcessLauncher:
                 asyncio.get_running_loop().call_later(LAST_OUTPUT_S_MAX, process.output.close)
 
         try:
-            spawned = await channel.spawn(recipe.order(order), gone)
+            spawned = await channel.spawn(spawn_order or recipe.order(order), gone)
         except OSError:
             self._clean(scratch)
             raise
@@ -347,6 +419,15 @@ class ProcessLauncher:
             future = loop.run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
             self._cleaning.add(future)
             future.add_done_callback(self._cleaning.discard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A process that is copied."""
+
+    process: EnvironmentProcess
+    channel: SpawnChannel
+    lost: Callable[[], None]
 
 
 def _why_no_root() -> str:

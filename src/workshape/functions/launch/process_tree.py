@@ -49,6 +49,14 @@ def stop_tree(pid: int) -> set[int]:
     return stopped
 
 
+def kill_tree(pid: int) -> set[int]:
+    """Kill a process and everything below it; return which they were."""
+    found = stop_tree(pid)
+    for each in found:
+        send_signal(each, signal.SIGKILL)
+    return found
+
+
 def send_signal(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process that may have gone already."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -13,11 +13,13 @@ import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from typing import Any
 
-from workshape.functions.launch import stem, transport
-from workshape.functions.launch.rehearsal import rehearse
+from workshape.functions.launch import copying, stem, transport
+from workshape.functions.launch.rehearsal import rehearse, rehearse_invocations
 
+ADDRESS = "AWS_LAMBDA_RUNTIME_API"
 REHEARSE = json.dumps({"rehearse": True})
 """What to tell a process that waits, so that it is a rehearsed one."""
 
@@ -67,14 +69,22 @@ class PythonRuntime:
         transport.adopt(stem.API_DESCRIPTOR)
         os.environ.update(order["variables"])
         os.chdir(order["folder"])
-        os.close(descriptor)
+        if order.get("copied"):
+            client.restore_next = partial(self._come_to_snapshot, client)
+        else:
+            os.close(descriptor)
         sys.path[:] = [*order["import_path"], *self._library]
         sys.path_importer_cache.clear()
         sys.argv[:] = [f"{order['runtime_folder']}/bootstrap.py"]
         if "AWS_LAMBDA_LOG_FORMAT" in os.environ or "AWS_LAMBDA_LOG_LEVEL" in os.environ:
             importlib.reload(self._bootstrap)  # it reads both as it is imported
-        client.lambda_runtime_address = order["variables"]["AWS_LAMBDA_RUNTIME_API"]
+        client.lambda_runtime_address = order["variables"][ADDRESS]
         self._run(order["handler"], client)
+
+    def become_copied(self, descriptor: int) -> None:
+        """Say that the sandbox is there, then `become`: of a process that is to be copied."""
+        copying.say(copying.SAYS_INIT)
+        self.become(descriptor)
 
     def _run(self, handler: str, client: Any) -> None:
         """Run the function to the end of its process, which ends as if it were no fork."""
@@ -93,6 +103,22 @@ class PythonRuntime:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(code)
+
+    def _come_to_snapshot(self, client: Any) -> None:
+        """Stay here and be copied; return in a copy that is to serve."""
+        why_not = copying.why_not_copied()
+        copying.say(copying.SAYS_SNAPSHOT + why_not.encode())
+        transport.announce_restore()
+        if why_not:
+            copying.hold()
+        made = copying.serve_copies(partial(self._prepare_copy, client))
+        transport.adopt(stem.API_DESCRIPTOR)
+        os.environ[ADDRESS] = client.lambda_runtime_address = made["variables"][ADDRESS]
+
+    def _prepare_copy(self, client: Any) -> None:
+        transport.let_go()
+        if type(client.marshaller).__module__.startswith("awslambdaric"):  # else the function's own code would run
+            rehearse_invocations(self._bootstrap, client)
 
     def _report_restore_error(self, error: Any) -> None:
         kind = self._exceptions.FaultException.AFTER_RESTORE_ERROR

@@ -32,6 +32,8 @@ class LaunchOrder:
     """The platform's: region, credentials, AWS_ENDPOINT_URL ... The function's own come from its version."""
     waiting: int = 0
     """How many more environments are about to be started."""
+    is_snapshot: bool = False
+    """It serves nobody: its version's snapshot is taken of it."""
 
 
 class Recipe:
@@ -62,8 +64,8 @@ class Recipe:
         """Return that of an environment without a sandbox; `temporary` is a folder of its own."""
         return Recipe(self._function, self.plan, self._show, unconfined(self.plan, self._function, temporary))
 
-    def order(self, launch: LaunchOrder) -> SpawnOrder:
-        """Tell a spawner to start an environment."""
+    def order(self, launch: LaunchOrder, *, copied: bool = False, restore: int = 0) -> SpawnOrder:
+        """Tell a spawner to start an environment: one that is to be `copied`, or a copy of the process `restore`."""
         function = launch.function
         variables = self._variables.compose(
             launch.variables,
@@ -75,13 +77,15 @@ class Recipe:
         of_image = function.image is not None
         return SpawnOrder(
             self.kind,
-            msgspec.json.encode({**self._message, "variables": variables}).decode(),
+            msgspec.json.encode({**self._message, "variables": variables, "copied": copied}).decode(),
             code="" if of_image else self._code,
             layers="" if of_image else self._layers,
             image=self._code if of_image else "",
             tmp_mb=function.ephemeral_storage_mb,
             memory_bytes=function.memory_mb * _BYTES_PER_MB,
             waiting=launch.waiting,
+            copied=copied,
+            restore=restore,
         )
 
 

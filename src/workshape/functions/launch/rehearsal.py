@@ -66,14 +66,27 @@ def rehearse(bootstrap: Any, client: Any, library: Sequence[str]) -> None:
         _take_order([place, "/opt", "/var/runtime", *library])
         _set_up_logging(bootstrap)
         handler = _import(bootstrap, place)
-        for _ in range(INVOCATIONS):
-            theirs.sendall(_EVENT)
-            _invoke(bootstrap, client, handler)
+        _invoke_often(bootstrap, client, handler, theirs)
     os.environ.clear()
     os.chdir(folder)
     sys.path[:] = path
     sys.path_importer_cache.clear()
     sys.modules.pop(_NAME, None)
+
+
+def rehearse_invocations(bootstrap: Any, client: Any) -> None:
+    """Go through invocations alone, in a process that is a function already."""
+    ours, theirs = socket.socketpair()
+    transport.adopt(ours.detach())
+    with theirs:
+        _invoke_often(bootstrap, client, lambda event, _context: event, theirs)
+    os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+
+def _invoke_often(bootstrap: Any, client: Any, handler: Any, platform: socket.socket) -> None:
+    for _ in range(INVOCATIONS):
+        platform.sendall(_EVENT)
+        _invoke(bootstrap, client, handler)
 
 
 def _take_order(import_path: Sequence[str]) -> None:

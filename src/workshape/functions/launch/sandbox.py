@@ -233,6 +233,10 @@ class Slot:
         if tmp_mb != TMP_MB:
             linux.mount("", f"{self._folder}{TMP}", "", linux.MS_REMOUNT | MS_NOSUID | MS_NODEV, f"size={tmp_mb}m")
 
+    def drop(self) -> None:
+        """Give up every privilege: after `enter`."""
+        drop(self.user)
+
     def lay(self, path: str) -> None:
         """Put a copy of a small file of the host's, which is below /tmp there, where it would be found.
 
@@ -293,6 +297,10 @@ class ImageSlot:
         """Take it away, once the environment is gone."""
         with contextlib.suppress(OSError):
             os.rmdir(self._folder)
+
+    def drop(self) -> None:
+        """Give up every privilege: after `enter`."""
+        drop(self.user)
 
     def enter(self) -> None:
         """Move this process, the first of a new process namespace, into the environment.

@@ -10,7 +10,16 @@ Source: https://docs.kernel.org/userspace-api/seccomp_filter.html
 import os
 import struct
 
-from workshape.functions.launch.linux import CLONE_NEW_ANY
+from workshape.functions.launch.linux import (
+    CLONE_NEW_ANY,
+    CLONE_NEWIPC,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUTS,
+)
+
+COPY_NAMESPACES = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
+"""Of a copy of a snapshot (`copying.py`): asked for in one call, so that a filter can know it by its flags."""
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
@@ -123,15 +132,21 @@ def available() -> bool:
     return os.uname().machine in _AUDIT_ARCH
 
 
-def filter_program(machine: str) -> bytes:
-    """Write the filter for a machine as `uname -m` calls it; empty where we have no list for it."""
+def filter_program(machine: str, *, may_copy: bool = False) -> bytes:
+    """Write the filter for a machine as `uname -m` calls it; empty where we have no list for it.
+
+    `may_copy`: what `COPY_NAMESPACES` names may be asked for, all of it at once; the kernel gives it only to who has
+    the capability for it.
+    """
     if machine not in _AUDIT_ARCH:
         return b""
     own = _FORBIDDEN_X86_64 if machine == "x86_64" else _FORBIDDEN_AARCH64
-    forbidden = sorted({*own.values(), *_FORBIDDEN_EVERYWHERE.values()})
-    # After the last comparison: allow, then the clone check (3 instructions), then ENOSYS, then EPERM.
-    allow = 7 + len(forbidden)
-    clone, no_such_call, refuse = allow + 1, allow + 4, allow + 5
+    unshare = own["unshare"]
+    forbidden = sorted({*own.values(), *_FORBIDDEN_EVERYWHERE.values()} - ({unshare} if may_copy else set()))
+    # After the last comparison: allow, then the clone check (3 instructions), then ENOSYS, then EPERM, then the check
+    # of unshare (4 instructions; without `may_copy` nothing leads there).
+    allow = 8 + len(forbidden)
+    clone, no_such_call, refuse, copy = allow + 1, allow + 4, allow + 5, allow + 6
     program = [
         _instruction(_LOAD_WORD, 0, 0, _OFFSET_ARCHITECTURE),
         _instruction(_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
@@ -140,9 +155,10 @@ def filter_program(machine: str) -> bytes:
         _instruction(_JUMP_AT_LEAST, refuse - 5, 0, _X32_CALLS_FROM),
         _instruction(_JUMP_EQUAL, clone - 6, 0, _CLONE[machine]),
         _instruction(_JUMP_EQUAL, no_such_call - 7, 0, _CLONE3),
+        _instruction(_JUMP_EQUAL, (copy if may_copy else refuse) - 8, 0, unshare),
     ]
     program += [
-        _instruction(_JUMP_EQUAL, refuse - (8 + position), 0, number) for position, number in enumerate(forbidden)
+        _instruction(_JUMP_EQUAL, refuse - (9 + position), 0, number) for position, number in enumerate(forbidden)
     ]
     program += [
         _instruction(_RETURN, 0, 0, _ALLOW),
@@ -150,6 +166,10 @@ def filter_program(machine: str) -> bytes:
         _instruction(_JUMP_ANY_BIT, 2, 0, CLONE_NEW_ANY),
         _instruction(_RETURN, 0, 0, _ALLOW),
         _instruction(_RETURN, 0, 0, _ERRNO | _ENOSYS),
+        _instruction(_RETURN, 0, 0, _ERRNO | _EPERM),
+        _instruction(_LOAD_WORD, 0, 0, _OFFSET_FIRST_ARGUMENT),
+        _instruction(_JUMP_EQUAL, 0, 1, COPY_NAMESPACES),
+        _instruction(_RETURN, 0, 0, _ALLOW),
         _instruction(_RETURN, 0, 0, _ERRNO | _EPERM),
     ]
     return b"".join(program)

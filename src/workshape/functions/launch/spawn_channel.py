@@ -82,6 +82,10 @@ class SpawnOrder:
     memory_bytes: int = 0
     waiting: int = 0
     """How many more are about to be ordered."""
+    copied: bool = False
+    """It is to be kept where its snapshot is taken, and copied."""
+    restore: int = 0
+    """The first process of what it is to be a copy of; 0: it begins from the start."""
 
     def message(self) -> dict[str, Any]:
         """Write it for the spawner."""
@@ -94,6 +98,8 @@ class SpawnOrder:
             "tmp_mb": self.tmp_mb,
             "memory_bytes": self.memory_bytes,
             "waiting": self.waiting,
+            "copied": self.copied,
+            "restore": self.restore,
         }
 
 
@@ -131,6 +137,8 @@ class SpawnChannel:
         self._unsent: deque[bytes] = deque()
         self._starting: dict[int, tuple[asyncio.Future[Spawned], Callable[[int], None]]] = {}
         self._ended: dict[int, Callable[[int], None]] = {}
+        self._keeping: dict[int, asyncio.Future[str]] = {}
+        self._lost_by_pid: dict[int, Callable[[], None]] = {}
         self._count = 0
         self._closing = False
         self._failure = ""
@@ -206,6 +214,27 @@ class SpawnChannel:
         if self.alive:
             self._send({"do": "kill", "pid": pid})
 
+    async def keep(self, pid: int, lost: Callable[[], None]) -> str:
+        """Keep a process that has come to its snapshot, to be copied; return why it cannot be, if so.
+
+        `lost` is called once if it ends all the same.
+        """
+        if not self.alive:
+            return self._failure or "the process that starts environments has ended"
+        answer = self._keeping[pid] = self._loop.create_future()
+        self._lost_by_pid[pid] = lost
+        self._send({"do": "keep", "pid": pid})
+        reason: str = await answer
+        if reason:
+            self._lost_by_pid.pop(pid, None)
+        return reason
+
+    def drop(self, pid: int) -> None:
+        """Make no more copies of a process that is kept; it ends."""
+        self._lost_by_pid.pop(pid, None)
+        if self.alive:
+            self._send({"do": "drop", "pid": pid})
+
     async def close(self) -> None:
         """End every process still there, and the spawner."""
         process = self._process
@@ -270,12 +299,21 @@ class SpawnChannel:
     def _hear(self, message: dict[str, Any]) -> None:
         if "ended" in message:
             self._ended.pop(message["ended"])(message["status"])
+        elif "kept" in message:
+            self._was_kept(message["kept"], message["reason"])
+        elif "lost" in message:
+            self._lost_by_pid.pop(message["lost"], _nothing)()
         elif "sandbox" in message:
             self.sandbox.set_result(message["sandbox"])
         elif "failed" in message:
             self._failure = message["failed"]
         else:
             self._started(message)
+
+    def _was_kept(self, pid: int, reason: str) -> None:
+        answer = self._keeping.pop(pid)
+        if not answer.done():  # whoever wanted it has given up
+            answer.set_result(reason)
 
     def _started(self, message: dict[str, Any]) -> None:
         answer, ended = self._starting.pop(message["done"])
@@ -314,6 +352,15 @@ class SpawnChannel:
             if not answer.done():
                 answer.set_exception(OSError(reason))
         self._starting.clear()
+        for pid in list(self._keeping):
+            self._was_kept(pid, reason)
+        for lost in list(self._lost_by_pid.values()):
+            lost()
+        self._lost_by_pid.clear()
         for ended in list(self._ended.values()):
             ended(_KILLED)
         self._ended.clear()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

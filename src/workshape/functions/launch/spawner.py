@@ -37,26 +37,31 @@ from typing import Any
 
 from workshape.functions.launch import image_program, linux, sandbox, stem, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
+from workshape.functions.launch.copy_sandbox import CopiedSlot
 from workshape.functions.launch.process_tree import (
     children,
     descendants,
+    kill_tree,
     send_group_signal,
     send_signal,
-    stop_tree,
 )
 from workshape.functions.launch.python_runtime import REHEARSE, PythonRuntime
 from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
 from workshape.functions.launch.stem import Become, Stem
 from workshape.functions.launch.stock import Kind, Stock
+from workshape.functions.launch.zygotes import Host, Zygotes
 
 LAST_WAIT_S = 10.0
 """How long the spawner waits for killed processes before it leaves them to the kernel."""
+CLOSING_MS = 5
 QUIET_MS = 10
 """The stock is filled up when nothing was asked for this long: whoever has just started should not share its core."""
 TEND_S_MAX = 3_600.0  # poll takes no endless number
 USERS_FROM = 0x20000000
 USERS_OF_A_SPAWNER = 0x1000
 """User ids: far above any real user's, apart for each spawner, used again after so many environments."""
+ZYGOTE_USERS_FROM = 0x40000000
+"""Those of what is copied, and of its copies: as many for each spawner."""
 
 
 @dataclass
@@ -91,6 +96,8 @@ class Spawner:
         self._own_namespace: int | None = None
         self._cgroups: dict[str, str] = {}
         self._python: PythonRuntime | None = None
+        self._zygotes: Zygotes | None = None
+        self._watched: dict[int, Callable[[], None]] = {}
 
     def run(self) -> None:
         """Serve until the engine closes its end; then end everything."""
@@ -107,6 +114,7 @@ class Spawner:
                 self._reap()
             for descriptor in readable & self._becoming.keys():
                 self._became(descriptor)
+            self._hear_watched(readable)
             if control in readable:
                 self._quiet = False
                 self._obey()
@@ -114,9 +122,17 @@ class Spawner:
                 self._tend_stock()
         self._close()
 
+    def _hear_watched(self, readable: set[int]) -> None:
+        for descriptor in readable & self._watched.keys():
+            heard = self._watched.get(descriptor)  # the one before may have ended this one
+            if heard is not None:
+                heard()
+
     def _patience_ms(self) -> float:
         """Return how long to wait for the engine before tending the stock."""
         now = time.monotonic()
+        if self._zygotes is not None and self._zygotes.lacks():
+            return 0 if self._quiet else QUIET_MS
         if self._stock.lacks(now):
             return 0 if self._quiet or self._stock.is_awaited else QUIET_MS
         return min(max(0.0, self._shrink_at - now), TEND_S_MAX) * 1_000
@@ -124,6 +140,8 @@ class Spawner:
     def _tend_stock(self) -> None:
         now = time.monotonic()
         self._quiet = True
+        if self._zygotes is not None:
+            self._zygotes.add()
         if self._stock.lacks(now):
             self._stock.add(now)
         if now >= self._shrink_at:
@@ -144,8 +162,27 @@ class Spawner:
                 return False
         now = time.monotonic()
         self._stock = Stock(self._fork_seed, self._discard, self._growth, stems=message["stems"], now=now)
+        if self._python is not None and self._own_namespace is not None and self._root is not None:
+            self._zygotes = Zygotes(
+                self._host(self._own_namespace), self._first_user(ZYGOTE_USERS_FROM), message["stems"]
+            )
         self._tell({"sandbox": reason})
         return True
+
+    def _host(self, own_namespace: int) -> Host:
+        return Host(
+            own_namespace=own_namespace,
+            watch=self._watch,
+            unwatch=self._unwatch,
+            fork=self._fork_zygote,
+            new_cgroup=self._new_cgroup,
+            give=self._give,
+            refuse=lambda message, reason: self._tell({"done": message["id"], "error": reason}),
+            tell=self._tell,
+            ended=self._copy_ended,
+            release=self._release,
+            discard=self._discard,
+        )
 
     def _enter_sandbox(self, folder: str, show: list[list[str]]) -> str:
         """Build the root and try a stem on it; say why there can be none."""
@@ -181,10 +218,16 @@ class Spawner:
         elif message["do"] == "stock":
             with contextlib.suppress(OSError):  # the first start will tell
                 self._stock.keep(self._kind(message), time.monotonic())
+        elif message["do"] in ("keep", "drop"):
+            assert self._zygotes is not None, "the engine has one of its processes"
+            (self._zygotes.keep if message["do"] == "keep" else self._zygotes.drop)(message["pid"])
         elif (environment := self._environments.get(message["pid"])) is not None:
             self._kill(environment)
 
     def _start(self, message: dict[str, Any]) -> None:
+        if message["copied"] or message["restore"]:
+            self._start_copied(message)
+            return
         taken: Stem | None = None
         try:
             kind = self._kind(message)
@@ -194,13 +237,7 @@ class Spawner:
                 taken = self._fork(image_program.become, make_slot)
             else:
                 taken = self._stock.take(kind, message["memory_bytes"], message["waiting"], time.monotonic())
-            if isinstance(taken.slot, Slot):
-                taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
-                for path, at in message["show"]:
-                    if not at and path.startswith(f"{sandbox.TMP}/"):
-                        taken.slot.lay(path)
-            if taken.cgroup is not None:
-                taken.cgroup.limit(message["memory_bytes"])
+            self._fit(taken, message)
         except OSError as error:
             if taken is not None:
                 self._discard(taken)
@@ -214,6 +251,16 @@ class Spawner:
         else:
             self._becoming[taken.control.fileno()] = environment  # it can still fail to execute its program
             self._poll.register(taken.control, select.POLLIN)
+
+    def _fit(self, taken: Stem, message: dict[str, Any]) -> None:
+        """Show a process the function it is to be, and limit it."""
+        if isinstance(taken.slot, Slot):
+            taken.slot.fill(message["code"], message["layers"], message["tmp_mb"])
+            for path, at in message["show"]:
+                if not at and path.startswith(f"{sandbox.TMP}/"):
+                    taken.slot.lay(path)
+        if taken.cgroup is not None:
+            taken.cgroup.limit(message["memory_bytes"])
 
     def _became(self, descriptor: int) -> None:
         """Hear that a process has become what it was told to, or why it can't."""
@@ -240,6 +287,47 @@ class Spawner:
         environment.start = -1
         forked.let_go()
 
+    # What is copied
+
+    def _start_copied(self, message: dict[str, Any]) -> None:
+        if self._zygotes is None:
+            self._tell({"done": message["id"], "error": "nothing can be copied without a sandbox"})
+        elif message["restore"]:
+            self._zygotes.restore(message)
+        else:
+            try:
+                self._kind(message)
+                self._zygotes.start(message)
+            except OSError as error:
+                self._tell({"done": message["id"], "error": str(error)})
+
+    def _fork_zygote(self, make_slot: Callable[[int], CopiedSlot], message: dict[str, Any]) -> Stem:
+        assert self._python is not None, "who has no runtime has no zygotes"
+        forked = self._fork(self._python.become_copied, lambda number, _user: make_slot(number))
+        try:
+            self._fit(forked, message)
+        except OSError:
+            self._discard(forked)
+            raise
+        return forked
+
+    def _give(self, forked: Stem, message: dict[str, Any]) -> None:
+        environment = self._environments[forked.pid] = _Environment(forked, message["id"])
+        self._done(environment)
+
+    def _copy_ended(self, pid: int, status: int) -> None:
+        environment = self._environments[pid]
+        environment.status = status
+        self._ended(environment)
+
+    def _watch(self, descriptor: int, heard: Callable[[], None]) -> None:
+        self._watched[descriptor] = heard
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._watched.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
     # Stock
 
     def _kind(self, message: dict[str, Any]) -> Kind:
@@ -264,18 +352,12 @@ class Spawner:
         return self._fork(self._python.become if self._python is not None else stem.execute)
 
     def _fork(self, become: Become, make_slot: "Callable[[int, int], Slot | ImageSlot]" = Slot) -> Stem:
-        self._forked += 1
-        number = self._forked
-        cgroup: EnvironmentCgroup | None = None
         slot: Slot | ImageSlot | None = None
-        root = sandbox.HOST if self._root is not None else ""
+        cgroup = self._new_cgroup()
+        number = self._forked
         try:
-            if self._cgroups:
-                cgroup = EnvironmentCgroup(self._cgroups, f"{os.getpid()}-{number}", root)
             if self._root is not None:
-                spawner = os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER)
-                user = USERS_FROM + spawner * USERS_OF_A_SPAWNER + number % USERS_OF_A_SPAWNER
-                slot = make_slot(number, user)
+                slot = make_slot(number, self._first_user(USERS_FROM) + number % USERS_OF_A_SPAWNER)
             return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
         except OSError:
             if slot is not None:
@@ -284,6 +366,16 @@ class Spawner:
                 cgroup.remove()
             raise
 
+    def _new_cgroup(self) -> EnvironmentCgroup | None:
+        self._forked += 1
+        if not self._cgroups:
+            return None
+        root = sandbox.HOST if self._root is not None else ""
+        return EnvironmentCgroup(self._cgroups, f"{os.getpid()}-{self._forked}", root)
+
+    def _first_user(self, users_from: int) -> int:
+        return users_from + os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER) * USERS_OF_A_SPAWNER
+
     # What becomes of processes
 
     def _kill(self, environment: _Environment) -> None:
@@ -291,11 +383,13 @@ class Spawner:
             if environment.stem.slot is not None:
                 send_signal(environment.stem.pid, signal.SIGKILL)  # the kernel does the rest
             else:
-                environment.remains |= _kill_tree(environment.stem.pid)
+                environment.remains |= kill_tree(environment.stem.pid)
                 send_group_signal(environment.stem.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         for pid, status in _ended_children():
+            if self._zygotes is not None and self._zygotes.process_ended(pid, status):
+                continue
             if (dead := self._stock.ended(pid)) is not None:
                 self._release(dead)
             elif pid in self._environments:
@@ -313,6 +407,8 @@ class Spawner:
         forked, status = environment.stem, environment.status
         if forked.control.fileno() in self._becoming:
             self._became(forked.control.fileno())
+        if self._zygotes is not None:
+            self._zygotes.zygote_ended(forked.pid)
         if self._environments.pop(forked.pid, None) is not None:
             assert status is not None
             self._tell({"ended": forked.pid, "status": forked.how_it_ended(status)})
@@ -323,7 +419,7 @@ class Spawner:
         known = set().union(*(environment.remains for environment in self._environments.values()))
         known |= self._environments.keys() | {each.pid for each in self._stock}
         for orphan in set(children(os.getpid())) - known:
-            ended.remains |= _kill_tree(orphan)
+            ended.remains |= kill_tree(orphan)
 
     def _discard(self, forked: Stem) -> None:
         """End a process that has become nothing."""
@@ -342,11 +438,13 @@ class Spawner:
     def _close(self) -> None:
         for forked in list(self._stock):
             self._discard(forked)
+        if self._zygotes is not None:
+            self._zygotes.close()
         for environment in list(self._environments.values()):
             self._kill(environment)
         deadline = time.monotonic() + LAST_WAIT_S
         while self._environments and time.monotonic() < deadline:
-            time.sleep(0.005)
+            self._hear_watched({descriptor for descriptor, _ in self._poll.poll(CLOSING_MS)})
             self._reap()
         for folder in dict.fromkeys(self._cgroups.values()):
             with contextlib.suppress(OSError):
@@ -358,13 +456,6 @@ class Spawner:
                 wire.send(self._control, message, descriptors or ())
             except OSError:
                 self._engine_alive = False
-
-
-def _kill_tree(pid: int) -> set[int]:
-    found = stop_tree(pid)
-    for each in found:
-        send_signal(each, signal.SIGKILL)
-    return found
 
 
 def _wake_on_child() -> int:

@@ -19,10 +19,11 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from workshape.functions.launch import linux, sandbox, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
+from workshape.functions.launch.copy_sandbox import CopiedSlot, CopySlot
 from workshape.functions.launch.extensions import supervise
 from workshape.functions.launch.sandbox import GROUP, ImageSlot, Slot
 
@@ -52,7 +53,7 @@ class Stem:
     """Readable: what the environment writes to its standard output and error. To be handed on."""
     api: int
     """The other end of its `API_DESCRIPTOR`. To be handed on."""
-    slot: Slot | ImageSlot | None
+    slot: Slot | ImageSlot | CopySlot | None
     cgroup: EnvironmentCgroup | None
     user: int
 
@@ -205,7 +206,7 @@ def _be_init(become: Become, slot: Slot | ImageSlot | None, cgroup: EnvironmentC
     if slot is not None:
         slot.enter()
         os.fchown(1, slot.user, GROUP)  # else /dev/stdout and /dev/stderr, the same pipe, could not be opened
-        sandbox.drop(slot.user)
+        slot.drop()
     sandbox.limit_resources()
     if sys.platform == "linux":
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
@@ -217,15 +218,26 @@ def _be_init(become: Become, slot: Slot | ImageSlot | None, cgroup: EnvironmentC
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         become(ORDER_DESCRIPTOR)
         os._exit(REFUSED_EXIT)
-    sandbox.close_all_but([_STATUS_DESCRIPTOR])
+    bury(runtime, _STATUS_DESCRIPTOR, to_the_last=isinstance(slot, CopiedSlot))
+
+
+def bury(runtime: int, told: int, *, to_the_last: bool = False) -> NoReturn:
+    """Be the first process of an environment: bury whoever ends, until the runtime does, and write how it did.
+
+    `to_the_last`: until nobody is left; copies of the runtime (`copying.py`) end when this process does.
+    """
+    sandbox.close_all_but([told])
     nothing = os.open(os.devnull, os.O_RDWR)
     for place in (1, 2):
         os.dup2(nothing, place)
-    while True:
-        pid, status = os.waitpid(-1, 0)
-        if pid == runtime:
-            os.write(_STATUS_DESCRIPTOR, status.to_bytes(_STATUS_BYTES, "big"))
-            os._exit(0)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == runtime:
+                os.write(told, status.to_bytes(_STATUS_BYTES, "big"))
+                if not to_the_last:
+                    break
+    os._exit(0)
 
 
 def _refuse(error: BaseException) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 _INVOCATION = "/2018-06-01/runtime/invocation/"
 _RESTORE = "/2018-06-01/runtime/restore/"
+_RESTORE_NEXT = f"GET {_RESTORE}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
 _NEXT = f"GET {_INVOCATION}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
 _RECEIVE_BYTES = 1 << 18
 _END_OF_HEAD = b"\r\n\r\n"
@@ -75,7 +76,21 @@ def restore_next() -> None:
         RuntimeError: the platform is gone, or refuses it.
     """
     assert _connection is not None, "adopt comes first"
-    _connection.ask(f"GET {_RESTORE}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode(), 200)
+    _connection.ask(_RESTORE_NEXT, 200)
+
+
+def announce_restore() -> None:
+    """Tell that a snapshot may be taken of this process, and do not wait: it is never answered."""
+    assert _connection is not None, "adopt comes first"
+    _connection.tell(_RESTORE_NEXT)
+
+
+def let_go() -> None:
+    """Forget the connection without closing it: its descriptor is another one's now."""
+    global _connection  # noqa: PLW0603 - see `adopt`
+    if _connection is not None:
+        _connection.detach()
+    _connection = None
 
 
 def report_restore_error(error_data: str, error_type: str) -> None:
@@ -124,8 +139,14 @@ class _Connection:
         self._posted = target
         self._socket.sendall(head.encode("latin-1", "replace") + body)
 
-    def ask(self, request: bytes, expected_status: int) -> None:
+    def tell(self, request: bytes) -> None:
         self._socket.sendall(request)
+
+    def detach(self) -> None:
+        self._socket.detach()
+
+    def ask(self, request: bytes, expected_status: int) -> None:
+        self.tell(request)
         status, _, answer = self._answer()
         if status != expected_status:
             raise RuntimeError(f"The platform refused: {status} {answer.decode(errors='replace')}")
