@@ -57,7 +57,8 @@ class _Asker(asyncio.Protocol):
 
 async def ask(port: int, path: str, connections: int, seconds: float, headers: Sequence[str] = ()) -> list[float]:
     """Ask for `seconds`, each time with those headers; return how long each answer took."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(BODY)}", *headers]
+    hosts = [] if any(header.startswith("Host:") for header in headers) else [f"Host: 127.0.0.1:{port}"]
+    lines = [f"POST {path} HTTP/1.1", *hosts, f"Content-Length: {len(BODY)}", *headers]
     request = "\r\n".join([*lines, "", ""]).encode() + BODY
     latencies: list[float] = []
     until = time.perf_counter() + seconds

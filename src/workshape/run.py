@@ -85,6 +85,11 @@ class StateFolder:
         return self.root / "logs"
 
     @property
+    def access_logs(self) -> Path:
+        """One file a stage of an API that has an access log."""
+        return self.root / "logs" / "apis"
+
+    @property
     def part_logs(self) -> Path:
         """One file a part; apart from the functions', whose names are anybody's choice."""
         return self.root / "logs" / "parts"

@@ -19,6 +19,8 @@ from workshape.store.documents import Documents
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+LOGGED: list[tuple[str, str, str, float]] = []
+"""What was written to access logs: API, stage, line, time."""
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
 
 
@@ -46,6 +48,7 @@ def means_of(catalog: Catalog, invoke: Invoke, clock: Clock, authenticate: Calla
         proxy=HttpProxy(),
         authenticate=authenticate,
         metrics=ApiMetrics(),
+        log_access=lambda *line: LOGGED.append(line),
         clock=clock,
         region=REGION,
         account=ACCOUNT,

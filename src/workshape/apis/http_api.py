@@ -21,6 +21,7 @@ AUTHORIZERS_MAX = 10
 AUDIENCES_MAX = 50
 SCOPES_MAX = 10
 STAGE_VARIABLES_MAX = 100
+ACCESS_LOG_FORMAT_BYTES_MAX = 3 * 1024
 
 NONE, JWT, CUSTOM, AWS_IAM = "NONE", "JWT", "CUSTOM", "AWS_IAM"
 LAMBDA_PROXY, HTTP_PROXY = "AWS_PROXY", "HTTP_PROXY"
@@ -134,6 +135,14 @@ class RouteSettings(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=
     detailed_metrics_enabled: bool | None = None
 
 
+class AccessLogSettings(msgspec.Struct, frozen=True, rename="pascal"):
+    """The line that is written of each request."""
+
+    format: str = ""
+    destination_arn: str = ""
+    """Where AWS would write it: shown, without effect."""
+
+
 class Stage(msgspec.Struct, frozen=True, rename="pascal"):
     """A name under which a deployment is served."""
 
@@ -148,6 +157,7 @@ class Stage(msgspec.Struct, frozen=True, rename="pascal"):
     description: str | None = None
     tags: dict[str, str] = {}
     api_gateway_managed: bool = False
+    access_log_settings: AccessLogSettings | None = None
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):

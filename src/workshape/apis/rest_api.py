@@ -167,6 +167,14 @@ class MethodSetting(msgspec.Struct, frozen=True, rename="camel"):
     caching_enabled: bool = False
 
 
+class AccessLogSettings(msgspec.Struct, frozen=True, rename="camel"):
+    """The line that is written of each request."""
+
+    format: str = ""
+    destination_arn: str = ""
+    """Where AWS would write it: shown, without effect."""
+
+
 class Stage(msgspec.Struct, frozen=True, rename="camel"):
     """A name under which a deployment is served."""
 
@@ -180,6 +188,7 @@ class Stage(msgspec.Struct, frozen=True, rename="camel"):
     """By `RESOURCE/METHOD`; `*/*` is for all others."""
     tracing_enabled: bool = False
     tags: dict[str, str] = {}
+    access_log_settings: AccessLogSettings | None = None
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):

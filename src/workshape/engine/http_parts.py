@@ -1,6 +1,7 @@
 """HTTP that reaches functions: the app's own HTTP API, the APIs made over API Gateway's API, and function URLs."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from workshape.apis.api_metrics import ApiMetrics
@@ -13,8 +14,10 @@ from workshape.app.http_api import API_ID, http_definition, http_stage
 from workshape.aws.signer import signer_for
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
+from workshape.functions.logs import FunctionLogs
+from workshape.functions.model import FunctionName
 from workshape.gateway.api_door import ApiDoor
-from workshape.gateway.api_means import ApiMeans
+from workshape.gateway.api_means import ApiMeans, LogAccess
 from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.http_front import HttpFront
@@ -68,6 +71,7 @@ def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | Non
         proxy=HttpProxy(),
         authenticate=signer_for("execute-api", settings, clock),
         metrics=ApiMetrics(),
+        log_access=_open_access_logs(ground),
         clock=clock,
         region=settings.region,
         account=settings.account,
@@ -92,3 +96,13 @@ def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | Non
         authorizers=means.authorizers,
         apis=ApiDoor(http_apis, rest_apis, front, RestFront(means, plans)),
     )
+
+
+def _open_access_logs(ground: Ground) -> LogAccess:
+    """Keep stages' access logs beside the functions' logs, in the same form."""
+    logs = ground.stack.enter_context(closing(FunctionLogs(ground.run.state.access_logs)))
+
+    def log(api_id: str, stage: str, line: str, at: float) -> None:
+        logs.write(FunctionName(f"{api_id}-{stage}"), "access", line.encode(), at)
+
+    return log

@@ -15,6 +15,9 @@ from workshape.gateway.token_keys import TokenKeys
 from workshape.http1.message import Request
 from workshape.traces.context import read_traceparent
 
+LogAccess = Callable[[str, str, str, float], None]
+"""Keeps a line of an access log: of which API, of which stage, the line, Unix time."""
+
 HEADER_BYTES_MAX = 10_240
 """Of the request line and the headers' values together.
 
@@ -33,6 +36,7 @@ class ApiMeans:
     authenticate: Callable[[Request], str]
     """Returns the access key a request is rightly signed with for `execute-api`, or raises Denied."""
     metrics: ApiMetrics
+    log_access: LogAccess
     clock: Clock
     region: str
     account: str

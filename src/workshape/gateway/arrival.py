@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -43,7 +44,7 @@ class Arrival:
 
     def time(self) -> str:
         """When it arrived, as in common log format."""
-        return datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+        return _common_log_time(int(self.now))
 
     def epoch_ms(self) -> int:
         """When it arrived, in milliseconds since the Unix epoch."""
@@ -67,6 +68,11 @@ class Arrival:
         if self.trace_id:
             told.append(("x-amzn-trace-id", self.trace_id))
         return (*(pair for pair in self.request.headers if pair[0] not in _FORWARDED), *told)
+
+
+@lru_cache(maxsize=4)  # requests of one second are told alike
+def _common_log_time(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
 
 @dataclass(frozen=True, slots=True)

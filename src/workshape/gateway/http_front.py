@@ -13,6 +13,7 @@ from workshape.apis.api_metrics import Measured
 from workshape.apis.http_api import AWS_IAM, CUSTOM, JWT, NONE, Integration, Route
 from workshape.apis.routes import DEFAULT, Match
 from workshape.errors import BackendUnavailable, Denied
+from workshape.gateway.access_log import Outcome, access_line
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller
 from workshape.gateway.authorization import V2, NotAuthorized, Why, identity_value
@@ -97,9 +98,12 @@ class HttpFront:
         if match is not None and stage.limits(match.key, began).is_measured:
             method, _, path = match.key.partition(" ")
             measured = replace(measured, method=method, resource=path or method)
-        means.metrics.answered(
-            measured, now, response.status, means.clock.monotonic_s() - began, exchange.integration_s
-        )
+        latency_s, outcome = means.clock.monotonic_s() - began, exchange.outcome
+        means.metrics.answered(measured, now, response.status, latency_s, outcome.integration_s)
+        if stage.stage.access_log_settings is not None:
+            key = match.key if match is not None else ""
+            line = access_line(stage.stage.access_log_settings.format, arrival, key, response, outcome, latency_s)
+            means.log_access(stage.api_id, name, line, now)
         headers = (*response.headers, ("apigw-requestid", arrival.request_id))
         return Answered(replace(response, headers=headers), match.key if match is not None else UNROUTED)
 
@@ -112,7 +116,7 @@ class _Exchange:
         self._stage = stage
         self._arrival = arrival
         self._match = match
-        self.integration_s: float | None = None
+        self.outcome = Outcome()
 
     async def answer(self, began: float) -> Response:
         """Answer it; headers for browsers go on every answer."""
@@ -148,7 +152,7 @@ class _Exchange:
         if not admit(buckets, began):
             return message(429, "Too Many Requests")
         try:
-            caller = await self._authorize(match)
+            caller = self.outcome.caller = await self._authorize(match)
         except NotAuthorized as error:
             return self._refused(match, error)
         integration = self._stage.integration(match.target)
@@ -161,7 +165,7 @@ class _Exchange:
                 return await self._invoke(integration, match, caller)
             return await self._forward(integration, match)
         finally:
-            self.integration_s = self._means.clock.monotonic_s() - started
+            self.outcome.integration_s = self._means.clock.monotonic_s() - started
 
     # who may
 
@@ -213,6 +217,7 @@ class _Exchange:
             raise NotAuthorized(Why.NOT_ALLOWED, str(error)) from error
 
     def _refused(self, match: Match[Route], error: NotAuthorized) -> Response:
+        self.outcome.refusal = str(error)
         status, text = _REFUSALS[error.why]
         event = "http_authorizer_failed" if status >= 500 else "http_not_authorized"
         level = logging.WARNING if status >= 500 else logging.DEBUG
@@ -237,7 +242,9 @@ class _Exchange:
         try:
             return read(await self._means.calls.call(call, event))
         except CallFailed as error:
-            if error.failure is not Failure.FUNCTION_ERROR:
+            if error.failure is Failure.FUNCTION_ERROR:
+                self.outcome.failure = str(error)
+            else:
                 self._failed(match, str(error))
             return message(*_FAILURES.get(error.failure, (500, "Internal Server Error")))
         except MalformedResponse as error:
@@ -260,6 +267,7 @@ class _Exchange:
             return message(503, "Service Unavailable")
 
     def _failed(self, match: Match[Route], reason: str) -> None:
+        self.outcome.failure = reason
         _log.warning("http_integration_failed", extra={"api": self._stage.api_id, "route": match.key, "reason": reason})
 
 

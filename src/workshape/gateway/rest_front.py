@@ -11,6 +11,7 @@ from workshape.apis.api_metrics import Measured
 from workshape.apis.rest_api import AWS_IAM, CUSTOM, HTTP_PROXY, MOCK, Integration
 from workshape.apis.usage_plans import UsagePlans
 from workshape.errors import Denied, PlatformError
+from workshape.gateway.access_log import Outcome, access_line
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
 from workshape.gateway.arrival import Arrival, Caller, IamCaller
 from workshape.gateway.authorization import NotAuthorized, Why, context_variables
@@ -94,13 +95,19 @@ class RestFront:
         try:
             response = await exchange.run(found, began)
         except _Stopped as stopped:
+            exchange.outcome.response_type = stopped.trouble.kind.value
             context = context_variables(arrival, found.key if found is not None else "")
             response = answer(stopped.trouble, stage.definition.gateway_responses, request, context)
         measured = Measured(stage.api_name, name, is_rest=True)
         if found is not None and stage.limits(found, began).is_measured:
             measured = replace(measured, method=found.method.http_method, resource=found.resource.path)
         latency_s = means.clock.monotonic_s() - began
-        means.metrics.answered(measured, now, response.status, latency_s, exchange.integration_s)
+        outcome = exchange.outcome
+        means.metrics.answered(measured, now, response.status, latency_s, outcome.integration_s)
+        if stage.stage.access_log_settings is not None:
+            key = found.key if found is not None else ""
+            line = access_line(stage.stage.access_log_settings.format, arrival, key, response, outcome, latency_s)
+            means.log_access(stage.api_id, name, line, now)
         ids = (
             ("x-amzn-requestid", arrival.request_id),
             ("x-amz-apigw-id", new_extended_id()),
@@ -121,7 +128,7 @@ class _Exchange:
         self._stage = stage
         self._arrival = arrival
         self._usage_key: str | None = None
-        self.integration_s: float | None = None
+        self.outcome = Outcome()
 
     async def run(self, found: Found | None, began: float) -> Response:
         """Answer it.
@@ -141,7 +148,7 @@ class _Exchange:
         buckets = (self._means.account_bucket,) if bucket is None else (bucket, self._means.account_bucket)
         if not admit(buckets, began):
             raise _Stopped(Trouble(Kind.THROTTLED))
-        caller = await self._authorize(found)
+        caller = self.outcome.caller = await self._authorize(found)
         api_key = self._check_key(began) if found.method.api_key_required else None
         integration = found.method.method_integration
         assert integration is not None, "checked when it was deployed"
@@ -149,7 +156,7 @@ class _Exchange:
         try:
             return await self._integrate(integration, found, caller, api_key)
         finally:
-            self.integration_s = self._means.clock.monotonic_s() - started
+            self.outcome.integration_s = self._means.clock.monotonic_s() - started
 
     # who may
 
@@ -173,6 +180,7 @@ class _Exchange:
             self._usage_key = answered.usage_key
             return answered.caller(arn)
         except NotAuthorized as error:
+            self.outcome.refusal = str(error)
             if error.why in (Why.AUTHORIZER_FAILED, Why.AUTHORIZER_UNREACHABLE):
                 fields = {"api": self._stage.api_id, "method": found.key, "reason": str(error)}
                 _log.warning("rest_authorizer_failed", extra=fields)
@@ -223,7 +231,9 @@ class _Exchange:
             payload = await self._means.calls.call(call, event)
             return rest_response(payload, arrival.request.header("accept"), definition.binary_media_types)
         except CallFailed as error:
-            if error.failure is not Failure.FUNCTION_ERROR:
+            if error.failure is Failure.FUNCTION_ERROR:
+                self.outcome.failure = str(error)
+            else:
                 self._failed(found, str(error))
             raise _Stopped(_FAILURES[error.failure]) from error
         except MalformedResponse as error:
@@ -252,6 +262,7 @@ class _Exchange:
         )
 
     def _failed(self, found: Found, reason: str) -> None:
+        self.outcome.failure = reason
         _log.warning(
             "rest_integration_failed", extra={"api": self._stage.api_id, "method": found.key, "reason": reason}
         )

@@ -60,6 +60,7 @@ class RestStage:
     def find(self, arrival: Arrival) -> Found | None:
         """Choose the method for a request."""
         path = arrival.routed_path
+        # AWS: undocumented; observed: a trailing slash makes no difference in REST APIs.
         match = self._table.find(ANY, path) or (
             self._table.find(ANY, path.rstrip("/")) if path.endswith("/") and path != "/" else None
         )
@@ -80,11 +81,18 @@ class RestStage:
         settings = self.stage.method_settings
         key = f"{found.resource.path.replace('/', '~1')}/{found.method.http_method}"
         setting = settings.get(key) or settings.get(ALL_METHODS) or MethodSetting()
-        rate, burst = setting.throttling_rate_limit, setting.throttling_burst_limit
+        # Terraform writes -1 for a limit that is not set.
+        rate, burst = _limit(setting.throttling_rate_limit), _limit(setting.throttling_burst_limit)
         if rate is None and burst is None:
             return MethodLimits(None, setting.metrics_enabled)
-        bucket = TokenBucket(ACCOUNT_RATE if rate is None else rate, ACCOUNT_BURST if burst is None else burst, now)
+        bucket = TokenBucket(
+            ACCOUNT_RATE if rate is None else rate, ACCOUNT_BURST if burst is None else int(burst), now
+        )
         return MethodLimits(bucket, setting.metrics_enabled)
+
+
+def _limit(value: float | None) -> float | None:
+    return None if value is None or value < 0 else value
 
 
 def function_authorizer(authorizer: Authorizer) -> FunctionAuthorizer:

@@ -5,9 +5,11 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-st
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from workshape.errors import Invalid
 
+_URIS_MAX = 1_024  # of the integrations in use
 _VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 _FUNCTION = re.compile(r"arn:[\w-]+:apigateway:[\w-]+:lambda:path/2015-03-31/functions/(.+)/invocations")
 _FUNCTION_ARN = re.compile(r"arn:[\w-]+:lambda:[\w-]*:\d*:function:.+")
@@ -20,6 +22,7 @@ def with_variables(uri: str, variables: Mapping[str, str] | None) -> str:
     return _VARIABLE.sub(lambda found: (variables or {}).get(found[1], ""), uri)
 
 
+@lru_cache(maxsize=_URIS_MAX)
 def function_of(uri: str) -> str:
     """Read the function's ARN out of an integration's URI: the ARN itself, or Lambda's path to invoke it.
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from tests.fakes.api_means import LOGGED
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
@@ -190,6 +191,21 @@ def test_cors_and_limits_and_tags_are_set_and_taken_away(client: Any, door: Live
     assert "CorsConfiguration" not in client.get_api(ApiId=api["ApiId"])
 
 
+def test_an_access_log_is_written_and_taken_away(client: Any, door: LiveDoor) -> None:
+    api = client.create_api(Name="quick", ProtocolType="HTTP", Target=ARN)
+    log = {"Format": "$context.requestId $context.status", "DestinationArn": "arn:aws:logs:us-east-1:1:log-group:g"}
+    where = {"ApiId": api["ApiId"], "StageName": "$default"}
+
+    shown = client.update_stage(**where, AccessLogSettings=log)["AccessLogSettings"]
+    answer = call(door, f"{api['ApiEndpoint']}/a")
+    client.delete_access_log_settings(**where)
+    call(door, f"{api['ApiEndpoint']}/a")
+
+    written = [line for api_id, _, line, _ in LOGGED if api_id == api["ApiId"]]
+    assert shown == log
+    assert written == [f"{answer.headers['apigw-requestid']} 200"]
+
+
 def test_an_authorizers_function_is_asked_and_forgotten(client: Any, door: LiveDoor) -> None:
     api, _, route = with_route(client, "GET /a")
     authorizer = client.create_authorizer(
@@ -283,9 +299,9 @@ def test_what_cannot_be_is_refused_as_on_aws(client: Any) -> None:
         "RequestParameters"
         in refused(client.create_integration, ApiId=api, RequestParameters={"overwrite:path": "/x"}, **function)[1]
     )
-    assert (
-        "AccessLogSettings"
-        in refused(client.create_stage, ApiId=api, StageName="x", AccessLogSettings={"Format": "$context.requestId"})[1]
+    two_lines = {"Format": "$context.requestId\n$context.status"}
+    assert refused(client.create_stage, ApiId=api, StageName="x", AccessLogSettings=two_lines)[0] == (
+        "BadRequestException"
     )
     assert "type AWS" in refused(client.create_integration, ApiId=api, IntegrationType="AWS")[1]
     assert refused(client.create_vpc_link, Name="v", SubnetIds=[])[0] == "NotImplemented"

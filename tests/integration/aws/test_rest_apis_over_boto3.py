@@ -8,6 +8,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from tests.fakes.api_means import LOGGED
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
@@ -230,6 +231,8 @@ def test_a_stage_throttles_and_measures_by_patches_of_its_settings(client: Any, 
         {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "0"},
         {"op": "replace", "path": "/~1a~1b/GET/throttling/burstLimit", "value": "1"},
         {"op": "replace", "path": "/variables/color", "value": "blue"},
+        {"op": "replace", "path": "/accessLogSettings/format", "value": "$context.requestId $context.status"},
+        {"op": "replace", "path": "/accessLogSettings/destinationArn", "value": "arn:aws:logs:us-east-1:1:log-group:g"},
     ]
     stage = client.update_stage(restApiId=api.id, stageName="prod", patchOperations=patch)
 
@@ -238,6 +241,8 @@ def test_a_stage_throttles_and_measures_by_patches_of_its_settings(client: Any, 
     left = client.update_stage(restApiId=api.id, stageName="prod", patchOperations=without)
 
     assert set(stage["methodSettings"]) == {"*/*", "~1a~1b/GET"}
+    assert stage["accessLogSettings"]["format"] == "$context.requestId $context.status"
+    assert [line.split()[1] for api_id, _, line, _ in LOGGED if api_id == api.id] == ["201", "429"]
     assert own.json()["stageVariables"] == {"color": "blue"}
     assert (all_others.status_code, all_others.json()) == (429, {"message": "Too Many Requests"})
     assert set(left["methodSettings"]) == {"~1a~1b/GET"}

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes.api_means import ACCOUNT, REGION, ROLE, api_means
+from tests.fakes.api_means import ACCOUNT, LOGGED, REGION, ROLE, api_means
 from tests.fakes.issuer import OTHER, Issuer
 from workshape.apis.http_api import (
+    AccessLogSettings,
     Authorizer,
     Cors,
     Definition,
@@ -319,3 +320,21 @@ async def test_requests_are_measured(api: Api) -> None:
     assert (of_api["Count"].total, of_api["4xx"].total, of_api["5xx"].total) == (3, 1, 0)
     assert (of_api["Latency"].count, of_api["IntegrationLatency"].count) == (3, 2)
     assert (("ApiId", "api-id"), ("Method", "GET"), ("Resource", "/a"), ("Stage", "$default")) in dimensions
+
+
+async def test_a_stage_writes_a_line_of_each_request(api: Api) -> None:
+    form = "$context.requestId $context.routeKey $context.status $context.authorizer.role $context.none"
+    form += " $context.responseLength $context.integrationErrorMessage"
+    stage = Stage("$default", 0.0, 0.0, access_log_settings=AccessLogSettings(form))
+    closed = route("GET /closed", authorization="CUSTOM", authorizer_id="simple")
+    http = await api.serve(closed, route("GET /forbidden", "forbidden"), stage=stage)
+    api.answers["simple"] = {"isAuthorized": True, "context": {"role": "admin"}}
+    LOGGED.clear()
+
+    answer, failed = await http.get("/closed", headers={"who": "me"}), await http.get("/forbidden")
+
+    ids = [one.headers["apigw-requestid"] for one in (answer, failed)]
+    lines = [line for *_, line, _ in LOGGED]
+    assert [one[:2] for one in LOGGED] == [("api-id", "$default")] * 2
+    assert lines[0] == f"{ids[0]} GET /closed 200 admin - {len(answer.content)} -"
+    assert lines[1].startswith(f"{ids[1]} GET /forbidden 500 - - 35 the function did not answer: the policy of echo")

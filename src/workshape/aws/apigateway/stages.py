@@ -23,11 +23,12 @@ Forget = Callable[[str, str], None]
 
 RESULT_TTL_S_MAX = 3_600
 _STAGE_NAME = re.compile(r"[-a-zA-Z0-9_]{1,128}")
-_STAGE = ("deploymentId", "description", "variables", "tracingEnabled")
+_STAGE = ("deploymentId", "description", "variables", "tracingEnabled", "accessLogSettings")
 _AUTHORIZER = (
     *("name", "type", "authType", "authorizerUri", "authorizerCredentials", "identitySource"),
     *("identityValidationExpression", "authorizerResultTtlInSeconds"),
 )
+_REQUEST_IDS = ("$context.requestId", "$context.extendedRequestId")
 _SETTINGS = {
     "metrics/enabled": "metricsEnabled",
     "throttling/burstLimit": "throttlingBurstLimit",
@@ -203,7 +204,7 @@ def _of_settings(operation: Mapping[str, Any]) -> dict[str, Any]:
     settings.
     """
     segments = str(operation.get("path", "")).split("/")[1:]
-    if len(segments) == 2 and operation.get("op") == "remove" and segments[0] != "variables":
+    if len(segments) == 2 and operation.get("op") == "remove" and segments[0] not in _STAGE:
         return {**operation, "path": f"/methodSettings/{_method_key(segments)}"}
     if len(segments) != 4:
         return dict(operation)
@@ -221,6 +222,9 @@ def _method_key(segments: Sequence[str]) -> str:
 
 
 def _check_settings(stage: Stage) -> None:
+    log = stage.access_log_settings
+    if log is not None and not (any(name in log.format for name in _REQUEST_IDS) and "\n" not in log.format.strip()):
+        raise Invalid(reason=f"Access log format must be single line and contain at least {' or '.join(_REQUEST_IDS)}")
     for setting in stage.method_settings.values():
         if setting.caching_enabled:
             raise NotBuilt(feature="caching")

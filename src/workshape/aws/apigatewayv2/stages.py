@@ -9,7 +9,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workshape.apis.http_api import DEFAULT_STAGE, Deployment, NoSuchMember, RouteSettings, Stage
+from workshape.apis.http_api import (
+    ACCESS_LOG_FORMAT_BYTES_MAX,
+    DEFAULT_STAGE,
+    Deployment,
+    NoSuchMember,
+    RouteSettings,
+    Stage,
+)
 from workshape.apis.http_apis import HttpApis
 from workshape.aws.apigatewayv2.apis import check_tags
 from workshape.aws.apigatewayv2.errors import NotBuilt
@@ -34,6 +41,7 @@ def stage_operations(apis: HttpApis, forget: Forget) -> Mapping[str, Operation]:
         "UpdateStage": operations.update,
         "DeleteStage": operations.delete,
         "DeleteRouteSettings": operations.delete_route_settings,
+        "DeleteAccessLogSettings": operations.delete_access_log,
         "ResetAuthorizersCache": operations.reset_authorizers,
         "CreateDeployment": operations.deploy,
         "GetDeployment": operations.get_deployment,
@@ -80,6 +88,11 @@ class _StageOperations:
         self._apis.put_stage(parameters["ApiId"], replace(stage, route_settings=left))
         return {}
 
+    async def delete_access_log(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        stage = self._apis.stage(parameters["ApiId"], parameters["StageName"])
+        self._apis.put_stage(parameters["ApiId"], replace(stage, access_log_settings=None))
+        return {}
+
     async def reset_authorizers(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         self._apis.stage(parameters["ApiId"], parameters["StageName"])
         self._forget(parameters["ApiId"], parameters["StageName"])
@@ -107,6 +120,9 @@ class _StageOperations:
     def _with_settings(self, stage: Stage, parameters: dict[str, Any]) -> Stage:
         """Read how routes are treated: what is given of one goes before what was there of it."""
         check_tags(stage.tags)
+        log = stage.access_log_settings
+        if log is not None and (len(log.format.encode()) > ACCESS_LOG_FORMAT_BYTES_MAX or "\n" in log.format.strip()):
+            raise Invalid(reason=f"An access log's format is one line of at most {ACCESS_LOG_FORMAT_BYTES_MAX} bytes")
         default, own = stage.default_route_settings, dict(stage.route_settings)
         if "DefaultRouteSettings" in parameters:
             default = _settings(default, parameters["DefaultRouteSettings"])
