@@ -15,6 +15,8 @@ from workshape.settings import FunctionSettings
 OLD, NEW = "nodejs22.x", "nodejs24.x"
 """The last runtime with callback handlers, and the first without. Any Node.js of the machine may play either."""
 
+KNOWN = ("LANG", "LD_LIBRARY_PATH", "NODE_PATH", "PATH", "TZ", "_HANDLER")
+
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[RuntimeOwner]:
@@ -44,6 +46,21 @@ async def test_a_hundred_invocations_are_served_one_after_the_other(node: Runtim
     for number in range(100):
         error, value = await node.invoke(environment, {"text": "ü" * number})
         assert (error, value["n"], value["event"]) == ("", number + 1, {"text": "ü" * number})
+
+
+async def test_a_function_finds_nothing_of_what_was_rehearsed_before_it(node: RuntimeOwner, code: Path) -> None:
+    text = """exports.handler = async () => ({
+        modules: Object.keys(require.cache).map((file) => file.split("/").pop()).sort(),
+        handles: process.getActiveResourcesInfo().filter((kind) => kind !== "PipeWrap"),
+        names: Object.keys(process.env).filter((name) => !/^(AWS|LAMBDA)_/.test(name)),
+    });"""
+
+    error, found = await invoke(node, code, text)
+
+    assert error == ""
+    assert found["modules"] == ["index.js", "rehearsal.js", "response_stream.js", "runtime_client.js"]
+    assert found["handles"] == []
+    assert {"PATH", "TZ", "_HANDLER"} <= set(found["names"]) <= {*KNOWN, "HOME", "TMPDIR"}
 
 
 @pytest.mark.parametrize("runtime", [OLD, NEW])

@@ -17,6 +17,7 @@ const path = require("node:path");
 const url = require("node:url");
 const { format } = require("node:util");
 const { createRequire } = require("node:module");
+const { rehearse } = require("./rehearsal.js");
 const { awslambda, headerText, ResponseStream, STREAMS, HIGH_WATER_MARK } = require("./response_stream.js");
 
 const API = "/2018-06-01/runtime/";
@@ -34,7 +35,7 @@ const exit = process.exit.bind(process);
 /** One keep-alive connection to the platform. Requests may be pipelined; answers come in their order. */
 class Connection {
   constructor(socket, host) {
-    this.host = host;
+    this.host = host; // of a connection that waits it is known only with the order
     this.expecting = [];
     this.chunks = [];
     this.size = 0;
@@ -427,41 +428,39 @@ function readExactly(count) {
   return received;
 }
 
+/** Become what was ordered. Setting TZ makes V8 forget what it knows of time, so what is right already stays. */
 function become(order) {
-  for (const name of Object.keys(process.env)) delete process.env[name];
-  Object.assign(process.env, order.variables);
+  for (const name of Object.keys(process.env)) if (!(name in order.variables)) delete process.env[name];
+  for (const [name, value] of Object.entries(order.variables)) if (process.env[name] !== value) process.env[name] = value;
   process.chdir(order.folder);
   fs.closeSync(ORDER_DESCRIPTOR);
-  return new net.Socket({ fd: API_DESCRIPTOR, readable: true, writable: true });
 }
 
-/** Go once through what every invocation goes through, so that it is compiled before the first. */
-function warmUp() {
-  parseHead("HTTP/1.1 200 OK\r\ncontent-length: 0");
-  JSON.parse(JSON.stringify({ event: [1, "a", null] }));
-  format("%s %d %j", "a", 1, {});
-  new Date().toISOString();
-  net.createServer().unref();
-}
-
-function main() {
-  const handler = process.argv[2];
-  let socket;
-  let order;
-  if (handler === undefined) {
-    warmUp();
-    order = readOrder();
-    socket = become(order);
-  } else {
-    socket = connect(process.env.AWS_LAMBDA_RUNTIME_API);
-  }
+function run(connection, handler) {
   globalThis.awslambda = awslambda;
+  connection.host = process.env.AWS_LAMBDA_RUNTIME_API;
   const log = new Log();
   log.patchConsole();
   const version = /nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV || "");
   const callbacks = Number(version ? version[1] : process.versions.node.split(".")[0]) < 24;
-  const connection = new Connection(socket, process.env.AWS_LAMBDA_RUNTIME_API);
-  new Runtime(connection, log, callbacks).start(order ? order.handler : handler);
+  new Runtime(connection, log, callbacks).start(handler);
+}
+
+async function wait() {
+  format("%s %d %j", "a", 1, {});
+  new Date().toISOString();
+  await rehearse({ Connection, Runtime, loadHandler, log: new Log() });
+  const socket = new net.Socket({ fd: API_DESCRIPTOR, readable: true, writable: true });
+  const connection = new Connection(socket);
+  const order = readOrder();
+  become(order);
+  run(connection, order.handler);
+}
+
+function main() {
+  const handler = process.argv[2];
+  if (handler === undefined) wait();
+  else run(new Connection(connect(process.env.AWS_LAMBDA_RUNTIME_API)), handler);
 }
 
 main();

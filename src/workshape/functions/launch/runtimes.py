@@ -146,7 +146,7 @@ def _image_plan(image: ImageProcess) -> RuntimePlan:
 
 _OWN_CLIENTS = tuple(
     Visible(os.path.realpath(CLIENTS / name), f"{CLIENTS_SHOWN}/{name}")
-    for name in ("runtime_client.py", "runtime_client.js", "response_stream.js")
+    for name in ("runtime_client.py", "runtime_client.js", "response_stream.js", "rehearsal.js")
 )
 _TAKEN = (LAYERS, TASK, RUNTIME, "/tmp", "/proc", "/dev")  # noqa: S108 - a place in a sandbox, not one we write to
 _READ_AT_START = ("PYTHON", "NODE_", "LD_", "LC_", "MALLOC_")
