@@ -14,7 +14,7 @@ from workshape.functions.alias import choose_version
 from workshape.functions.aliases import Aliases
 from workshape.functions.belongings import Belongings
 from workshape.functions.code import Code, CodeStore
-from workshape.functions.configuration import FunctionConfiguration, log_level
+from workshape.functions.configuration import FunctionConfiguration, log_level, system_log_level
 from workshape.functions.event_invoke import EventInvokeConfig
 from workshape.functions.function import Function, PublishedVersion, Runnable, check_package
 from workshape.functions.function_name import FunctionNotFound, FunctionReference, parse_function_name
@@ -480,6 +480,7 @@ class Catalog:
             opt_folder=configuration.layers.folder,
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
             log_level=log_level(configuration),
+            system_log_level=system_log_level(configuration),
             traces_actively=configuration.tracing_mode == "Active",
             image=image_process(function.code.image, configuration.image_settings),
         )

@@ -153,6 +153,13 @@ def log_level(configuration: FunctionConfiguration) -> LogLevel | None:
     return LogLevel[configuration.application_log_level or LogLevel.INFO.name]
 
 
+def system_log_level(configuration: FunctionConfiguration) -> LogLevel | None:
+    """The least level of the platform's lines in its log; only JSON has one, and there INFO is the default."""
+    if configuration.log_format is LogFormat.TEXT:
+        return None
+    return LogLevel[configuration.system_log_level or LogLevel.INFO.name]
+
+
 def check_configuration(configuration: FunctionConfiguration) -> None:
     """Check what a service model does not know.
 

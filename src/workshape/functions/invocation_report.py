@@ -1,19 +1,24 @@
 """Turns the end of an invocation into what it leaves behind: a result, log lines, a record."""
 
+from functools import partial
 from math import ceil, inf
 
 import msgspec
 
+from workshape.clock import Clock
 from workshape.functions import platform_log, results, telemetry_events
 from workshape.functions.actions import Outcome
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invocation_trace import Moments, Subject
+from workshape.functions.launch.extensions import extension_names
 from workshape.functions.limits import LOG_TAIL_BYTES
+from workshape.functions.log_level import LogLevel
 from workshape.functions.logs import FunctionLogs
-from workshape.functions.model import InvocationResult
+from workshape.functions.model import FunctionVersion, InvocationResult
 from workshape.functions.records import InvocationRecord, RecordWriter
 from workshape.functions.running import RunningEnvironment, RunningInvocation
+from workshape.functions.telemetry_delivery import LogDetails, Telemetry
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -35,6 +40,14 @@ class Reporter:
         self._records = records
         self._metrics = metrics
 
+    def telemetry(self, function: FunctionVersion, stream: str, clock: Clock) -> Telemetry:
+        """Make what tells of a new environment; `stream` is its log's."""
+        log: LogDetails | None = None
+        if function.system_log_level is not None:
+            write = partial(self._logs.write, function.name, stream)
+            log = LogDetails(function.system_log_level, write)
+        return Telemetry(clock, keeps_early=bool(extension_names(function.opt_folder)), log=log)
+
     def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line the function wrote."""
         environment.telemetry.publish("function", "function", line)
@@ -54,8 +67,9 @@ class Reporter:
     def began(self, running: RunningInvocation, environment: RunningEnvironment, at: float) -> None:
         """Write START."""
         environment.invocation = running
-        line = platform_log.start_line(running.function, running.invocation.request_id, at)
-        self._write(environment, line, at)
+        if _wants(running.function, LogLevel.INFO):
+            line = platform_log.start_line(running.function, running.invocation.request_id, at)
+            self._write(environment, line, at)
         telemetry_events.invocation_began(running, environment)
 
     def init_began(self, environment: RunningEnvironment) -> None:
@@ -90,15 +104,17 @@ class Reporter:
         phase = "invoke" if environment.retried else "init"
         duration_ms, kind = (now - environment.started_at) * 1_000, environment.initialization_type
         report = platform_log.InitReport(phase, status, error_type, duration_ms, kind)
-        line = platform_log.init_report_line(environment.function, report, at)
-        self._logs.write(environment.function.name, environment.stream, line, at)
+        if _wants(environment.function, platform_log.level_of(status)):
+            line = platform_log.init_report_line(environment.function, report, at)
+            self._logs.write(environment.function.name, environment.stream, line, at)
 
     def _restore_ended(
         self, environment: RunningEnvironment, status: str, error_type: str | None, now: float, at: float
     ) -> None:
         report = platform_log.RestoreReport(status, error_type, (now - environment.started_at) * 1_000)
-        line = platform_log.restore_report_line(environment.function, report, at)
-        self._logs.write(environment.function.name, environment.stream, line, at)
+        if _wants(environment.function, platform_log.level_of(status)):
+            line = platform_log.restore_report_line(environment.function, report, at)
+            self._logs.write(environment.function.name, environment.stream, line, at)
 
     def ended(
         self, running: RunningInvocation, environment: RunningEnvironment, ending: Ending, now: float, at: float
@@ -130,11 +146,11 @@ class Reporter:
             restore_ms=apart_ms if is_restored else None,
             billed_restore_ms=billed_restore_ms,
         )
-        for line in platform_log.end_lines(function, report, at):
-            self._write(environment, line, at)
-        if environment.telemetry.is_heard:
-            telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
-            telemetry_events.invocation_ended(running, environment, report)
+        telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
+        if _wants(function, platform_log.level_of(ending.status)):
+            for line in platform_log.end_lines(function, report, at):
+                self._write(environment, line, at)
+        telemetry_events.invocation_ended(running, environment, report)
         environment.invocation = None
         self._records.add(_record(running, environment, report, ending, init_ms, at))
         came_at = at - (now - running.arrived_at)
@@ -157,8 +173,9 @@ class Reporter:
         """Write the line about an extension: at the end of the init phase, or when it fails."""
         state, events = extension.state.value, extension.events
         telemetry_events.extension_told(environment, extension.name, state, events, error_type)
-        line = platform_log.extension_line(environment.function, extension.name, state, events, error_type, at)
-        self._logs.write(environment.function.name, environment.stream, line, at)
+        if _wants(environment.function, LogLevel.WARN if error_type else LogLevel.INFO):
+            line = platform_log.extension_line(environment.function, extension.name, state, events, error_type, at)
+            self._logs.write(environment.function.name, environment.stream, line, at)
 
     def throttled(self, running: RunningInvocation, reason: str, now: float, at: float) -> None:
         """Keep a record of an invocation that was refused, and count it."""
@@ -191,6 +208,11 @@ class Reporter:
                 environments=running.environments,
             )
         )
+
+
+def _wants(function: FunctionVersion, level: LogLevel) -> bool:
+    """Tell whether a function's log is to have a line of the platform's that is as detailed as this."""
+    return function.system_log_level is None or level >= function.system_log_level
 
 
 def _subject(running: RunningInvocation) -> Subject:

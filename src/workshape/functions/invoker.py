@@ -51,7 +51,6 @@ from workshape.functions.runtime_api import RuntimeApi
 from workshape.functions.scheduler import Scheduler
 from workshape.functions.shutdown import shut_down
 from workshape.functions.snap_start import RestoreFailed, RestoreTimedOut
-from workshape.functions.telemetry_delivery import Telemetry
 from workshape.http1.message import Flow
 from workshape.http1.pieces import Pieces
 from workshape.later import Later
@@ -389,7 +388,7 @@ class Invoker:
     def _start(self, action: Start, now: float) -> None:
         wall = self._clock.wall_s()
         stream = platform_log.log_stream(action.function, wall, secrets.token_hex(16))
-        telemetry = Telemetry(self._clock, keeps_early=bool(extension_names(action.function.opt_folder)))
+        telemetry = self._reporter.telemetry(action.function, stream, self._clock)
         environment = RunningEnvironment(
             action.environment,
             action.function,

@@ -63,6 +63,8 @@ class FunctionVersion:
     """Its environments may begin from one that is initialised already. Never so for `$LATEST`."""
     log_level: LogLevel | None = None
     """The least level of its own lines that it wants in its log; None where it logs as text."""
+    system_log_level: LogLevel | None = None
+    """The least level of the platform's lines that it wants in its log; None where it logs as text: all of them."""
     traces_actively: bool = False
     """Its invocations are traced even when their callers have not decided so."""
     image: ImageProcess | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from workshape.functions.log_level import LogLevel
 from workshape.functions.model import FunctionVersion, InitializationType, LogFormat, RequestId
 
 SUCCESS = "success"
@@ -58,6 +59,11 @@ class InitReport(msgspec.Struct, frozen=True):
     error_type: str | None
     duration_ms: float
     initialization_type: InitializationType = InitializationType.ON_DEMAND
+
+
+def level_of(status: str) -> LogLevel:
+    """The level of a line about something that has ended so, as AWS assigns it: what went wrong is a warning."""
+    return LogLevel.INFO if status == SUCCESS else LogLevel.WARN
 
 
 def iso_time(at: float) -> str:

@@ -25,7 +25,6 @@ from workshape.functions.model import EnvironmentId, FunctionVersion, Initializa
 from workshape.functions.running import RunningEnvironment
 from workshape.functions.runtime_api import RuntimeApi
 from workshape.functions.snap_start import SnapshotFailure
-from workshape.functions.telemetry_delivery import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -129,13 +128,14 @@ class SnapshotTaker:
 
     def _environment(self, environment: EnvironmentId, function: FunctionVersion) -> RunningEnvironment:
         now, wall = self._clock.monotonic_s(), self._clock.wall_s()
+        stream = platform_log.log_stream(function, wall, secrets.token_hex(16))
         return RunningEnvironment(
             environment,
             function,
-            platform_log.log_stream(function, wall, secrets.token_hex(16)),
+            stream,
             now,
             wall,
-            Telemetry(self._clock, keeps_early=bool(extension_names(function.opt_folder))),
+            self._reporter.telemetry(function, stream, self._clock),
             retried=False,
             initialization_type=InitializationType.SNAP_START,
             is_snapshot=True,

@@ -6,12 +6,15 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api.html
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import httptools
 
 from workshape.clock import Clock
+from workshape.functions.log_level import LogLevel
 from workshape.functions.runtime_answers import JSON, refusal
 from workshape.functions.telemetry import (
     Category,
@@ -34,12 +37,26 @@ _HOST = "127.0.0.1"  # what is inside an environment listens there: environments
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class LogDetails:
+    """The log of a function that logs in JSON."""
+
+    least: LogLevel
+    """What it wants of the platform."""
+    write: Callable[[bytes, float], None]
+    """Takes a line, and when it was written (Unix time)."""
+
+
 class Telemetry:
     """What one environment tells about itself. Costs next to nothing while nobody listens."""
 
-    def __init__(self, clock: Clock, *, keeps_early: bool) -> None:
-        """`keeps_early`: there are extensions that may subscribe, so keep what happens before they do."""
+    def __init__(self, clock: Clock, *, keeps_early: bool, log: LogDetails | None = None) -> None:
+        """`keeps_early`: there are extensions that may subscribe, so keep what happens before they do.
+
+        `log` gets those events of the platform that are detailed enough for it.
+        """
         self._clock = clock
+        self._log = log
         self._early: deque[tuple[Category, bytes]] | None = deque(maxlen=EARLY_EVENTS_MAX) if keeps_early else None
         self._subscribers: dict[str, _Subscriber] = {}
         self.is_heard = keeps_early
@@ -48,8 +65,15 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"<Telemetry subscribers={list(self._subscribers)}>"
 
-    def publish(self, category: Category, kind: str, record: Any) -> None:
-        """Tell an event; a log line's record is its bytes."""
+    def hears(self, level: LogLevel) -> bool:
+        """Tell whether anybody listens to an event that is as detailed as this in a log."""
+        return self.is_heard or (self._log is not None and level >= self._log.least)
+
+    def publish(self, category: Category, kind: str, record: Any, level: LogLevel | None = None) -> None:
+        """Tell an event; a log line's record is its bytes. With a `level` it is for the function's log, too."""
+        if self._log is not None and level is not None and level >= self._log.least:
+            at = self._clock.wall_s()
+            self._log.write(telemetry_event(at, kind, record), at)
         if not self.is_heard:
             return
         if isinstance(record, bytes):

@@ -1,37 +1,45 @@
 """The platform's events about an environment, in the words of the Telemetry API.
 
+Some of them a function that logs in JSON has in its log, too, if it wants such details.
+
 Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html (levels of events)
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from workshape.functions.platform_log import Report
+from workshape.functions.log_level import LogLevel
+from workshape.functions.platform_log import SUCCESS, Report
 from workshape.functions.running import RunningEnvironment, RunningInvocation
 
 
 def init_began(environment: RunningEnvironment) -> None:
     """The init phase, or the restore, has begun."""
-    if not environment.telemetry.is_heard:
+    if not environment.telemetry.hears(LogLevel.DEBUG):
         return
     record = {"functionName": environment.function.name, "functionVersion": environment.function.version}
     if environment.snap_start:
-        _publish(environment, "restoreStart", record)
+        _publish(environment, "restoreStart", record, LogLevel.DEBUG)
     else:
-        _publish(environment, "initStart", {**_init(environment), **record})
+        _publish(environment, "initStart", {**_init(environment), **record}, LogLevel.DEBUG)
 
 
 def init_ended(environment: RunningEnvironment, status: str, error_type: str | None, now: float) -> None:
     """The init phase, or the restore, has ended, well or badly."""
-    if not environment.telemetry.is_heard:
+    level = _level_of_detail(status)
+    if not environment.telemetry.hears(level):
         return
     phase = "restore" if environment.snap_start else "init"
     record = {"status": status} if environment.snap_start else {**_init(environment), "status": status}
     if error_type is not None:
         record["errorType"] = error_type
-    _publish(environment, f"{phase}RuntimeDone", record)
+    _publish(environment, f"{phase}RuntimeDone", record, level)
     duration_ms = round((now - environment.started_at) * 1_000, 3)
-    _publish(environment, f"{phase}Report", {**record, "metrics": {"durationMs": duration_ms}})
+    # A report that everybody is to see is written beside this.
+    is_detail = level is LogLevel.DEBUG and not environment.snap_start and not environment.is_snapshot
+    report = {**record, "metrics": {"durationMs": duration_ms}}
+    _publish(environment, f"{phase}Report", report, level if is_detail else None)
 
 
 def invocation_began(running: RunningInvocation, environment: RunningEnvironment) -> None:
@@ -46,7 +54,8 @@ def runtime_done(
     running: RunningInvocation, environment: RunningEnvironment, status: str, error_type: str | None, now: float
 ) -> None:
     """The runtime is done with its invocation; said once, extensions or not."""
-    if not environment.telemetry.is_heard or running.is_runtime_done:
+    level = _level_of_detail(status)
+    if running.is_runtime_done or not environment.telemetry.hears(level):
         return
     running.is_runtime_done = True
     streamed_bytes = running.stream.streamed_bytes if running.stream is not None else 0
@@ -57,7 +66,7 @@ def runtime_done(
     record = {"requestId": running.invocation.request_id, "status": status, "metrics": metrics, **_tracing(running)}
     if error_type is not None:
         record["errorType"] = error_type
-    _publish(environment, "runtimeDone", record)
+    _publish(environment, "runtimeDone", record, level)
 
 
 def invocation_ended(running: RunningInvocation, environment: RunningEnvironment, report: Report) -> None:
@@ -88,8 +97,12 @@ def extension_told(environment: RunningEnvironment, name: str, state: str, event
     _publish(environment, "extension", record)
 
 
-def _publish(environment: RunningEnvironment, kind: str, record: dict[str, Any]) -> None:
-    environment.telemetry.publish("platform", f"platform.{kind}", record)
+def _level_of_detail(status: str) -> LogLevel:
+    return LogLevel.DEBUG if status == SUCCESS else LogLevel.WARN
+
+
+def _publish(environment: RunningEnvironment, kind: str, record: dict[str, Any], level: LogLevel | None = None) -> None:
+    environment.telemetry.publish("platform", f"platform.{kind}", record, level)
 
 
 def _init(environment: RunningEnvironment) -> dict[str, Any]:

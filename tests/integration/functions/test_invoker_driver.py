@@ -18,6 +18,7 @@ from workshape.functions.function_invoker import FunctionInvoker, PayloadTooLarg
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import EnvironmentStartFailed
+from workshape.functions.log_level import LogLevel
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (
     EnvironmentId,
@@ -26,6 +27,7 @@ from workshape.functions.model import (
     InitializationType,
     Invocation,
     InvocationResult,
+    LogFormat,
     RequestId,
 )
 from workshape.functions.provisioned import AllocationStatus
@@ -128,6 +130,34 @@ async def test_a_cold_then_a_warm_invocation(engine: Engine) -> None:
     assert cold_record.billed_ms >= cold_record.duration_ms + cold_record.init_ms
     assert warm_record.init_ms is None
     assert (warm_record.status, warm_record.environment, warm_record.concurrency) == ("success", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("least", "when_well", "when_badly"),
+    [
+        (LogLevel.DEBUG, ["initStart", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"], None),
+        (LogLevel.INFO, ["start", "report"], ["start", "runtimeDone", "report"]),
+        (LogLevel.WARN, [], ["runtimeDone", "report"]),
+    ],
+)
+async def test_a_function_that_logs_in_json_has_the_platforms_events_from_its_level_on(
+    engine: Engine, least: LogLevel, when_well: list[str], when_badly: list[str] | None
+) -> None:
+    function = replace(FUNCTION, log_format=LogFormat.JSON, system_log_level=least)
+    well = engine.begin("r1", function)
+    await engine.make_ready(E1)
+    engine.api.respond(E1, b'"one"')
+    await well
+    first = [json.loads(line)["type"] for line in engine.messages()]
+    badly = engine.begin("r2", function)
+    await asyncio.sleep(0)
+    engine.api.callbacks.failed(E1, RequestId("r2"), b'{"errorType":"ValueError"}', "Unhandled")
+    engine.api.callbacks.ready(E1)
+    await badly
+    second = [json.loads(line)["type"] for line in engine.messages()][len(first) :]
+
+    assert first == [f"platform.{kind}" for kind in when_well]
+    assert second == [f"platform.{kind}" for kind in when_badly or ["start", "runtimeDone", "report"]]
 
 
 async def test_the_order_to_the_launcher_says_all_it_needs(engine: Engine) -> None:
