@@ -181,7 +181,8 @@ class LiveDoor:
         ]
         front = HttpFront(means)
         apis = ApiDoor(http_apis, rest_apis, front, RestFront(means, plans))
-        urls = FunctionUrls(self.catalog, self.invoke, clock, authenticate=signer_for("lambda", settings, clock))
+        signer = signer_for("lambda", settings, clock)
+        urls = FunctionUrls(self.catalog, self.invoke, clock, stream=self.invoke.stream, authenticate=signer)
         door = Door(
             services,
             upstream,

@@ -89,7 +89,13 @@ def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | Non
     return HttpParts(
         routes=app.routes if app is not None else (),
         gateway=gateway,
-        urls=FunctionUrls(catalog, functions.invoke.invoke, clock, authenticate=signer_for("lambda", settings, clock)),
+        urls=FunctionUrls(
+            catalog,
+            functions.invoke.invoke,
+            clock,
+            stream=functions.invoke.stream,
+            authenticate=signer_for("lambda", settings, clock),
+        ),
         http_apis=http_apis,
         rest_apis=rest_apis,
         plans=plans,

@@ -17,6 +17,16 @@ class AuthType(StrEnum):
     AWS_IAM = "AWS_IAM"
 
 
+class InvokeMode(StrEnum):
+    """How the response comes.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/config-rs-invoke-furls.html
+    """
+
+    BUFFERED = "BUFFERED"
+    RESPONSE_STREAM = "RESPONSE_STREAM"
+
+
 class Cors(msgspec.Struct, frozen=True):
     """What browsers are told of other origins.
 
@@ -40,6 +50,7 @@ class FunctionUrl(msgspec.Struct, frozen=True):
     """Unix time."""
     modified_at: float
     cors: Cors | None = None
+    invoke_mode: InvokeMode = InvokeMode.BUFFERED
 
 
 def url_host(url_id: str, region: str) -> str:

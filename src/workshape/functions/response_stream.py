@@ -35,6 +35,16 @@ class ResponseStream:
         return await anext(self._pieces)
 
     @property
+    def is_streamed(self) -> bool:
+        """Its function streams; else it came whole, or has failed before."""
+        return self._is_streamed
+
+    @property
+    def media_type(self) -> str:
+        """What a function that streams says its response is."""
+        return self._pieces.media_type
+
+    @property
     def streamed_bytes(self) -> int:
         """What the function has streamed so far, read or not."""
         return self._pieces.bytes if self._is_streamed else 0

@@ -123,6 +123,8 @@ class RuntimeSession:
             return Unwanted(refused)
         self.state = RuntimeState.STREAMING
         pieces = self._callbacks.streams(self._request_id, flow)
+        if pieces is not None:
+            pieces.media_type = request.header("content-type")
         self._arrival = Arrival(pieces, self._streamed, self._torn)
         return self._arrival
 

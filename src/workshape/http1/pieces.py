@@ -15,6 +15,8 @@ class Pieces:
         self.flow = flow
         self.bytes = 0
         """All that came so far."""
+        self.media_type = ""
+        """What its sender says it is."""
         self._pieces: deque[bytes] = deque()
         self._unread_bytes = 0
         self._ended = False

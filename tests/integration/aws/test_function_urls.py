@@ -196,8 +196,63 @@ def test_what_lambda_refuses_of_urls_is_refused(client: Any) -> None:
     assert refusal(lambda: client.delete_function_url_config(FunctionName="f", Qualifier="live")) == missing
     assert refusal(lambda: client.get_function_url_config(FunctionName="none"))[:2] == missing[:2]
     assert refusal(lambda: client.create_function_url_config(**OPEN, Qualifier="1"))[:2] == ("ValidationException", 400)
-    assert refusal(lambda: client.update_function_url_config(FunctionName="f", InvokeMode="RESPONSE_STREAM")) == (
-        "InvalidParameterValueException",
-        400,
-        "workshape does not do InvokeMode RESPONSE_STREAM of function URLs yet.",
-    )
+
+
+STREAMED = {**OPEN, "InvokeMode": "RESPONSE_STREAM"}
+PRELUDE = b'{"statusCode": 202, "headers": {"X-Own": "1", "content-type": "text/plain"}, "cookies": ["a=1", "b=2"]}'
+
+
+def test_a_url_that_streams_takes_status_headers_and_cookies_from_the_prelude(door: LiveDoor, client: Any) -> None:
+    made = client.create_function_url_config(**STREAMED)
+    pieces = (PRELUDE[:20], PRELUDE[20:] + bytes(5), bytes(3) + b"he", b"", b"llo")
+    door.invoke.streamed = ("application/vnd.awslambda.http-integration-response", pieces)
+
+    answer = call(door, made["FunctionUrl"])
+
+    assert made["InvokeMode"] == client.get_function_url_config(FunctionName="f")["InvokeMode"] == "RESPONSE_STREAM"
+    assert (answer.status_code, answer.text) == (202, "hello")
+    assert (answer.headers["x-own"], answer.headers["content-type"]) == ("1", "text/plain")
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert answer.headers["transfer-encoding"] == "chunked"
+
+
+def test_without_a_prelude_the_stream_is_the_body_of_a_200(door: LiveDoor, client: Any) -> None:
+    url = client.create_function_url_config(**STREAMED)["FunctionUrl"]
+
+    door.invoke.streamed = ("text/html", (b"<p>", b"hello"))
+    named = call(door, url)
+    door.invoke.streamed = ("", (b"\x00\x01",))
+    unnamed = call(door, url)
+
+    assert (named.status_code, named.headers["content-type"], named.text) == (200, "text/html", "<p>hello")
+    assert (unnamed.headers["content-type"], unnamed.content) == ("application/octet-stream", b"\x00\x01")
+
+
+def test_a_function_that_does_not_stream_is_answered_as_ever(door: LiveDoor, client: Any) -> None:
+    url = client.create_function_url_config(**STREAMED)["FunctionUrl"]
+
+    whole = call(door, url)
+    door.invoke.answer = lambda asked: replace(echo(asked), function_error="Unhandled")
+    failed = call(door, url)
+
+    assert (whole.status_code, whole.text) == (201, "hello")
+    assert failed.status_code == 502
+
+
+@pytest.mark.parametrize(
+    "pieces", [(b"none" + bytes(8),), (PRELUDE,), (b"{" * 20_000,), (b'{"statusCode": 99}' + bytes(8),)]
+)
+def test_a_prelude_that_is_none_is_a_bad_gateway(door: LiveDoor, client: Any, pieces: tuple[bytes, ...]) -> None:
+    url = client.create_function_url_config(**STREAMED)["FunctionUrl"]
+    door.invoke.streamed = ("application/vnd.awslambda.http-integration-response", pieces)
+
+    assert call(door, url).status_code == 502
+
+
+def test_a_stream_that_breaks_off_does_not_look_whole(door: LiveDoor, client: Any) -> None:
+    url = client.create_function_url_config(**STREAMED)["FunctionUrl"]
+    door.invoke.streamed = ("text/plain", (b"hel",))
+    door.invoke.answer = lambda asked: replace(echo(asked), function_error="Unhandled")
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        call(door, url)

@@ -11,16 +11,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from workshape.aws.lambda_.configuration import write_time
-from workshape.aws.lambda_.errors import NotBuilt
 from workshape.aws.lambda_.names import find_qualified
 from workshape.aws.lambda_.paging import cut_page
 from workshape.aws.operation import Call, Operation
 from workshape.errors import Conflict, NotFound
 from workshape.functions.catalog import Catalog
-from workshape.functions.function_url import AuthType, Cors, FunctionUrl, url_host
+from workshape.functions.function_url import AuthType, Cors, FunctionUrl, InvokeMode, url_host
 from workshape.functions.model import LATEST, FunctionName
 
-BUFFERED = "BUFFERED"
 _CORS_LISTS = {
     "AllowHeaders": "allow_headers",
     "AllowMethods": "allow_methods",
@@ -111,14 +109,14 @@ class _FunctionUrlOperations:
             "AuthType": url.auth_type.value,
             "Cors": None if url.cors is None else _write_cors(url.cors),
             "CreationTime": write_time(url.created_at),
-            "InvokeMode": BUFFERED,
+            "InvokeMode": url.invoke_mode.value,
         }
 
 
 def _changed(url: FunctionUrl, parameters: dict[str, Any]) -> FunctionUrl:
-    if parameters.get("InvokeMode", BUFFERED) != BUFFERED:
-        raise NotBuilt(feature=f"InvokeMode {parameters['InvokeMode']} of function URLs")
     changes: dict[str, Any] = {}
+    if "InvokeMode" in parameters:
+        changes["invoke_mode"] = InvokeMode(parameters["InvokeMode"])
     if "AuthType" in parameters:
         changes["auth_type"] = AuthType(parameters["AuthType"])
     if "Cors" in parameters:
