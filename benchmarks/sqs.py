@@ -37,9 +37,12 @@ Operate = Callable[["Connection"], Awaitable[int]]
 
 @dataclass
 class Connection:
-    """One keep-alive connection that speaks just enough of SQS's JSON protocol: the server is measured, not it."""
+    """One keep-alive connection that speaks just enough of AWS's JSON protocol: the server is measured, not it."""
 
     address: tuple[str, int]
+    target: str = "AmazonSQS"
+    service: str = "sqs"
+    json_version: str = "1.0"
     reader: asyncio.StreamReader | None = None
     writer: asyncio.StreamWriter | None = None
 
@@ -47,9 +50,10 @@ class Connection:
         """Ask, and read the answer; raises on anything but 200."""
         body = json.dumps(parameters).encode()
         head = (
-            f"POST / HTTP/1.1\r\nHost: {self.address[0]}:{self.address[1]}\r\nX-Amz-Target: AmazonSQS.{operation}\r\n"
-            "Content-Type: application/x-amz-json-1.0\r\nX-Amz-Date: 20260101T000000Z\r\n"
-            "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, "
+            f"POST / HTTP/1.1\r\nHost: {self.address[0]}:{self.address[1]}\r\n"
+            f"X-Amz-Target: {self.target}.{operation}\r\n"
+            f"Content-Type: application/x-amz-json-{self.json_version}\r\nX-Amz-Date: 20260101T000000Z\r\n"
+            f"Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{self.service}/aws4_request, "
             f"SignedHeaders=host, Signature=0\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         if self.writer is None or self.reader is None:
