@@ -1,5 +1,6 @@
 """SIGKILL in the middle of the flow: what was acknowledged is handled, and its effect is there once."""
 
+import json
 import os
 import signal
 import threading
@@ -42,6 +43,10 @@ redrive = {{ dead_letter_queue = "work-dlq", receive_count_max = 100 }}
 
 [queues.work-dlq]
 
+[rules.work]
+pattern = {{ source = ["senders"] }}
+targets = [{{ queue = "work", input_path = "$.detail.body" }}]
+
 [[mappings]]
 queue = "work"
 function = "store"
@@ -64,11 +69,12 @@ table = boto3.resource("dynamodb").Table("stored")
 
 def handle(batch, context):
     for record in batch["Records"]:
-        delivered(record["body"])
+        body = record["body"].strip('"')  # what came as an event is JSON
+        delivered(body)
         time.sleep(0.02)  # work worth interrupting
         try:
             table.update_item(
-                Key={"pk": record["body"]},
+                Key={"pk": body},
                 UpdateExpression="ADD writes :one SET attempt = :attempt",
                 ConditionExpression="attribute_not_exists(pk)",
                 ExpressionAttributeValues={":one": 1, ":attempt": uuid.uuid4().hex},
@@ -85,10 +91,14 @@ def delivered(body):
 
 
 class Senders:
-    """Sends each message it is allowed to until it is acknowledged, and tells when so many are."""
+    """Sends each message it is allowed to until it is acknowledged, and tells when so many are.
+
+    Every other one goes as an event, which a rule takes to the same queue.
+    """
 
     def __init__(self, running: Running) -> None:
-        self._sqs = running.client("sqs", connect_timeout=2, read_timeout=5, max_pool_connections=SENDERS)
+        limits = {"connect_timeout": 2, "read_timeout": 5, "max_pool_connections": SENDERS}
+        self._sqs, self._events = running.client("sqs", **limits), running.client("events", **limits)
         self._url = self._sqs.get_queue_url(QueueName="work")["QueueUrl"]
         self._changed = threading.Condition()
         self._allowed = 0
@@ -103,7 +113,10 @@ class Senders:
         deadline = time.monotonic() + SEND_S_MAX
         while not self._closed:
             try:
-                self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+                if number % 2:
+                    self._put_event(body)
+                else:
+                    self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
             except BotoCoreError:  # no connection, or none any more: whether it was taken cannot be known
                 assert time.monotonic() < deadline
                 with self._changed:
@@ -114,6 +127,11 @@ class Senders:
                 self.acknowledged.add(body)
                 self._changed.notify_all()
             return
+
+    def _put_event(self, body: str) -> None:
+        entry = {"Source": "senders", "DetailType": "message", "Detail": json.dumps({"body": body})}
+        answer = self._events.put_events(Entries=[entry])
+        assert answer["FailedEntryCount"] == 0, answer
 
     def close(self) -> None:
         with self._changed:
@@ -140,6 +158,10 @@ def items(running: Running) -> list[dict[str, Any]]:
     return [item for page in pages for item in page["Items"]]
 
 
+def written(stored: list[dict[str, Any]]) -> dict[str, int]:
+    return {item["pk"]["S"]: int(item["writes"]["N"]) for item in stored if "writes" in item}
+
+
 def test_what_was_acknowledged_is_stored_once_whenever_the_engine_is_killed(
     make_app: Callable[..., Path],
 ) -> None:
@@ -164,7 +186,9 @@ def test_what_was_acknowledged_is_stored_once_whenever_the_engine_is_killed(
             running.wait_until_said("again  process", times=kill)
         for sent in sending:
             sent.result()
-        eventually(lambda: running.depth("work") == 0, within_s=DRAIN_S_MAX)
+        eventually(
+            lambda: running.depth("work") == 0 and len(written(items(running))) == MESSAGES, within_s=DRAIN_S_MAX
+        )
 
         stored = items(running)
         survivors = [mark for mark in killed if is_running(mark)]
@@ -172,8 +196,7 @@ def test_what_was_acknowledged_is_stored_once_whenever_the_engine_is_killed(
 
     assert senders.acknowledged == {f"message {number}" for number in range(MESSAGES)}
     assert senders.refused > 0, "no sender has noticed a kill"
-    writes = {item["pk"]["S"]: int(item["writes"]["N"]) for item in stored if "writes" in item}
-    assert writes == dict.fromkeys(senders.acknowledged, 1)
+    assert written(stored) == dict.fromkeys(senders.acknowledged, 1)
     deliveries = sum(int(item["deliveries"]["N"]) for item in stored if "deliveries" in item)
     assert deliveries > MESSAGES, "no kill has interrupted a batch"
     assert dead_letters == 0

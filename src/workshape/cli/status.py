@@ -13,7 +13,7 @@ from rich.table import Table
 from workshape.cli.admin import EndpointOption, FolderOption, engine_status, find_running, proxy_figures
 from workshape.cli.errors import reported
 from workshape.run import RunFile, is_running
-from workshape.status import EngineStatus, EnvironmentStatus, Figures
+from workshape.status import EngineStatus, EnvironmentStatus, Figures, ScheduleStatus
 
 
 @reported
@@ -79,25 +79,23 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
         ),
         _table(
             "Rules",
-            ("bus", "rule", "schedule", "state", "targets", "next run"),
+            ("bus", "rule", "schedule", "targets", "next run"),
             [
-                (rule.bus, rule.name, rule.schedule or "-", rule.state, _targets(rule.targets), _when(rule.next_run_at))
+                (
+                    rule.bus,
+                    rule.name,
+                    rule.schedule or "-",
+                    _targets(rule.targets),
+                    _next_run(rule.state, rule.next_run_at),
+                )
                 for rule in engine.rules
             ],
         ),
         _table(
             _schedules_title(engine),
-            ("group", "schedule", "expression", "time zone", "state", "target", "next run"),
+            ("schedule", "expression", "target", "next run"),
             [
-                (
-                    one.group,
-                    one.name,
-                    one.expression,
-                    one.time_zone,
-                    one.state,
-                    _short(one.target),
-                    _when(one.next_run_at),
-                )
+                (_name(one), _expression(one), _short(one.target), _next_run(one.state, one.next_run_at))
                 for one in engine.schedules
             ],
         ),
@@ -143,9 +141,21 @@ def _short(arn: str) -> str:
     return resource if service in ("lambda", "events", "scheduler") else f"{service}:{resource}"
 
 
-def _when(at: float | None) -> str:
-    """Write a time by the machine's clock."""
+def _next_run(state: str, at: float | None) -> str:
+    """Write a time by the machine's clock, or why there is none."""
+    if state == "DISABLED":
+        return "disabled"
     return "-" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _name(schedule: ScheduleStatus) -> str:
+    """Name a schedule, with its group where that is not the default one."""
+    return schedule.name if schedule.group == "default" else f"{schedule.group}/{schedule.name}"
+
+
+def _expression(schedule: ScheduleStatus) -> str:
+    """Write when it is due, and by which clock where that is not UTC's."""
+    return schedule.expression if schedule.time_zone == "UTC" else f"{schedule.expression} {schedule.time_zone}"
 
 
 def _schedules_title(engine: EngineStatus) -> str:

@@ -66,9 +66,13 @@ class Timer:
     def forget(self, key: str) -> None:
         """Take a plan out for good."""
         if key in self._followed or key in self._fired:
-            self.leave(key)
-            self._fired.pop(key, None)
-            self._store.delete(self._kind, key)
+            self._store.change(deleted=self.forgotten(key))
+
+    def forgotten(self, key: str) -> list[tuple[str, str]]:
+        """Take a plan out for good, and return its documents' kinds and keys: whoever removes more removes them too."""
+        self.leave(key)
+        self._fired.pop(key, None)
+        return [(self._kind, key)]
 
     def scheduled_at(self, key: str) -> float | None:
         """The next time of one plan; None: it has none."""

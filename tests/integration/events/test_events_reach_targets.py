@@ -72,6 +72,19 @@ def test_an_event_goes_to_another_bus_as_it_is_and_to_no_third_one(engine: LiveE
     assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "THIRD_ACCOUNT_HOP_DETECTED"
 
 
+def test_an_event_reaches_a_topic_and_who_subscribed_to_it(engine: LiveEngine) -> None:
+    url, queue = engine.create_queue("subscribed")
+    topics = engine.client("sns")
+    topic = topics.create_topic(Name="from-a-rule")["TopicArn"]
+    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+    rule(engine, "to-topic", "topical", {"Id": "t", "Arn": topic, "InputPath": "$.detail"})
+
+    put(engine, "topical", {"n": 1})
+    (message,) = engine.receive(url)
+
+    assert message["Body"] == '{"n":1}'
+
+
 def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue_with_the_reason(engine: LiveEngine) -> None:
     url, dead = engine.create_queue("undelivered")
     target = {"Id": "f", "Arn": GONE, "Input": '{"constant": 1}', "DeadLetterConfig": {"Arn": dead}}

@@ -18,7 +18,12 @@ RULE = RuleStatus(
     NOON.timestamp(),
 )
 SCHEDULE = ScheduleStatus(
-    "default", "report", "ENABLED", "at(2026-01-01T12:00:00)", "UTC", "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"
+    "team",
+    "report",
+    "DISABLED",
+    "at(2026-01-01T12:00:00)",
+    "Europe/Berlin",
+    "arn:aws:scheduler:::aws-sdk:sqs:sendMessage",
 )
 
 
@@ -36,6 +41,9 @@ def test_rules_and_schedules_are_shown_with_their_next_run() -> None:
     assert "function:ship, sqs:audit" in text
     assert NOON.strftime("%Y-%m-%d %H:%M:%S %Z") in text
     assert "aws-sdk:sqs:sendMessage" in text
+    assert "team/report" in text
+    assert "at(2026-01-01T12:00:00) Europe/Berlin" in text
+    assert "disabled" in text
 
 
 def test_of_many_schedules_the_soonest_are_shown_and_the_title_says_so() -> None:

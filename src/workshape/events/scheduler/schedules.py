@@ -156,7 +156,7 @@ class Schedules:
 
     def delete(self, group: str, name: str) -> None:
         """Remove a schedule. Raises: ScheduleNotFound: there is none."""
-        self._remove(self.schedule(group, name))
+        self._remove([self.schedule(group, name)])
 
     # Groups
 
@@ -196,10 +196,7 @@ class Schedules:
         """
         if name == DEFAULT_GROUP:
             raise DefaultGroupStays
-        self.group(name)
-        for schedule in self.schedules(name):
-            self._remove(schedule)
-        self._store.delete(GROUP_KIND, name)
+        self._remove(self.schedules(name), (GROUP_KIND, name))
         del self._groups[name]
 
     # What is due
@@ -224,7 +221,7 @@ class Schedules:
         if schedule is None or not schedule.deleted_when_complete or self.next_run_at(schedule) is not None:
             return
         _log.info("schedule_complete", extra={"schedule": schedule.arn})
-        self._remove(schedule)
+        self._remove([schedule])
 
     def _put(self, schedule: Schedule, now: float, *, is_new: bool) -> None:
         plan = plan_of(schedule)
@@ -242,10 +239,13 @@ class Schedules:
         sign = (*schedule.timing, schedule.counts_from, plan.grace_s)
         self._timer.follow(schedule.arn, plan, since, sign, is_start=is_start)
 
-    def _remove(self, schedule: Schedule) -> None:
-        self._timer.forget(schedule.arn)
-        self._store.delete(SCHEDULE_KIND, schedule.arn)
-        self._schedules.pop(schedule.arn, None)
+    def _remove(self, schedules: Sequence[Schedule], *documents: tuple[str, str]) -> None:
+        """Remove schedules, and documents (kind and key) with them, in one write."""
+        gone = [*documents]
+        for schedule in schedules:
+            gone += [(SCHEDULE_KIND, schedule.arn), *self._timer.forgotten(schedule.arn)]
+            del self._schedules[schedule.arn]
+        self._store.change(deleted=gone)
 
     def _new_group(self, name: str, tags: dict[str, str], token: str) -> ScheduleGroup:
         now = self._clock.wall_s()
