@@ -7,7 +7,6 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from workshape.arn import parse_arn
 from workshape.aws.logs.filter_pattern import compile_pattern
 from workshape.backends import Selection
 from workshape.errors import BackendUnavailable, CallerError
@@ -150,7 +149,7 @@ class Admin:
             mappings=tuple(
                 MappingStatus(
                     view.mapping.id,
-                    parse_arn(view.mapping.queue_arn).resource,
+                    view.mapping.source,
                     view.mapping.function,
                     view.state,
                     view.mapping.batch_size,

@@ -119,6 +119,11 @@ class StateFolder:
         return self.root / "dynamodb"
 
     @property
+    def kafka(self) -> Path:
+        """The Kafka broker's log of records."""
+        return self.root / "kafka"
+
+    @property
     def build(self) -> Path:
         """Functions made ready to run, one folder each."""
         return self.root / "build"
@@ -193,6 +198,8 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: the empty platform."""
     database: DatabaseRun | None = None
     proxy: ProxyRun | None = None
+    kafka: tuple[str, ...] = ()
+    """HOST:PORT of the servers of the app's Kafka cluster."""
     upstream: dict[str, str] = {}
     """URLs by AWS service (`dynamodb`), and `default` for all others; a service that is in neither is not answered."""
     in_memory: tuple[str, ...] = ()
@@ -215,6 +222,10 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def host(self) -> str:
         """The address at which programs of this machine reach every port."""
         return reached_at(self.settings.host)
+
+    def kafka_variables(self) -> dict[str, str]:
+        """The environment variables of a function of an app with a Kafka cluster."""
+        return {"KAFKA_BOOTSTRAP_SERVERS": ",".join(self.kafka)} if self.kafka else {}
 
     def database_variables(self, use: Literal["proxy", "direct"] | None, function: str) -> dict[str, str]:
         """The environment variables of a function that uses the database that way.

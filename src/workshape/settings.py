@@ -21,6 +21,8 @@ class Ports(Struct, frozen=True, forbid_unknown_fields=True):
     """PostgreSQL through the proxy."""
     database: int = 5433
     """PostgreSQL itself (the embedded server)."""
+    kafka: int = 9092
+    """The Kafka broker."""
 
 
 class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,7 +64,8 @@ class MappingStatus(msgspec.Struct, frozen=True):
     """One event source mapping."""
 
     id: str
-    queue: str
+    source: str
+    """The name of a queue, or of a Kafka topic."""
     function: str
     state: str
     batch_size: int

@@ -78,7 +78,7 @@ def test_an_app_answers_every_command_and_ends_when_it_is_told(make_app: Callabl
     assert told["app"] == "shop"
     assert {part["state"] for part in told["parts"]} == {"running"}
     assert [function["name"] for function in told["functions"]] == ["keep"]
-    assert [(mapping["queue"], mapping["state"]) for mapping in told["mappings"]] == [("orders", "Enabled")]
+    assert [(mapping["source"], mapping["state"]) for mapping in told["mappings"]] == [("orders", "Enabled")]
     assert invoked[0] == 0
     assert invoked[1].splitlines()[0].startswith("START RequestId: ")
     assert invoked[1].splitlines()[-1] == '{"kept": []}'

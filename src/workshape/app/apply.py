@@ -10,6 +10,7 @@ import msgspec
 
 from workshape.app.delivery_apply import DeliveryCatalogue, DeliveryChange, apply_deliveries
 from workshape.app.event_apply import EventCatalogue, EventChange, apply_events
+from workshape.app.kafka_apply import KafkaCatalogue, KafkaChange, apply_kafka
 from workshape.app.model import App, Function, Layer, Mapping, Queue, Redrive
 from workshape.app.plan import (
     Change,
@@ -71,6 +72,7 @@ class Catalogues:
     mappings: MappingCatalogue
     deliveries: DeliveryCatalogue
     events: EventCatalogue
+    kafka: KafkaCatalogue
     broker: Broker
     storage: Storage
     store: Documents
@@ -78,7 +80,7 @@ class Catalogues:
     account: str
 
 
-async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange | DeliveryChange]:
+async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange | DeliveryChange | KafkaChange]:
     """Make everything as the app wants it; return what was changed.
 
     Running it again after a failure goes on where that one stopped.
@@ -109,7 +111,8 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange |
     ids = [there.id for there in catalogues.mappings.present() if _pair(there) in pairs]
     _keep(catalogues.store, Made(tuple(sorted(names)), tuple(sorted(ids)), tuple(sorted(layers))))
     events = apply_events(app, catalogues.events)
-    return [*changes, *events, *await apply_deliveries(app, catalogues.deliveries)]
+    deliveries = await apply_deliveries(app, catalogues.deliveries)
+    return [*changes, *events, *deliveries, *await apply_kafka(app, catalogues.kafka)]
 
 
 async def _carry_out(change: Change, catalogues: Catalogues) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from workshape.app.delivery_check import delivery_problems
 from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
+from workshape.app.kafka_check import kafka_problems
 from workshape.app.model import App, Function, Mapping
 from workshape.app.problem import Place, Problem, did_you_mean, no_function
 from workshape.events.filters import BODY, compile_filters
@@ -51,13 +52,14 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
     yield from http_problems(app)
     yield from event_problems(app)
     yield from delivery_problems(app)
+    yield from kafka_problems(app)
     yield from _storage_problems(app)
 
 
 def _settings_problems(settings: Settings) -> Iterator[Problem]:
     ports = settings.ports
     taken: dict[int, str] = {}
-    for name in ("endpoint", "http", "proxy", "database"):
+    for name in ("endpoint", "http", "proxy", "database", "kafka"):
         port = int(getattr(ports, name))
         place = ("platform", "ports", name)
         if not 0 <= port <= PORT_MAX:

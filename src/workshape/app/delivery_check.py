@@ -43,8 +43,8 @@ def _asynchronous_problems(app: App, function: Function) -> Iterator[Problem]:
         ("dead_letter", settings.dead_letter, ("queue", "topic")),
     ):
         if endpoint is not None:
-            yield from _endpoint_problems(app, (*place, key), endpoint, kinds)
-            yield from _order_problems((*place, key), endpoint)
+            yield from endpoint_problems(app, (*place, key), endpoint, kinds)
+            yield from order_problems((*place, key), endpoint)
 
 
 def _subscription_problems(app: App, index: int, subscription: Subscription) -> Iterator[Problem]:
@@ -54,10 +54,10 @@ def _subscription_problems(app: App, index: int, subscription: Subscription) -> 
         known = did_you_mean(subscription.topic, [topic.name for topic in app.topics])
         yield Problem((*place, "topic"), f"there is no [topics.{subscription.topic}]; {known}")
     endpoint = Endpoint(subscription.queue, subscription.function)
-    wrong = list(_endpoint_problems(app, place, endpoint, ("queue", "function")))
+    wrong = list(endpoint_problems(app, place, endpoint, ("queue", "function")))
     if subscription.dead_letter_queue is not None:
         dead = Endpoint(subscription.dead_letter_queue)
-        wrong += _endpoint_problems(app, place, dead, ("queue",), key="dead_letter_queue")
+        wrong += endpoint_problems(app, place, dead, ("queue",), key="dead_letter_queue")
     yield from wrong
     earlier = app.subscriptions[:index]
     if any((each.topic, each.queue, each.function) == (subscription.topic, *_pair(subscription)) for each in earlier):
@@ -80,8 +80,8 @@ def _notification_problems(app: App) -> Iterator[Problem]:
             known = did_you_mean(notification.bucket, buckets)
             found.append(Problem((*place, "bucket"), f"there is no [buckets.{notification.bucket}]; {known}"))
         endpoint = Endpoint(notification.queue, notification.function, notification.topic)
-        found += _endpoint_problems(app, place, endpoint, ("queue", "function", "topic"))
-        found += _order_problems(place, endpoint)
+        found += endpoint_problems(app, place, endpoint, ("queue", "function", "topic"))
+        found += order_problems(place, endpoint)
         wrong = wrong or bool(found)
         yield from found
     for name in telling_buckets(app) if not wrong else ():
@@ -92,7 +92,7 @@ def _notification_problems(app: App) -> Iterator[Problem]:
             yield Problem(("notifications", index), f"the bucket {name}: {error}")
 
 
-def _endpoint_problems(
+def endpoint_problems(
     app: App, place: Place, endpoint: Endpoint, kinds: Collection[str], key: str = ""
 ) -> Iterator[Problem]:
     """What is wrong with where something goes; `key` is the app's name for it, where that is not the kind's."""
@@ -107,7 +107,8 @@ def _endpoint_problems(
         yield Problem((*place, key or kind), f"there is no [{table}.{name}]; {did_you_mean(name, known)}")
 
 
-def _order_problems(place: Place, endpoint: Endpoint) -> Iterator[Problem]:
+def order_problems(place: Place, endpoint: Endpoint) -> Iterator[Problem]:
+    """Whether it names what AWS keeps in order, and therefore sends nothing."""
     for kind in ("queue", "topic"):
         name = getattr(endpoint, kind)
         if name is not None and name.endswith(".fifo"):

@@ -9,6 +9,7 @@ import msgspec
 
 from workshape.app.delivery_model import Asynchronous, Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule
+from workshape.app.kafka_model import Kafka, KafkaMapping
 
 Meta = msgspec.Meta
 DatabaseUse = Literal["proxy", "direct"]
@@ -225,6 +226,8 @@ class App(msgspec.Struct, frozen=True):
     buses: tuple[Bus, ...] = ()
     rules: tuple[Rule, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    kafka: Kafka | None = None
+    kafka_mappings: tuple[KafkaMapping, ...] = ()
     database: Database | None = None
 
     def function(self, name: str) -> Function | None:

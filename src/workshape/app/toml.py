@@ -16,6 +16,7 @@ from workshape.app.check import problems
 from workshape.app.code import file_problems
 from workshape.app.delivery_model import Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule
+from workshape.app.kafka_model import Kafka, KafkaMapping
 from workshape.app.model import (
     App,
     Authorizer,
@@ -54,6 +55,8 @@ TABLES = (
     "buses",
     "rules",
     "schedules",
+    "kafka",
+    "kafka_mappings",
     "database",
 )
 
@@ -150,6 +153,10 @@ class _Reader:
             buses=tuple(self._named_struct(Bus, name, place) for name, place in self._named("buses")),
             rules=tuple(self._named_struct(Rule, name, place) for name, place in self._named("rules")),
             schedules=tuple(self._named_struct(Schedule, name, place) for name, place in self._named("schedules")),
+            kafka=self._struct(self._document["kafka"], Kafka, ("kafka",)) if "kafka" in self._document else None,
+            kafka_mappings=tuple(
+                self._struct(entry, KafkaMapping, place) for entry, place in self._listed("kafka_mappings")
+            ),
             database=self._database(),
         )
 
@@ -270,7 +277,7 @@ def _described(place: Place) -> str:
         return f"[{head}]: "
     if isinstance(rest[0], int):
         table, keys = f"[[{head}]] number {rest[0] + 1}", rest[1:]
-    elif head in ("app", "platform", "http", "database"):
+    elif head in ("app", "platform", "http", "kafka", "database"):
         table, keys = f"[{head}]", rest
     else:
         table, keys = f"[{head}.{rest[0]}]", rest[1:]

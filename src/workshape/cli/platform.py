@@ -25,6 +25,7 @@ from workshape.errors import WorkshapeError
 from workshape.functions.launch.build import BuildSource, build_function
 from workshape.parts.dynamodb import dynamodb_local
 from workshape.parts.jars import JavaUnavailable
+from workshape.parts.kafka import kafka_broker
 from workshape.parts.moto import IN_MEMORY, MotoMissing, moto_server
 from workshape.parts.postgres import Postgres, PostgresOrder
 from workshape.parts.process import PartFailed, Program, Server, accepts, answers
@@ -108,7 +109,9 @@ class Platform:
         await _end_leftovers(self._state)
         self._settings = choose_ports(self._settings, unused=self._unused_ports())
         builds = await self._build()
-        database, (upstream, in_memory) = await _together(self._start_database(), self._start_upstream())
+        database, ((upstream, in_memory), kafka) = await _together(
+            self._start_database(), _together(self._start_upstream(), self._start_kafka())
+        )
         proxy = self._proxy_run(database)
         self._run = RunFile(
             folder=str(self._folder),
@@ -118,6 +121,7 @@ class Platform:
             app_file=str(self._folder / APP_FILE_NAME) if self._wanted.app is not None else None,
             database=database,
             proxy=proxy,
+            kafka=kafka,
             upstream=upstream,
             in_memory=tuple(in_memory),
             builds=builds,
@@ -156,6 +160,8 @@ class Platform:
             unused.add("proxy")
         if database is None or database.url is not None:
             unused.add("database")
+        if app is None or app.kafka is None or app.kafka.bootstrap_servers:
+            unused.add("kafka")
         return frozenset(unused)
 
     async def _build(self) -> dict[str, str]:
@@ -205,6 +211,25 @@ class Platform:
         await self._supervisor.start(front)
         public = (reached_at(host), self._settings.ports.database)
         return embedded_database(database, postgres.credentials, public, server, str(self._state.ca_file))
+
+    async def _start_kafka(self) -> tuple[str, ...]:
+        """Start a broker, unless the app names servers of its owner's; return the cluster's addresses."""
+        kafka = self._wanted.app.kafka if self._wanted.app is not None else None
+        if kafka is None or kafka.bootstrap_servers:
+            return kafka.bootstrap_servers if kafka is not None else ()
+        host, port = reached_at(self._settings.host), self._settings.ports.kafka
+        (controller_port,) = free_ports("127.0.0.1", 1)
+        self._progress("starting Kafka (its jars are fetched once a machine)")
+        self._state.kafka.mkdir(exist_ok=True)
+        broker = await kafka_broker(
+            host=host,
+            port=port,
+            controller_port=controller_port,
+            data_folder=self._state.kafka,
+            log_file=self._state.part_log("kafka"),
+        )
+        await self._supervisor.start(broker)
+        return (f"{host}:{port}",)
 
     async def _start_upstream(self) -> tuple[dict[str, str], list[str]]:
         """Start what answers for the other AWS services; return their addresses and what is in memory only."""

@@ -66,9 +66,9 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
         ),
         _table(
             "Event source mappings",
-            ("queue", "function", "batch", "state", "last result"),
+            ("source", "function", "batch", "state", "last result"),
             [
-                (mapping.queue, mapping.function, mapping.batch_size, mapping.state, mapping.last_processing_result)
+                (mapping.source, mapping.function, mapping.batch_size, mapping.state, mapping.last_processing_result)
                 for mapping in engine.mappings
             ],
         ),

@@ -56,7 +56,7 @@ def with_port(settings: Settings, port: int | None) -> Settings:
     """Apply `--port`: one port for the endpoint, or 0 for all."""
     if port is None:
         return settings
-    ports = Ports(0, 0, 0, 0) if port == 0 else msgspec.structs.replace(settings.ports, endpoint=port)
+    ports = Ports(0, 0, 0, 0, 0) if port == 0 else msgspec.structs.replace(settings.ports, endpoint=port)
     return msgspec.structs.replace(settings, ports=ports)
 
 
@@ -184,6 +184,8 @@ class _Display:
             lines.append(("database", shown_url(run.database.url)))
         if run.proxy is not None:
             lines.append(("proxy", shown_url(run.proxy.url)))
+        if run.kafka:
+            lines.append(("kafka", ",".join(run.kafka)))
         keys = run.settings.endpoint
         lines += [
             ("state", str(run.state.root)),

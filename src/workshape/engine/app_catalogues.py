@@ -14,6 +14,7 @@ from workshape.app.plan import PresentMapping
 from workshape.app.storage import Storage
 from workshape.arn import function_arn, queue_arn
 from workshape.buckets.notification import Cause, NotificationConfiguration
+from workshape.engine.app_kafka import kafka_catalogue
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
@@ -35,11 +36,12 @@ def catalogues(
             functions.catalog,
             functions.images,
             run.builds,
-            lambda function: run.database_variables(function.database, function.name),
+            lambda function: {**run.kafka_variables(), **run.database_variables(function.database, function.name)},
         ),
         mappings=_mapping_catalogue(sources.mappings, settings.region, settings.account),
         deliveries=_delivery_catalogue(ground, functions, deliveries),
         events=EventCatalogue(events.buses, events.schedules, ground.documents),
+        kafka=kafka_catalogue(ground, sources.mappings),
         broker=sources.broker,
         storage=Storage(run.upstream, settings.region),
         store=ground.documents,
@@ -94,7 +96,8 @@ def _mapping_catalogue(mappings: MappingSupervisor, region: str, account: str) -
         )
 
     def present() -> list[PresentMapping]:
-        return [_present_mapping(view.mapping) for view in mappings.list() if view.mapping.qualifier is None]
+        queues = [view.mapping for view in mappings.list() if view.mapping.kafka is None]
+        return [_present_mapping(mapping) for mapping in queues if mapping.qualifier is None]
 
     async def create(mapping: app_model.Mapping) -> None:
         mappings.create(described("", mapping))

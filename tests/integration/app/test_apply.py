@@ -3,7 +3,8 @@
 import asyncio
 import dataclasses
 import socket
-from collections.abc import AsyncIterator
+from collections import abc
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from workshape.app.apply import Catalogues, FunctionCatalogue, MappingCatalogue,
 from workshape.app.catalogue import function_catalogue
 from workshape.app.delivery_apply import DeliveryCatalogue
 from workshape.app.event_apply import EventCatalogue
+from workshape.app.kafka_apply import KafkaCatalogue
 from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queue, Redrive, Table
 from workshape.app.plan import PresentMapping, PutFunction
 from workshape.app.storage import NobodyAnswers, Storage
@@ -138,6 +140,23 @@ def deliveries(tmp_path: Path) -> DeliveryCatalogue:
     )
 
 
+def kafka(tmp_path: Path) -> KafkaCatalogue:
+    async def create_topics(_servers: Sequence[str], _partitions: abc.Mapping[str, int]) -> list[str]:
+        raise AssertionError("these apps have no topics")
+
+    return KafkaCatalogue(
+        servers=(),
+        create_topics=create_topics,
+        present=list,
+        create=lambda _wanted: "",
+        update=lambda _id, _wanted: None,
+        delete=lambda _id: None,
+        store=Documents(tmp_path / "kafka.sqlite"),
+        region="eu-west-1",
+        account="1" * 12,
+    )
+
+
 def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dict[str, str]) -> Catalogues:
     store, region, account = Documents(tmp_path / "store.sqlite"), "eu-west-1", "1" * 12
     queue = TargetQueue(store, _nowhere, EventMetrics(), Clock())
@@ -150,6 +169,7 @@ def catalogues(broker: Broker, recorded: Recorded, tmp_path: Path, upstream: dic
         functions=FunctionCatalogue(recorded.put, recorded.remove, recorded.put_layer, recorded.remove_layer),
         mappings=MappingCatalogue(recorded.present, recorded.create, recorded.update, recorded.delete),
         deliveries=deliveries(tmp_path),
+        kafka=kafka(tmp_path),
         events=events,
         broker=broker,
         storage=Storage(upstream, region),

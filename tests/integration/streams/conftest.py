@@ -23,15 +23,9 @@ class Cluster:
 
     async def create_topic(self, partitions: int = 1) -> str:
         """Make a topic; return its name."""
-        from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+        from workshape.streams.kafka_admin import create_topics
 
-        name = f"topic-{uuid4().hex[:12]}"
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
-        finally:
-            await admin.close()
+        (name,) = await create_topics([self.address], {f"topic-{uuid4().hex[:12]}": partitions})
         return name
 
     async def write(self, topic: str, *values: str, partition: int = 0, **more: Any) -> list[int]:

@@ -11,6 +11,7 @@ import pytest
 from workshape.app.code import handler_files
 from workshape.app.delivery_model import Asynchronous, Endpoint, Notification, Subscription, Topic
 from workshape.app.event_model import Bus, Rule, Schedule, Target
+from workshape.app.kafka_model import Kafka, KafkaMapping
 from workshape.app.model import (
     App,
     Authorizer,
@@ -48,6 +49,8 @@ SECTIONS: dict[type[msgspec.Struct], str] = {
     Bus: "[buses.NAME]",
     Rule: "[rules.NAME]",
     Schedule: "[schedules.NAME]",
+    Kafka: "[kafka]",
+    KafkaMapping: "[[kafka_mappings]]",
     Database: "[database]",
     Settings: "[platform]",
 }
