@@ -76,6 +76,8 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     idle_in_transaction_timeout_s: float = 60.0
     startup_timeout_s: float = 10.0
     clients_max: int = 10_000
+    clients_per_user_max: int = 10_000
+    clients_per_address_max: int = 10_000
     admin_database: str = "workshape"
     """Who asks for this database gets the proxy's admin console. Empty: there is none."""
 

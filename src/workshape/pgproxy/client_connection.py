@@ -9,6 +9,7 @@ from itertools import count
 from typing import cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
+from workshape.pgproxy.admission import Admitted
 from workshape.pgproxy.client_login import ClientLogin, LoginStep
 from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.messages import KIB, ProtocolViolation
@@ -53,6 +54,8 @@ class ClientConnection(asyncio.Protocol):
         """In the place of a session, on the admin console."""
         self.database: DatabaseConnection | None = None
         self.pool_key: PoolKey | None = None
+        self.admitted: Admitted | None = None
+        """What it counts for, once it has logged in."""
         self.session_key = b""
         """What it was given for cancel requests."""
         self.is_waiting = False
@@ -80,6 +83,12 @@ class ClientConnection(asyncio.Protocol):
         """Where it comes from; empty once it is gone."""
         peer = self.transport.get_extra_info("peername")
         return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+
+    @property
+    def host(self) -> str:
+        """The address it comes from, without the port."""
+        peer = self.transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
 
     @property
     def user(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workshape.pgproxy import messages
+from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.database_connection import DatabaseConnection
 from workshape.pgproxy.figures import Counters, PinShown, Snapshot
@@ -49,6 +50,18 @@ class Present:
             pins=tuple(self.pins(now)),
             backend_pids=tuple(one.link.backend_pid for one in self.databases.values() if one.link is not None),
         )
+
+    def may_end(self, after: ShutdownWait | None) -> bool:
+        """Whether what is waited for before the proxy ends has come; None: it does not end."""
+        match after:
+            case None:
+                return False
+            case ShutdownWait.NOTHING:
+                return True
+            case ShutdownWait.SERVERS:
+                return self.pools.is_drained(None)
+            case ShutdownWait.CLIENTS:
+                return all(client.admin is not None for client in self.clients)
 
     def status(self, now: float) -> ProxyStatus:
         """Give everything that is shown to people at once."""

@@ -15,6 +15,7 @@ from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.admin_console import AdminConsole, Controls
 from workshape.pgproxy.admin_session import WELCOME_TO_ADMIN
+from workshape.pgproxy.admission import Admission
 from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, new_session_key
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy
 from workshape.pgproxy.client_state import ClientState
@@ -46,7 +47,6 @@ from workshape.pgproxy.sqlstate import (
     idle_in_transaction,
     shutting_down,
     startup_timed_out,
-    too_many_clients,
 )
 from workshape.pgproxy.tls import clients_tls
 from workshape.pgproxy.welcomes import Welcome, Welcomes
@@ -81,6 +81,7 @@ class ProxyServer:
         )
         self._pools = Pools(config.settings)
         self._statements = Statements()
+        self._admission = Admission()
         self._welcomes = Welcomes()
         present = self._present = Present(self._pools)
         # The books by the names that every call on a query's way uses them by.
@@ -92,7 +93,7 @@ class ProxyServer:
         self._is_performing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
-        self._ends_after = ShutdownWait.NOTHING
+        self._ends_after: ShutdownWait | None = None
         self._listener: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop
         self._client_events = ClientEvents(
@@ -183,10 +184,12 @@ class ProxyServer:
     def _accepted(self, client: ClientConnection) -> None:
         """Find out what the server would say to this client, and say it."""
         assert client.login is not None
-        if len(self._clients) > self._settings.clients_max:
+        admitted = self._admission.admit(client.login.user, client.host, len(self._clients), self._settings)
+        if isinstance(admitted, WireError):
             self._counters.clients_refused += 1
-            client.end(too_many_clients(self._settings.clients_max))
+            client.end(admitted)
             return
+        client.admitted = admitted
         client.pool_key = pool_key(client.login.startup.parameters)
         self._counters.clients_accepted += 1
         if client.pool_key.database == self._settings.admin_database:
@@ -261,6 +264,8 @@ class ProxyServer:
         self._waiting_since.pop(client, None)
         self._pools.withdraw(client)
         self._console.forget(client)
+        if client.admitted is not None:
+            self._admission.left(client.admitted)
         database = client.database
         if database is not None:
             self._clean(client, database)
@@ -432,7 +437,8 @@ class ProxyServer:
             self._perform(self._pools.tick(now))
             self._end_idle_transactions(now)
             self._console.tick()
-            self._end_if_all_is_over()
+            if self._present.may_end(self._ends_after):
+                self._ended.set()
             for link_id in [link_id for link_id, since in self._resetting.items() if now - since > RESET_S_MAX]:
                 self._databases[link_id].abort("It could not be reset in time.")
             if ticks % SWEEP_TICKS == 0:
@@ -476,20 +482,10 @@ class ProxyServer:
     def _shut_down(self, wait: ShutdownWait) -> None:
         _log.info("proxy_ends", extra={"after": wait.name.lower()})
         self._ends_after = wait
-        if wait is ShutdownWait.NOTHING:
-            self._ended.set()
-            return
         if self._listener is not None:
             self._listener.close()
         if wait is ShutdownWait.SERVERS:
             self._perform(self._pools.pause(None))
-
-    def _end_if_all_is_over(self) -> None:
-        match self._ends_after:
-            case ShutdownWait.SERVERS if self._pools.is_drained(None):
-                self._ended.set()
-            case ShutdownWait.CLIENTS if all(client.admin is not None for client in self._clients):
-                self._ended.set()
 
     def _own(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

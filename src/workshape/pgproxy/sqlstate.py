@@ -64,13 +64,13 @@ def borrow_timed_out(timeout_s: float, figures: str, last_failure: str) -> WireE
     )
 
 
-def too_many_clients(clients_max: int) -> WireError:
-    """The proxy is full."""
+def too_many_clients(clients_max: int, whose: str, setting: str) -> WireError:
+    """The proxy is full, or full of such clients: `whose` is `in all`, `of user app`, `from 10.0.0.7`."""
     return WireError(
         TOO_MANY_CONNECTIONS,
         "sorry, too many clients already",
-        f"The proxy serves {clients_max} clients at most.",
-        "Raise proxy.clients_max.",
+        f"The proxy serves {clients_max} clients {whose} at most.",
+        f"Raise {setting}.",
         fatal=True,
     )
 
