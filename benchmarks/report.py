@@ -30,8 +30,10 @@ class Row:
 class Report:
     """The rows of one benchmark, in the order they were measured."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, with_peers: bool = False) -> None:
         self.name = name
+        self.with_peers = with_peers
+        """Whether peers were asked for that have to be fetched first."""
         self.rows: list[Row] = []
 
     def add(self, measure: str, value: float, unit: str, peer: str = "", ratio: float | None = None) -> None:
@@ -54,12 +56,14 @@ class Report:
         path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def main(name: str, run: Callable[[Report], Awaitable[None] | None]) -> None:
+def main(name: str, run: Callable[[Report], Awaitable[None] | None], *, has_peers: bool = False) -> None:
     """Run a benchmark from the command line. `run` adds its rows; a coroutine function runs on uvloop."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
+    if has_peers:
+        parser.add_argument("--peers", action="store_true", help="also fetch and measure other programs")
     arguments = parser.parse_args()
-    report = Report(name)
+    report = Report(name, with_peers=has_peers and arguments.peers)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(report, run))
     report.print()

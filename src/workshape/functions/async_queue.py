@@ -99,7 +99,7 @@ class AsyncQueue:
         """Say who takes over what is told of an event's end. Before `run`."""
         self._hand_over = hand_over
 
-    def put(
+    async def put(
         self,
         request_id: str,
         function: str,
@@ -109,10 +109,11 @@ class AsyncQueue:
         client_context: str = "",
         trace_id: str = "",
     ) -> None:
-        """Accept an event; it is on disk when this returns.
+        """Accept an event; it is on disk when this returns. It may have run by then.
 
         Raises:
             EventsFull: too many are waiting.
+            BackendUnavailable: the disk refuses.
         """
         if len(self._events) >= EVENTS_MAX or self._bytes + len(payload) > EVENTS_BYTES_MAX:
             raise EventsFull(
@@ -124,15 +125,16 @@ class AsyncQueue:
         now = self._clock.wall_s()
         event = Event(request_id, function, qualifier, payload, now, now, client_context, trace_id)
         self._keep(event)
+        await self._store.durable()
         self._metrics.event_received(function, qualifier, now)
 
-    def accept(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
+    async def accept(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
         """Accept an event of a service that is not answered with a request's id; it is on disk when this returns.
 
         Raises:
-            EventsFull: too many are waiting.
+            EventsFull, BackendUnavailable: see `put`.
         """
-        self.put(new_request_id(), function, qualifier, payload, trace_id=trace_id)
+        await self.put(new_request_id(), function, qualifier, payload, trace_id=trace_id)
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
@@ -219,7 +221,8 @@ class AsyncQueue:
                 return
 
     def _keep(self, event: Event) -> None:
-        self._store.put(DOCUMENT_KIND, event.request_id, msgspec.msgpack.encode(event))
+        """Write it; what has to be sure of the disk waits for that."""
+        self._store.write(DOCUMENT_KIND, event.request_id, msgspec.msgpack.encode(event))
         self._hold(event)
 
     def _hold(self, event: Event) -> None:
@@ -230,7 +233,7 @@ class AsyncQueue:
         self._changed.set()
 
     def _forget(self, event: Event) -> None:
-        self._store.delete(DOCUMENT_KIND, event.request_id)
+        self._store.erase(DOCUMENT_KIND, event.request_id)  # a power cut may undo it: then it runs once more
         del self._events[event.request_id]
         self._bytes -= len(event.payload)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workshape.errors import BackendUnavailable
+from workshape.store.flusher import Flusher
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +27,8 @@ class Documents:
             BackendUnavailable: not a SQLite file, locked by another process, or written by a later version.
         """
         self._path = path
+        self._flusher = Flusher(path.with_name(f"{path.name}-wal"))
+        """SQLite's log of what is committed: on disk, so is that. Source: https://www.sqlite.org/wal.html"""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -46,6 +49,24 @@ class Documents:
             (kind, key, value),
         )
 
+    def write(self, kind: str, key: str, value: bytes) -> None:
+        """Write a document in some microseconds: it outlives this process at once, a power cut after `durable`."""
+        with self._unsynced():
+            self.put(kind, key, value)
+
+    def erase(self, kind: str, key: str) -> None:
+        """Remove a document in some microseconds: for good as `write` writes."""
+        with self._unsynced():
+            self.delete(kind, key)
+
+    async def durable(self) -> None:
+        """Return when all that was written and erased is on disk; those who wait at once share the disk's write.
+
+        Raises:
+            BackendUnavailable: the disk refuses.
+        """
+        await self._flusher.flushed()
+
     def change(self, kept: Iterable[tuple[str, str, bytes]] = (), deleted: Iterable[tuple[str, str]] = ()) -> None:
         """Write documents (kind, key, value) and remove others (kind, key), all of it or none, in one transaction."""
         with self._transaction():
@@ -65,7 +86,20 @@ class Documents:
 
     def close(self) -> None:
         """Close the file; the object is of no use afterwards."""
+        self._flusher.close()
         self._connection.close()
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        """Let transactions commit without waiting for the disk.
+
+        Source: https://www.sqlite.org/pragma.html#pragma_synchronous (NORMAL, in WAL mode)
+        """
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

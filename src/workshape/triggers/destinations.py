@@ -7,7 +7,7 @@ Delivered means durable: a queue's message is on disk, a function's event is in 
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from workshape.delivery import (
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class PutEvent(Protocol):
     """Accepts an event for an asynchronous invocation; `AsyncQueue.accept`."""
 
-    def __call__(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
+    def __call__(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> Awaitable[None]:
         """Return when it is on disk."""
 
 
@@ -102,7 +102,7 @@ class Destinations:
             if destination.kind is DestinationKind.QUEUE:
                 return await self._send(QueueName(destination.name), delivery)
             if destination.kind is DestinationKind.FUNCTION:
-                return self._invoke(destination, delivery)
+                return await self._invoke(destination, delivery)
             return await self._connected[destination.kind][0](arn, delivery)
         except DestinationRefused as error:
             return Undelivered("InvalidParameterValueException", str(error), retryable=False)
@@ -135,14 +135,14 @@ class Destinations:
             return Undelivered("InvalidParameterValue", str(error), retryable=False)
         return Delivered()
 
-    def _invoke(self, destination: Destination, delivery: Delivery) -> DeliveryOutcome:
+    async def _invoke(self, destination: Destination, delivery: Delivery) -> DeliveryOutcome:
         payload = delivery.body.encode()
         if len(payload) > ASYNC_PAYLOAD_BYTES_MAX:
             message = f"Request must be smaller than {ASYNC_PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation"
             return Undelivered("RequestTooLargeException", message, retryable=False, status=413)
         try:
             self._find_function(destination.name, destination.qualifier)
-            self._put_event(destination.name, destination.qualifier, payload, trace_id=delivery.trace_header)
+            await self._put_event(destination.name, destination.qualifier, payload, trace_id=delivery.trace_header)
         except NotFound as error:
             return Undelivered("ResourceNotFoundException", str(error), retryable=False, status=404)
         except FunctionNotActive as error:

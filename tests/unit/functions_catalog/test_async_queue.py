@@ -66,7 +66,7 @@ async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) ->
     invoke = FakeInvoke(lambda name, qualifier: None)
     queue = AsyncQueue(store, invoke, HandClock(), FunctionMetrics())
 
-    queue.put("r1", "f", "live", b"[1]", client_context="{}", trace_id="Root=1")
+    await queue.put("r1", "f", "live", b"[1]", client_context="{}", trace_id="Root=1")
     durable = len(store.all(KIND))
     async with running(queue):
         await settled()
@@ -79,10 +79,10 @@ async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) ->
 async def test_what_was_not_finished_runs_after_a_restart(store: Documents) -> None:
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
     first = AsyncQueue(store, invoke, clock, FunctionMetrics())
-    first.put("r1", "f", None, b"1")
+    await first.put("r1", "f", None, b"1")
     async with running(first):
         await settled()
-    first.put("r2", "f", None, b"2")
+    await first.put("r2", "f", None, b"2")
 
     clock.now += 60.0
     async with running(AsyncQueue(store, invoke, clock, FunctionMetrics())):
@@ -95,7 +95,7 @@ async def test_what_was_not_finished_runs_after_a_restart(store: Documents) -> N
 async def test_three_failures_are_enough(store: Documents) -> None:
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
     queue = AsyncQueue(store, invoke, clock, FunctionMetrics())
-    queue.put("r1", "f", None, b"1")
+    await queue.put("r1", "f", None, b"1")
 
     for wait_s in (0.0, 59.0, 1.0, 119.0, 1.0, 3_600.0):
         clock.now += wait_s
@@ -124,7 +124,7 @@ async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, refuse), HandClock()
     queue = AsyncQueue(store, invoke, clock, FunctionMetrics())
-    queue.put("r1", "f", None, b"1")
+    await queue.put("r1", "f", None, b"1")
 
     for _ in range(6):
         async with running(queue):
@@ -148,10 +148,10 @@ async def test_the_limits_of_its_qualifier_are_an_events_own(store: Documents) -
 
     invoke, clock = FakeInvoke(lambda name, qualifier: None, failing), HandClock()
     queue = AsyncQueue(store, invoke, clock, FunctionMetrics(), policy=policy)
-    queue.put("r1", "f", "live", b"1")
+    await queue.put("r1", "f", "live", b"1")
     async with running(queue):
         await settled()
-    queue.put("r2", "f", None, b"1")
+    await queue.put("r2", "f", None, b"1")
     clock.now += 61.0
     async with running(queue):
         await settled()
@@ -166,7 +166,7 @@ async def test_an_event_for_a_function_that_is_gone_is_dropped(store: Documents)
         raise FunctionNotFound(kind="function", name=name)
 
     queue = AsyncQueue(store, FakeInvoke(resolve), HandClock(), FunctionMetrics())
-    queue.put("r1", "f", None, b"1")
+    await queue.put("r1", "f", None, b"1")
 
     async with running(queue):
         await settled()
@@ -177,11 +177,11 @@ async def test_an_event_for_a_function_that_is_gone_is_dropped(store: Documents)
 async def test_more_than_fits_is_refused(store: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workshape.functions.async_queue.EVENTS_MAX", 2)
     queue = AsyncQueue(store, FakeInvoke(lambda name, qualifier: None), HandClock(), FunctionMetrics())
-    queue.put("r1", "f", None, b"1")
-    queue.put("r2", "f", None, b"2")
+    await queue.put("r1", "f", None, b"1")
+    await queue.put("r2", "f", None, b"2")
 
     with pytest.raises(EventsFull, match="2 of 2"):
-        queue.put("r3", "f", None, b"3")
+        await queue.put("r3", "f", None, b"3")
 
     assert len(store.all(KIND)) == 2
 
@@ -217,7 +217,7 @@ async def test_an_event_is_forgotten_only_when_its_end_has_been_handed_over(
         policy=lambda _name, _qualifier: EventPolicy(on_success="arn:success", on_failure="arn:failure"),
     )
     queue.connect(taken)
-    queue.put("r1", "f", "live", b"1")
+    await queue.put("r1", "f", "live", b"1")
 
     async with running(queue):
         while not taken.deliveries:
@@ -238,7 +238,7 @@ async def test_a_function_that_is_switched_off_is_not_run_and_its_owner_is_told(
     metrics = FunctionMetrics()
     queue = AsyncQueue(store, invoke, HandClock(), metrics, policy=lambda _name, _qualifier: policy)
     queue.connect(taken)
-    queue.put("r1", "f", None, b"1")
+    await queue.put("r1", "f", None, b"1")
 
     async with running(queue):
         await settled()

@@ -43,7 +43,7 @@ class Functions:
             raise FunctionNotFound(kind="function", name=name)
         return name
 
-    def put(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
+    async def put(self, function: str, qualifier: str | None, payload: bytes, *, trace_id: str = "") -> None:
         if self.error is not None:
             raise self.error
         self.given.append((function, qualifier, payload, trace_id))

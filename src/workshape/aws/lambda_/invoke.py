@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from workshape.aws.operation import Call, Operation
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.function_invoker import InvokeLater
+from workshape.functions.function_name import FunctionReference
 from workshape.functions.limits import (
     ASYNC_PAYLOAD_BYTES_MAX,
     INVOKE_ASYNC_PAYLOAD_BYTES_MAX,
@@ -41,7 +42,7 @@ class _InvokeOperations:
         self._invoke = invoke
         self._events = events
 
-    def invoke(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
+    def invoke(self, call: Call, parameters: dict[str, Any]) -> Awaitable[dict[str, Any]]:
         for name in NOT_BUILT:
             if name in parameters:
                 raise NotBuilt(feature=f"{name} of invocations")
@@ -55,8 +56,7 @@ class _InvokeOperations:
             self._catalog.invocable(name, qualifier)
             if kind == "DryRun":
                 return Later.given({"StatusCode": 204})
-            self._events.put(call.request_id, name, qualifier, payload, client_context=context, trace_id=call.trace_id)
-            return Later.given({"StatusCode": 202})
+            return self._accept(call, reference, payload, context)
         request = InvocationRequest(
             name,
             qualifier,
@@ -69,13 +69,24 @@ class _InvokeOperations:
         )
         return self._invoke(request).then(_with_log if request.log_tail else _output)
 
+    async def _accept(self, call: Call, reference: FunctionReference, payload: bytes, context: str) -> dict[str, Any]:
+        await self._events.put(
+            call.request_id,
+            reference.name,
+            reference.qualifier,
+            payload,
+            client_context=context,
+            trace_id=call.trace_id,
+        )
+        return {"StatusCode": 202}
+
     async def invoke_async(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Deprecated by AWS: an Event, but smaller, and without the caller's trace."""
         reference = self._catalog.reference(parameters["FunctionName"])
         payload = parameters.get("InvokeArgs") or b"{}"
         check_payload(payload, INVOKE_ASYNC_PAYLOAD_BYTES_MAX)
         self._catalog.invocable(reference.name, reference.qualifier)
-        self._events.put(call.request_id, reference.name, reference.qualifier, payload)
+        await self._events.put(call.request_id, reference.name, reference.qualifier, payload)
         return {"Status": 202}
 
 
