@@ -3,6 +3,7 @@
 Every start is of a new environment, in the engine, without the front door (benchmarks.invoke has that). `exec` starts
 everything from nothing; a stem hit finds a process that waits, a miss has to fork one. Beside the executed ones stands
 the start of a plain interpreter in the same run; beside the others the executed one, and what is aimed at.
+A function with an SDK client is initialised, and restored.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.bare_engine import bare_engine
+from benchmarks.bare_engine import bare_engine, engine_of_snapshots
 from benchmarks.report import Report, main
 from workshape.arn import function_arn
 from workshape.clock import Clock
@@ -26,6 +27,9 @@ from workshape.settings import FunctionSettings
 
 STARTS = 200
 STARTS_EXECUTED = 40
+RESTORES = 100
+COPY_S = 0.15
+"""Between two restores: copies of the snapshot wait again by then."""
 BURST = 100
 REFILL_S = 0.06
 """Between two starts: the stock fills up again once nothing was asked for 10 ms."""
@@ -35,6 +39,7 @@ NODE = "nodejs22.x"
 CODE = {
     "app.py": "import time\ndef handler(event, context):\n"
     "    at = time.time()\n    time.sleep(event.get('hold', 0))\n    return {'at': at}\n",
+    "client.py": "import boto3\nCLIENT = boto3.client('sqs')\ndef handler(event, context):\n    return 1\n",
     "app.js": "exports.handler = async (event) => ({ at: Date.now() / 1000 });\n",
 }
 
@@ -59,6 +64,7 @@ async def run(report: Report) -> None:
             hits = await _starts(root, FunctionSettings(allow_substitute=True), function, STARTS)
             _add(report, f"{runtime}, stem hit", hits, peer, exec_ms)
             if runtime == PYTHON:
+                await _restores(report, root, code)
                 misses = await _starts(root, FunctionSettings(stems=0, allow_substitute=True), function, STARTS)
                 _add(report, f"{runtime}, stem miss", misses, peer, exec_ms)
         await _burst(report, root, _function(PYTHON, code))
@@ -77,6 +83,30 @@ async def _starts(root: Path, settings: FunctionSettings, function: FunctionVers
             invoker.retire(function.name, ())
             await asyncio.sleep(REFILL_S)
     return times[1:]
+
+
+async def _restores(report: Report, root: Path, code: Path) -> None:
+    """Start a function with a built client of AWS's SDK: by its init phase, from stems, and by SnapStart's restore."""
+    function = replace(_function(PYTHON, code), handler="client.handler")
+    settings = FunctionSettings(allow_substitute=True)
+    initialised = await _starts(root, settings, function, STARTS_EXECUTED)
+    version = replace(function, version="1", snap_start=True)
+    times = []
+    async with engine_of_snapshots(root, settings) as (invoker, keeper):
+        failure = await keeper.take(version)
+        assert failure is None, failure
+        invoke = _invoke(invoker, version)
+        for _ in range(RESTORES):
+            await asyncio.sleep(COPY_S)
+            started = time.perf_counter()
+            result = await invoke(version.name, "1", b"{}", "api")
+            times.append((time.perf_counter() - started) * 1_000)
+            assert result.function_error is None, result.payload
+            invoker.retire(version.name, ())
+    p50, stem_ms = statistics.median(times), statistics.median(initialised)
+    _add(report, f"{PYTHON} with an SDK client, stem hit", initialised, f"restored {p50:.3g} ms", p50)
+    _add(report, f"{PYTHON} with an SDK client, restored", times, f"stem hit {stem_ms:.3g} ms", stem_ms)
+    report.add("the same", p50, "ms", "aim 2 ms", p50 / 2)
 
 
 async def _burst(report: Report, root: Path, function: FunctionVersion) -> None:

@@ -1,4 +1,4 @@
-"""`make demo`: three scenes, a progress display, tables at the end, and the same figures as JSON.
+"""`make demo`: four scenes, a progress display, tables at the end, and the same figures as JSON.
 
 python -m examples.demo [--json FILE]
 """
@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from examples.demo import partial_batches, shape, three_am
+from examples.demo import cold_starts, partial_batches, shape, three_am
 from examples.demo.platform import DemoError, Platform, running
-from examples.demo.tables import bursts_table, outcomes_table
+from examples.demo.tables import bursts_table, outcomes_table, starts_table
 
 WIDTH_MIN = 120  # the tables' own; a terminal that is narrower folds lines, and nothing is cut off
 
@@ -62,6 +62,8 @@ def _play(console: Console, width: int) -> dict[str, Any]:
             progress.console.print(bursts_table(bursts, platform.max_connections))
             outcomes = _partial_batches(platform, progress)
             progress.console.print(outcomes_table(outcomes))
+            starts = _cold_starts(platform, progress)
+            progress.console.print(starts_table(starts))
             in_memory = platform.run.in_memory
     text, verdict = shape.play(width)
     console.print(Text.from_ansi(text))
@@ -70,6 +72,7 @@ def _play(console: Console, width: int) -> dict[str, Any]:
         "in_memory": list(in_memory),
         "three_am": [burst.as_json() for burst in bursts],
         "partial_batches": [outcome.as_json() for outcome in outcomes],
+        "cold_starts": [each.as_json() for each in starts],
         "verdict": verdict,
     }
 
@@ -97,6 +100,18 @@ def _partial_batches(platform: Platform, progress: Progress) -> list[partial_bat
     for task in tasks.values():
         progress.remove_task(task)
     return outcomes
+
+
+def _cold_starts(platform: Platform, progress: Progress) -> list[cold_starts.Starts]:
+    task = progress.add_task("cold starts", total=len(cold_starts.WAYS) + 1)
+
+    def begun(what: str) -> None:
+        progress.update(task, description=f"cold starts: {what}")
+        progress.advance(task)
+
+    starts = cold_starts.play(platform, begun)
+    progress.remove_task(task)
+    return starts
 
 
 if __name__ == "__main__":

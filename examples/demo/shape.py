@@ -1,4 +1,4 @@
-"""Scene 3, the shape: `workshape verdict` on what the run itself recorded."""
+"""Scene 4, the shape: `workshape verdict` on what the run itself recorded."""
 
 import json
 import os

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from examples.demo.cold_starts import MEMORY_MB, Starts
 from examples.demo.partial_batches import Outcome
 from examples.demo.three_am import CALLERS, REQUESTS, Burst
 
@@ -62,6 +63,27 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
             str(outcome.redeliveries),
             str(outcome.dead_lettered),
             verdict if outcome.drained else "[red]the queue did not drain[/]",
+        )
+    return table
+
+
+def starts_table(starts: Sequence[Starts]) -> Table:
+    """Scene 3, a row a way to begin."""
+    title = f"Cold starts: one Python function whose init phase builds an SDK client, {MEMORY_MB:,} MB"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("the environment is")
+    for name in ("starts", "waited p50 ms", "at most", "REPORT p50 ms"):
+        table.add_column(name, justify="right")
+    table.add_column("published of AWS")
+    for way in starts:
+        reported = way.reported_p50_ms
+        table.add_row(
+            way.title,
+            str(len(way.waited_ms)),
+            f"{way.waited_p50_ms:.1f}",
+            f"{max(way.waited_ms):.1f}",
+            "-" if reported is None else f"{reported:.1f}",
+            way.published,
         )
     return table
 

@@ -25,7 +25,7 @@ from workshape.functions.launch import copy_sandbox
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import USERS, CopiedSlot, CopySlot
 from workshape.functions.launch.copying import COPY_DESCRIPTORS, SAYS_INIT, SAYS_REST, SAYS_SNAPSHOT
-from workshape.functions.launch.process_tree import children, send_signal
+from workshape.functions.launch.process_tree import children
 from workshape.functions.launch.sandbox import GROUP
 from workshape.functions.launch.stem import Stem
 
@@ -84,7 +84,8 @@ class _Zygote:
     users: deque[int]
     """Those of no living copy."""
     heard: bytes = b""
-    runtime: int = 0
+    runtime: int = -1
+    """A descriptor of the process that is copied; -1: it has not said that it is in its sandbox."""
     why_not: str | None = None
     """Why it cannot be copied; None: it has not come to its snapshot."""
     is_kept: bool = False
@@ -228,9 +229,10 @@ class Zygotes:
         zygote.heard += said
         *lines, zygote.heard = zygote.heard.split(b"\n")
         for line in lines:
-            if line == SAYS_INIT and not zygote.runtime:
-                zygote.runtime = next(iter(children(zygote.stem.pid)), 0)
-                self._host.give(zygote.stem, zygote.message)
+            if line == SAYS_INIT and zygote.runtime < 0:
+                zygote.runtime = _open_first_child(zygote.stem.pid)
+                if zygote.runtime >= 0:
+                    self._host.give(zygote.stem, zygote.message)
             elif line.startswith(SAYS_SNAPSHOT) and zygote.why_not is None:
                 zygote.why_not = line.removeprefix(SAYS_SNAPSHOT).decode(errors="replace")
         if not said or len(zygote.heard) > HEARD_BYTES_MAX:
@@ -333,8 +335,8 @@ class Zygotes:
         if self._zygotes.pop(zygote.stem.pid, None) is None:
             return
         self._host.unwatch(zygote.stem.control.fileno())
-        if zygote.runtime:
-            send_signal(zygote.runtime, signal.SIGKILL)
+        if zygote.runtime >= 0:
+            _kill(zygote.runtime)
         else:
             reason = zygote.heard.decode(errors="replace") or "its first process was killed"
             self._host.refuse(zygote.message, reason)
@@ -359,9 +361,7 @@ class Zygotes:
     def _let_go(self, zygote: _Zygote, copy: _Copy) -> None:
         """End a copy that nobody has."""
         if copy.process >= 0:
-            with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(copy.process, signal.SIGKILL)
-            os.close(copy.process)
+            _kill(copy.process)
         self._host.release(copy.stem)
         self._forget(zygote, copy)
 
@@ -373,6 +373,21 @@ class Zygotes:
     def _give_place_back(self, zygote: _Zygote) -> None:
         if zygote.is_over and zygote.living == 0:
             self._places.append(zygote.stem.user)
+
+
+def _open_first_child(pid: int) -> int:
+    """Open the process that is a first process's first child; -1: there is none any more."""
+    for child in children(pid)[:1]:
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(child)
+    return -1
+
+
+def _kill(process: int) -> None:
+    """Kill a process by its descriptor, and close that."""
+    with contextlib.suppress(OSError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    os.close(process)
 
 
 def _read(control: socket.socket) -> bytes:
