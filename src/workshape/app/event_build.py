@@ -3,6 +3,7 @@
 import msgspec
 
 from workshape.app import event_model
+from workshape.app.delivery_build import topic_arn
 from workshape.arn import function_arn, queue_arn
 from workshape.events.model import DEFAULT_BUS, DISABLED, ENABLED, BusName, Rule, RuleName, Target, bus_arn
 from workshape.events.retry import RetryPolicy
@@ -69,6 +70,8 @@ def _arn(named: event_model.Target | event_model.Schedule, region: str, account:
         return function_arn(region, account, named.function)
     if named.queue is not None:
         return queue_arn(region, account, named.queue)
+    if named.topic is not None:
+        return topic_arn(named.topic, region, account)
     return bus_arn(region, account, named.bus or DEFAULT_BUS)
 
 

@@ -89,7 +89,7 @@ def _schedule_problems(app: App, schedule: Schedule) -> Iterator[Problem]:
     for key in ("source", "detail_type"):
         if (getattr(schedule, key) is not None) != (schedule.bus is not None):
             yield Problem((*place, key), "an event for a bus has a source and a detail_type; nothing else has")
-    if schedule.input is not None and schedule.queue is None:
+    if schedule.input is not None and schedule.queue is None and schedule.topic is None:
         try:
             msgspec.json.decode(schedule.input)
         except msgspec.DecodeError as error:
@@ -105,8 +105,8 @@ def _schedule_problems(app: App, schedule: Schedule) -> Iterator[Problem]:
 def _destination_problems(app: App, place: Place, named: Target | Schedule) -> Iterator[Problem]:
     """What is wrong with whom it invokes, and where failures go."""
     queues = [queue.name for queue in app.queues]
-    if [named.function, named.queue, named.bus].count(None) != 2:
-        yield Problem(place, "it invokes a function, a queue or a bus, one of the three")
+    if [named.function, named.queue, named.topic, named.bus].count(None) != 3:
+        yield Problem(place, "it invokes a function, a queue, a topic or a bus, one of the four")
         return
     if named.function is not None and app.function(named.function) is None:
         yield no_function(app, (*place, "function"), named.function)
@@ -114,6 +114,11 @@ def _destination_problems(app: App, place: Place, named: Target | Schedule) -> I
         yield Problem((*place, "queue"), f"there is no [queues.{named.queue}]; {did_you_mean(named.queue, queues)}")
     if named.queue is not None and named.queue.endswith(FIFO_SUFFIX) and not named.message_group_id:
         yield Problem((*place, "queue"), "a FIFO queue needs a message_group_id")
+    topics = [topic.name for topic in app.topics]
+    if named.topic is not None and named.topic not in topics:
+        yield Problem((*place, "topic"), f"there is no [topics.{named.topic}]; {did_you_mean(named.topic, topics)}")
+    elif named.topic is not None and named.topic.endswith(FIFO_SUFFIX):
+        yield Problem((*place, "topic"), "EventBridge takes no FIFO topic for this")
     if named.bus is not None and named.bus != DEFAULT_BUS and named.bus not in [bus.name for bus in app.buses]:
         yield Problem((*place, "bus"), _no_bus(app, named.bus))
     dead = named.dead_letter_queue

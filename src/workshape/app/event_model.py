@@ -11,13 +11,14 @@ Meta = msgspec.Meta
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Whom a rule invokes: one of the first three; and with what: at most one of the three after them.
+    """Whom a rule invokes: one of the first four; and with what: at most one of the three after them.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html
     """
 
     function: str | None = None
     queue: str | None = None
+    topic: str | None = None
     bus: str | None = None
     input: str | None = None
     """JSON, in the place of the event."""
@@ -66,6 +67,7 @@ class Schedule(msgspec.Struct, frozen=True):
     expression: str
     function: str | None = None
     queue: str | None = None
+    topic: str | None = None
     bus: str | None = None
     input: str | None = None
     source: str | None = None

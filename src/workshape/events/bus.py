@@ -5,12 +5,11 @@ An event is accepted when all that its rules are to invoke is on disk. One that 
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
 from workshape.clock import Clock
-from workshape.delivery import BusEnvelope, Delivered, Delivery, DeliveryOutcome, Undelivered
+from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import CallerError, Invalid
 from workshape.events.buses import Buses
 from workshape.events.event import (
@@ -50,9 +49,9 @@ class EventBridge:
         self._metrics = metrics
         self._clock = clock
         self._timer = Timer(store, FIRED_KIND, clock, self._fire)
-        self._is_start = True
+        for compiled in buses.compiled():
+            self._follow(compiled, compiled.rule.scheduled_since, is_start=True)
         buses.subscribe(self._rule_changed)
-        self._is_start = False
 
     def __repr__(self) -> str:
         return f"<EventBridge {self._buses!r} {self._timer!r}>"
@@ -95,7 +94,22 @@ class EventBridge:
         """Take an event of a service of ours; the body is its detail. It is a `Deliver`."""
         envelope = delivery.envelope
         assert envelope is not None, "whoever delivers to buses knows what they take"
-        return await self._put_one(arn, envelope, delivery.body, delivery.trace_header)
+        entry = Entry(
+            source=envelope.source,
+            detail_type=envelope.detail_type,
+            detail=delivery.body,
+            resources=envelope.resources,
+            trace_header=delivery.trace_header,
+        )
+        name = bus_name(arn)
+        if not self._buses.has_bus(name):
+            return _no_bus(name)
+        try:
+            detail = check_entry(entry, is_service=True)
+        except CallerError as error:
+            return Undelivered("InvalidArgument", str(error), retryable=False)
+        event = self._made(entry, detail, self._clock.wall_s())
+        return await self._accept(self._match(event, name))
 
     def exists(self, arn: str) -> bool:
         """Tell whether there is a bus of that ARN."""
@@ -111,30 +125,10 @@ class EventBridge:
             message = "An event that came from another event bus is not sent on to a third one."
             return Undelivered(THIRD_HOP, message, retryable=False)
         if not self._buses.has_bus(name):
-            message = str(BusNotFound(kind="event bus", name=name))
-            return Undelivered("ResourceNotFoundException", message, retryable=False, status=404)
+            return _no_bus(name)
         body = msgspec.json.decode(invocation.body)
         now = self._clock.wall_s()
         event = Event(body, invocation.body, now, invocation.trace_header, from_bus=invocation.from_bus)
-        return await self._accept(self._match(event, name))
-
-    async def _put_one(self, arn: str, envelope: BusEnvelope, detail: str, trace_header: str) -> DeliveryOutcome:
-        entry = Entry(
-            source=envelope.source,
-            detail_type=envelope.detail_type,
-            detail=detail,
-            resources=envelope.resources,
-            trace_header=trace_header,
-        )
-        name = bus_name(arn)
-        if not self._buses.has_bus(name):
-            message = str(BusNotFound(kind="event bus", name=name))
-            return Undelivered("ResourceNotFoundException", message, retryable=False, status=404)
-        try:
-            checked = check_entry(replace(entry, source="service"))  # a service's own source may begin with aws.
-        except CallerError as error:
-            return Undelivered("InvalidArgument", str(error), retryable=False)
-        event = self._made(entry, checked, self._clock.wall_s())
         return await self._accept(self._match(event, name))
 
     async def _accept(self, invocations: list[TargetInvocation]) -> DeliveryOutcome:
@@ -171,11 +165,13 @@ class EventBridge:
         elif not compiled.rule.is_enabled:
             self._timer.leave(arn)
         else:
-            since = compiled.rule.scheduled_since
-            if not self._is_start:
-                since = max(since, self._clock.wall_s())  # what was due while it was disabled is over
-            sign = (compiled.rule.schedule, compiled.rule.scheduled_since)
-            self._timer.follow(arn, compiled.plan, since, sign, is_start=self._is_start)
+            self._follow(compiled, self._clock.wall_s())  # what was due while it was disabled is over
+
+    def _follow(self, compiled: CompiledRule, since: float, *, is_start: bool = False) -> None:
+        rule = compiled.rule
+        if compiled.plan is not None and rule.is_enabled:
+            sign = (rule.schedule, rule.scheduled_since)
+            self._timer.follow(rule.arn, compiled.plan, since, sign, is_start=is_start)
 
     async def _fire(self, due: Sequence[Due], marks: Sequence[Document]) -> None:
         now = self._clock.wall_s()
@@ -201,6 +197,11 @@ class EventBridge:
 def bus_name(name_or_arn: str) -> str:
     """Read the name of a bus, given by its name or its ARN; nothing given is the default bus."""
     return name_or_arn.partition(BUS_PREFIX)[2] or name_or_arn or DEFAULT_BUS
+
+
+def _no_bus(name: str) -> Undelivered:
+    message = str(BusNotFound(kind="event bus", name=name))
+    return Undelivered("ResourceNotFoundException", message, retryable=False, status=404)
 
 
 def _ids(compiled: CompiledRule) -> list[str]:

@@ -70,11 +70,12 @@ class Buses:
         return f"<Buses {', '.join(f'{name}:{len(bus.rules)}' for name, bus in self._buses.items())}>"
 
     def subscribe(self, on_rule: OnRule) -> None:
-        """Have it called with every rule there is, and with each that changes."""
+        """Have it called with each rule that changes."""
         self._on_rule.append(on_rule)
-        for bus in self._buses.values():
-            for compiled in bus.rules.values():
-                on_rule(compiled.rule.arn, compiled)
+
+    def compiled(self) -> list[CompiledRule]:
+        """The rules of all buses."""
+        return [compiled for bus in self._buses.values() for compiled in bus.rules.values()]
 
     # Buses
 
@@ -136,7 +137,7 @@ class Buses:
 
     def rule(self, bus: str, name: str) -> Rule:
         """Return a rule. Raises: BusNotFound, RuleNotFound: there is none."""
-        return self._compiled(bus, name).rule
+        return self._rule(bus, name).rule
 
     def matching(self, bus: str, body: Mapping[str, object]) -> list[CompiledRule]:
         """The rules of a bus that take an event. Raises: BusNotFound: there is no such bus."""
@@ -278,7 +279,7 @@ class Buses:
             raise BusNotFound(kind="event bus", name=name)
         return self._buses[name]
 
-    def _compiled(self, bus: str, name: str) -> CompiledRule:
+    def _rule(self, bus: str, name: str) -> CompiledRule:
         compiled = self._bus(bus).rules.get(RuleName(name))
         if compiled is None:
             raise RuleNotFound(kind="rule", name=name, bus=bus)

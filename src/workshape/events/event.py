@@ -78,8 +78,8 @@ class Event:
         return str(self.body["id"])
 
 
-def check_entry(entry: Entry) -> dict[str, Any]:
-    """Check one entry, and return its detail.
+def check_entry(entry: Entry, *, is_service: bool = False) -> dict[str, Any]:
+    """Check one entry, and return its detail. Only services have sources that begin with `aws.`.
 
     Raises:
         InvalidArgument, MalformedDetail, NotAuthorizedForSource: EventBridge refuses it, and says so in its answer.
@@ -87,7 +87,7 @@ def check_entry(entry: Entry) -> dict[str, Any]:
     for name, value in (("Source", entry.source), ("DetailType", entry.detail_type), ("Detail", entry.detail)):
         if not value:
             raise InvalidArgument(reason=f"Parameter {name} is not valid. Reason: {name} is a required argument.")
-    if entry.source.startswith("aws."):
+    if entry.source.startswith("aws.") and not is_service:
         raise NotAuthorizedForSource
     try:
         detail = msgspec.json.decode(entry.detail)

@@ -167,6 +167,7 @@ def test_schedules_are_the_default_buss_alone(events: Any) -> None:
         ({"Arn": QUEUE, "InputTransformer": {"InputTemplate": '"<x>"'}}, "contains invalid placeholder x."),
         ({"Arn": QUEUE, "KinesisParameters": {"PartitionKeyPath": "$.id"}}, "KinesisParameters"),
         ({"Arn": f"{QUEUE}.fifo"}, "Parameter(s) SqsParameters must be specified for target: t."),
+        ({"Arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:t.fifo"}, "is a FIFO topic, which EventBridge does not publish to."),
         ({"Arn": QUEUE, "DeadLetterConfig": {"Arn": f"{QUEUE}.fifo"}}, "is not a standard SQS queue."),
         ({"Arn": f"{ARN}:event-bus/default", "InputPath": "$.detail"}, "an input of its own for an event bus"),
     ],

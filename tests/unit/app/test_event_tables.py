@@ -121,7 +121,15 @@ def test_they_become_what_eventbridge_knows(tmp_path: Path) -> None:
         ),
         (
             "[rules.r]\npattern = { source = ['x'] }\ntargets = [{ function = 'ship', queue = 'audit' }]",
-            "line 14: [rules.r] targets[0]: it invokes a function, a queue or a bus, one of the three",
+            "line 14: [rules.r] targets[0]: it invokes a function, a queue, a topic or a bus, one of the four",
+        ),
+        (
+            "[rules.r]\npattern = { source = ['x'] }\ntargets = [{ topic = 'news' }]",
+            "line 14: [rules.r] targets[0].topic: there is no [topics.news]; there are none",
+        ),
+        (
+            "[topics.'news.fifo']\n[rules.r]\npattern = { source = ['x'] }\ntargets = [{ topic = 'news.fifo' }]",
+            "line 15: [rules.r] targets[0].topic: EventBridge takes no FIFO topic for this",
         ),
         (
             "[rules.r]\npattern = { source = ['x'] }\ntargets = [{ functon = 'ship' }]",

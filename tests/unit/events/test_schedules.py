@@ -245,6 +245,7 @@ def test_a_group_takes_its_schedules_with_it(tmp_path: Path) -> None:
     ("given", "error"),
     [
         (schedule("every day"), InvalidScheduleExpression),
+        (schedule("at(2026-01-01T11:58:00)"), InvalidScheduleExpression),
         (schedule("rate(1 day)", time_zone="Mars/Olympus"), InvalidTimeZone),
         (schedule("rate(1 day)", starts_at=NOON - 301), InvalidDates),
         (schedule("rate(1 day)", ends_at=NOON - 1), InvalidDates),

@@ -91,6 +91,9 @@ class _TargetOperations:
         group = entry.get("SqsParameters", {}).get("MessageGroupId", "")
         if destination.kind is DestinationKind.QUEUE and destination.is_fifo and not group:
             raise MissingSqsParameters(target=entry["Id"])
+        if destination.kind is DestinationKind.TOPIC and destination.is_fifo:
+            reason = f"{entry['Arn']} is a FIFO topic, which EventBridge does not publish to."
+            raise InvalidParameter(parameter="Arn", reason=reason)
         if destination.kind is DestinationKind.BUS and {"Input", "InputPath", "InputTransformer"} & entry.keys():
             raise NotBuilt(feature="an input of its own for an event bus", remedy="let it have the event as it is")
         dead_letter_arn = entry.get("DeadLetterConfig", {}).get("Arn", "")

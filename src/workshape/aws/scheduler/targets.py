@@ -88,6 +88,8 @@ def _check(target: ScheduleTarget, read_destination: ReadDestination) -> None:
     destination = read_destination(target.arn)
     if destination.kind is DestinationKind.BUS and not target.source:
         raise InvalidTarget(reason="EventBridgeParameters must be provided for an event bus.")
+    if destination.kind is DestinationKind.TOPIC and destination.is_fifo:
+        raise InvalidTarget(reason=f"{target.arn} is a FIFO topic, which EventBridge Scheduler does not publish to.")
     if destination.kind is DestinationKind.QUEUE and destination.is_fifo and not target.message_group_id:
         raise InvalidTarget(reason="SqsParameters must be provided for a FIFO queue.")
     if destination.kind in (DestinationKind.FUNCTION, DestinationKind.BUS) and target.input is not None:

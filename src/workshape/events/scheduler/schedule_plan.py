@@ -64,6 +64,18 @@ def check_dates(schedule: Schedule, now: float) -> None:
         raise InvalidDates(reason="The EndDate you specify must come after the StartDate you specify.")
 
 
+def check_time(schedule: Schedule, plan: Plan, now: float) -> None:
+    """Check that a single time of a schedule that is made or changed at `now` is still to come, or of the last minute.
+
+    AWS: undocumented; it refuses times in the past. The minute is for `at()`, which knows no fractions of seconds.
+
+    Raises:
+        InvalidScheduleExpression: it is over.
+    """
+    if isinstance(plan.schedule, At) and plan.schedule.time < now - GRACE_S:
+        raise InvalidScheduleExpression(expression=schedule.expression, reason="That time is over.")
+
+
 def over_since(schedule: Schedule, plan: Plan, now: float, *, is_new: bool) -> float:
     """Say up to when a schedule's times are over, when it is made, changed or enabled at `now`.
 

@@ -27,10 +27,10 @@ from workshape.events.scheduler.model import (
     group_arn,
     schedule_arn,
 )
-from workshape.events.scheduler.schedule_plan import check_dates, invocation_of, over_since, plan_of
+from workshape.events.scheduler.schedule_plan import check_dates, check_time, invocation_of, over_since, plan_of
 from workshape.events.target_queue import TargetQueue
 from workshape.events.timer import Document, Timer
-from workshape.events.timetable import Due
+from workshape.events.timetable import GRACE_S, Due
 from workshape.store.documents import Documents
 
 SCHEDULE_KIND = "schedule"
@@ -132,13 +132,15 @@ class Schedules:
         return schedule
 
     def put_whole(self, given: Schedule) -> bool:
-        """Make a schedule, or replace it; tell whether anything changed.
+        """Make a schedule, or replace it; tell whether anything changed. One that is over is not made.
 
         Raises:
             GroupNotFound, QuotaExceeded, Invalid: it cannot be.
         """
         present = self._schedules.get(self._arn(given.group, given.name))
         if present is None:
+            if plan_of(given).next_after(self._clock.wall_s() - GRACE_S) is None:
+                return False
             self.create(given)
             return True
         same = msgspec.structs.replace(
@@ -226,6 +228,7 @@ class Schedules:
     def _put(self, schedule: Schedule, now: float, *, is_new: bool) -> None:
         plan = plan_of(schedule)
         if is_new:
+            check_time(schedule, plan, now)
             check_dates(schedule, now)
         self._store.put(SCHEDULE_KIND, schedule.arn, msgspec.msgpack.encode(schedule))
         self._schedules[schedule.arn] = schedule
