@@ -11,7 +11,7 @@ import msgspec
 from workshape.app.delivery_apply import DeliveryCatalogue, DeliveryChange, apply_deliveries
 from workshape.app.event_apply import EventCatalogue, EventChange, apply_events
 from workshape.app.kafka_apply import KafkaCatalogue, KafkaChange, apply_kafka
-from workshape.app.model import App, Function, Layer, Mapping, Queue, Redrive
+from workshape.app.model import App, Function, Layer, Mapping
 from workshape.app.plan import (
     Change,
     CreateBucket,
@@ -30,10 +30,10 @@ from workshape.app.plan import (
     UpdateQueue,
     plan,
 )
+from workshape.app.queue_attributes import attributes_of, queue_of
 from workshape.app.storage import Storage
-from workshape.arn import parse_arn, queue_arn
 from workshape.queues.broker import Broker
-from workshape.queues.model import QueueAttributes, QueueName, RedrivePolicy
+from workshape.queues.model import QueueAttributes, QueueName
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "app"
@@ -88,11 +88,11 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange |
     Raises:
         WorkshapeError: a change was refused.
     """
-    made = _read_made(catalogues.store)
+    made, broker = _read_made(catalogues.store), catalogues.broker
     tables = await catalogues.storage.tables() if app.tables else frozenset()
     buckets = await catalogues.storage.buckets() if app.buckets else frozenset()
     present = Present(
-        queues=tuple(_present_queue(catalogues.broker, name) for name in catalogues.broker.list_queues()),
+        queues=tuple(queue_of(name, broker.queue(name).attributes) for name in broker.list_queues()),
         mappings=tuple(catalogues.mappings.present()),
         tables=tables,
         buckets=buckets,
@@ -116,14 +116,15 @@ async def apply(app: App, catalogues: Catalogues) -> list[Change | EventChange |
 
 
 async def _carry_out(change: Change, catalogues: Catalogues) -> None:
-    mappings = catalogues.mappings
+    mappings, region, account = catalogues.mappings, catalogues.region, catalogues.account
     match change:
         case CreateQueue(queue):
-            attributes = _attributes(queue, QueueAttributes(), catalogues)
+            attributes = attributes_of(queue, QueueAttributes(), region=region, account=account)
             await catalogues.broker.create_queue(QueueName(queue.name), attributes)
         case UpdateQueue(queue):
             name = QueueName(queue.name)
-            attributes = _attributes(queue, catalogues.broker.queue(name).attributes, catalogues)
+            there = catalogues.broker.queue(name).attributes
+            attributes = attributes_of(queue, there, region=region, account=account)
             await catalogues.broker.set_queue_attributes(name, attributes)
         case CreateTable(table):
             await catalogues.storage.create_table(table)
@@ -155,36 +156,6 @@ async def _carry_out_on_functions(
 
 def _pair(there: PresentMapping) -> tuple[str, str]:
     return there.mapping.queue, there.mapping.function
-
-
-def _present_queue(broker: Broker, name: QueueName) -> Queue:
-    attributes = broker.queue(name).attributes
-    redrive = attributes.redrive
-    return Queue(
-        name=name,
-        visibility_timeout_s=attributes.visibility_timeout_s,
-        delay_s=attributes.delay_s,
-        retention_s=attributes.retention_s,
-        redrive=None
-        if redrive is None
-        else Redrive(parse_arn(redrive.dead_letter_queue_arn).resource, redrive.receive_count_max),
-    )
-
-
-def _attributes(queue: Queue, there: QueueAttributes, catalogues: Catalogues) -> QueueAttributes:
-    """Set what the app knows of a queue upon what there is."""
-    redrive = queue.redrive
-    policy = None
-    if redrive is not None:
-        arn = str(queue_arn(catalogues.region, catalogues.account, redrive.dead_letter_queue))
-        policy = RedrivePolicy(arn, redrive.receive_count_max)
-    return msgspec.structs.replace(
-        there,
-        visibility_timeout_s=queue.visibility_timeout_s,
-        delay_s=queue.delay_s,
-        retention_s=queue.retention_s,
-        redrive=policy,
-    )
 
 
 def _read_made(store: Documents) -> Made:

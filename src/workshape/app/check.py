@@ -1,7 +1,6 @@
 """Whether an app hangs together: names, references, and what AWS would refuse. A core: it looks at no files."""
 
 import re
-from collections import abc
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -10,7 +9,9 @@ from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.kafka_check import kafka_problems
 from workshape.app.model import App, Function, Mapping
-from workshape.app.problem import Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Problem, did_you_mean, no_function
+from workshape.app.queue_check import NAME as QUEUE_NAME
+from workshape.app.queue_check import queue_problems
 from workshape.events.filters import BODY, compile_filters
 from workshape.events.operators import InvalidPattern
 from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
@@ -23,8 +24,6 @@ LAYER_NAME = re.compile(r"[a-zA-Z0-9_-]{1,140}")
 """https://docs.aws.amazon.com/lambda/latest/api/API_PublishLayerVersion.html"""
 LAYERS_MAX = 5
 """https://docs.aws.amazon.com/lambda/latest/dg/chapter-layers.html"""
-QUEUE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,80}")
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""
 TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html"""
 BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -46,7 +45,7 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
     for function in app.functions:
         yield from _package_problems(function, settings)
         yield from _function_problems(app, function)
-    yield from _queue_problems(app)
+    yield from queue_problems(app)
     for index, mapping in enumerate(app.mappings):
         yield from _mapping_problems(app, index, mapping)
     yield from http_problems(app)
@@ -82,7 +81,7 @@ def _name_problems(app: App) -> Iterator[Problem]:
     kinds = (
         ("functions", [function.name for function in app.functions], FUNCTION_NAME, "a function"),
         ("layers", [layer.name for layer in app.layers], LAYER_NAME, "a layer"),
-        ("queues", [queue.name for queue in app.queues if not queue.name.endswith(".fifo")], QUEUE_NAME, "a queue"),
+        ("queues", [queue.name for queue in app.queues], QUEUE_NAME, "a queue"),
         ("tables", [table.name for table in app.tables], TABLE_NAME, "a table"),
         ("buckets", [bucket.name for bucket in app.buckets], BUCKET_NAME, "a bucket"),
     )
@@ -145,37 +144,6 @@ def _layer_problems(app: App, function: Function) -> Iterator[Problem]:
             yield Problem(place, f'"{name}" is there twice')
 
 
-def _queue_problems(app: App) -> Iterator[Problem]:
-    names = {queue.name for queue in app.queues}
-    targets = {queue.name: queue.redrive.dead_letter_queue for queue in app.queues if queue.redrive is not None}
-    for queue in app.queues:
-        place: Place = ("queues", queue.name)
-        if queue.name.endswith(".fifo"):
-            yield Problem(place, "FIFO queues are not served yet; a standard queue has no .fifo in its name")
-        if queue.redrive is None:
-            continue
-        target = queue.redrive.dead_letter_queue
-        if target == queue.name:
-            yield Problem((*place, "redrive", "dead_letter_queue"), "a queue cannot be its own dead-letter queue")
-        elif target not in names:
-            what = f"there is no [queues.{target}]; {did_you_mean(target, names - {queue.name})}"
-            yield Problem((*place, "redrive", "dead_letter_queue"), what)
-        elif _returns_to(queue.name, targets):
-            what = "following the dead-letter queues from here leads back here"
-            yield Problem((*place, "redrive", "dead_letter_queue"), what)
-
-
-def _returns_to(start: str, targets: abc.Mapping[str, str]) -> bool:
-    name = start
-    for _ in targets:
-        if name not in targets:
-            return False
-        name = targets[name]
-        if name == start:
-            return True
-    return False
-
-
 def _mapping_problems(app: App, index: int, mapping: Mapping) -> Iterator[Problem]:
     place = ("mappings", index)
     queue = next((queue for queue in app.queues if queue.name == mapping.queue), None)
@@ -191,7 +159,10 @@ def _mapping_problems(app: App, index: int, mapping: Mapping) -> Iterator[Proble
             f"({function.timeout_s}), which Lambda refuses; AWS advises six times the function's"
         )
         yield Problem((*place, "queue"), what)
-    if mapping.batch_size > BATCH_SIZE_UNWINDOWED_MAX and mapping.batch_window_s < 1:
+    if queue is not None and queue.fifo and (mapping.batch_window_s or mapping.batch_size > BATCH_SIZE_UNWINDOWED_MAX):
+        what = f"of a FIFO queue a batch has at most {BATCH_SIZE_UNWINDOWED_MAX} messages, and no batch_window_s"
+        yield Problem((*place, "batch_size"), what)
+    elif mapping.batch_size > BATCH_SIZE_UNWINDOWED_MAX and mapping.batch_window_s < 1:
         what = f"a batch_size over {BATCH_SIZE_UNWINDOWED_MAX} needs a batch_window_s of at least 1"
         yield Problem((*place, "batch_size"), what)
     pairs = [(earlier.queue, earlier.function) for earlier in app.mappings[:index]]

@@ -16,6 +16,9 @@ DatabaseUse = Literal["proxy", "direct"]
 Tracing = Literal["PassThrough", "Active"]
 PackageType = Literal["Zip", "Image"]
 KeyType = Literal["S", "N", "B"]
+DeduplicationScope = Literal["queue", "messageGroup"]
+FifoThroughputLimit = Literal["perQueue", "perMessageGroupId"]
+RedrivePermission = Literal["allowAll", "denyAll", "byQueue"]
 MetricGroup = Literal["EventCount"]
 Payload = Literal["1.0", "2.0"]
 
@@ -78,6 +81,13 @@ class Redrive(msgspec.Struct, frozen=True):
     receive_count_max: Annotated[int, Meta(ge=1, le=1_000)]
 
 
+class RedriveAllow(msgspec.Struct, frozen=True):
+    """Which queues may name this one as their dead-letter queue."""
+
+    permission: RedrivePermission
+    source_queues: tuple[str, ...] = ()
+
+
 class Queue(msgspec.Struct, frozen=True):
     """An SQS queue.
 
@@ -88,7 +98,14 @@ class Queue(msgspec.Struct, frozen=True):
     visibility_timeout_s: Annotated[int, Meta(ge=0, le=43_200)] = 30
     delay_s: Annotated[int, Meta(ge=0, le=900)] = 0
     retention_s: Annotated[int, Meta(ge=60, le=1_209_600)] = 345_600
+    message_bytes_max: Annotated[int, Meta(ge=1_024, le=1_048_576)] = 1_048_576
+    receive_wait_s: Annotated[int, Meta(ge=0, le=20)] = 0
+    fifo: bool = False
+    content_based_deduplication: bool = False
+    deduplication_scope: DeduplicationScope = "queue"
+    fifo_throughput_limit: FifoThroughputLimit = "perQueue"
     redrive: Redrive | None = None
+    redrive_allow: RedriveAllow | None = None
 
 
 class Mapping(msgspec.Struct, frozen=True):

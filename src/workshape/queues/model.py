@@ -27,7 +27,7 @@ MessageNumber = NewType("MessageNumber", int)
 FIFO_SUFFIX = ".fifo"
 
 
-class MessageAttribute(msgspec.Struct, frozen=True, array_like=True):
+class MessageAttribute(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A typed value beside the body. Exactly one of the two values is set."""
 
     data_type: str
@@ -118,7 +118,7 @@ class QueueDefinition(msgspec.Struct, frozen=True):
         return self.attributes.fifo
 
 
-class Message(msgspec.Struct, array_like=True):
+class Message(msgspec.Struct, array_like=True, gc=False):
     """A message in a queue. A mutable Struct because it is both the core's state and the journal's record of it."""
 
     number: MessageNumber

@@ -205,39 +205,34 @@ def move_message(message: Message, source_arn: str, moved_at: float) -> None:
     message.queue_receive_count = 0
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct, gc=False):
     """Something still of use, and where in the journal it was last written whole."""
 
     segment: int
     size_bytes: int
 
 
-@dataclass(slots=True)
-class KeptMessage(Kept):
+class KeptMessage(Kept, gc=False):
     """A message that is still there."""
 
     queue: QueueNumber
     message: Message
 
 
-@dataclass(slots=True)
-class KeptToken(Kept):
+class KeptToken(Kept, gc=False):
     """A deduplication ID that still counts."""
 
     queue: QueueNumber
     token: Token
 
 
-@dataclass(slots=True)
-class KeptTask(Kept):
+class KeptTask(Kept, gc=False):
     """A message move task that is still told of."""
 
     task: MoveTask
 
 
-@dataclass(slots=True)
-class KeptQueue(Kept):
+class KeptQueue(Kept, gc=False):
     """A queue that is still there."""
 
     definition: QueueDefinition

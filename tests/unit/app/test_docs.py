@@ -24,6 +24,7 @@ from workshape.app.model import (
     Mapping,
     Queue,
     Redrive,
+    RedriveAllow,
     Route,
     Table,
 )
@@ -78,6 +79,7 @@ def test_the_parts_of_a_redrive_are_rows() -> None:
     text = section(SECTIONS[Queue])
 
     assert all(f"\n| `redrive.{key}`" in text for key in Redrive.__struct_fields__)
+    assert all(f"\n| `redrive_allow.{key}`" in text for key in RedriveAllow.__struct_fields__)
 
 
 def test_the_parts_of_a_target_are_named() -> None:
