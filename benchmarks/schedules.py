@@ -23,7 +23,8 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.report import Report, main
-from benchmarks.sqs import ACCOUNT, MOTO, Connection, accepts, free_port, process
+from benchmarks.sqs import Connection
+from benchmarks.sqs_servers import free_port, moto, serving
 from workshape.clock import Clock
 from workshape.events.schedule import At
 from workshape.events.timer import Document, Timer
@@ -32,6 +33,7 @@ from workshape.store.documents import Documents
 
 SERVER = [sys.executable, "-m", "benchmarks.event_server"]
 REGION = "us-east-1"
+ACCOUNT = "123456789012"
 TIMES = 1_000
 TIMES_S = 8.0  # over which they are spread
 CALLERS = (1, 32)
@@ -50,15 +52,12 @@ async def run(report: Report) -> None:
     """Measure lateness, then both servers."""
     await lateness(report)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        port = free_port()
-        with process([*MOTO, str(port)]):
-            await accepts(port)
-            peer = Bench(("127.0.0.1", port))
+        async with moto() as address:
+            peer = Bench(address)
             await peer.run()
         port = free_port()
-        with process([*SERVER, str(port), folder]):
-            await accepts(port)
-            ours = Bench(("127.0.0.1", port))
+        async with serving([*SERVER, str(port), folder], port) as address:
+            ours = Bench(address)
             await ours.run()
             function = await asyncio.to_thread(to_function, f"http://127.0.0.1:{port}")
     for measure, rate in ours.rates.items():

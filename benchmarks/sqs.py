@@ -1,36 +1,32 @@
-"""SQS through the front door: send, receive, delete and batches a second, every send and delete fsynced.
+"""SQS through the front door: send, receive and delete a second, of standard and FIFO queues; all of ours fsynced.
 
-The peer is moto's server (in memory, no fsync), measured in the same run by the same client; the disk's own fsyncs
-a second are the limit of one caller that sends one message at a time.
+The peer is moto's server, and with `--peers` ministack and ElasticMQ too (fetched into a temporary environment, and
+into the Maven repository). They keep messages in memory; all are measured in the same run by the same client, and
+ours is compared with the fastest. The disk's own fsyncs a second are the limit of one caller that sends one message
+at a time.
 
-    python -m benchmarks.sqs [--json FILE]
+    python -m benchmarks.sqs [--peers] [--json FILE]
 """
 
 import asyncio
 import itertools
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report, main
+from benchmarks.sqs_servers import Address, Server, elasticmq, ministack, moto, ours
 
 BODY = "x" * 200
 CALLERS = (1, 32)
 MEASURE_S = 1.5  # a phase: enough for thousands of calls of ours, and hundreds of moto's
 SYNC_S = 1.0
-START_S_MAX = 30.0
-ACCOUNT = "123456789012"
-SERVER = [sys.executable, "-m", "benchmarks.sqs_server"]
-MOTO = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p"]
+GROUPS = 64  # more than callers, so that nobody waits for a group
 
 Operate = Callable[["Connection"], Awaitable[int]]
 
@@ -39,7 +35,7 @@ Operate = Callable[["Connection"], Awaitable[int]]
 class Connection:
     """One keep-alive connection that speaks just enough of AWS's JSON protocol: the server is measured, not it."""
 
-    address: tuple[str, int]
+    address: Address
     target: str = "AmazonSQS"
     service: str = "sqs"
     json_version: str = "1.0"
@@ -78,23 +74,29 @@ class Connection:
 
 @dataclass
 class Bench:
-    """One server's queue, and the figures of its phases."""
+    """One server's queues, and the figures of their phases."""
 
-    address: tuple[str, int]
+    address: Address
     queue_url: str = ""
+    fifo_url: str = ""
     handles: list[str] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def run(self) -> None:
         """Measure every phase at every number of callers."""
         first = Connection(self.address)
         self.queue_url = (await first.call("CreateQueue", QueueName="bench"))["QueueUrl"]
+        attributes = {"FifoQueue": "true"}
+        self.fifo_url = (await first.call("CreateQueue", QueueName="bench.fifo", Attributes=attributes))["QueueUrl"]
         first.close()
         for callers in CALLERS:
             await self.phase("send", callers, self.send)
             await self.phase("receive", callers, self.receive)
             await self.phase("delete", callers, self.delete)
             await self.phase("send-batch of 10", callers, self.send_batch)
+            await self.phase("FIFO send", callers, self.send_in_order)
+            await self.phase("FIFO receive and delete", callers, self.consume_in_order)
 
     async def phase(self, name: str, callers: int, operate: Operate) -> None:
         """Let the callers operate as fast as they can for a while, or until there is nothing left to do."""
@@ -137,60 +139,50 @@ class Bench:
         await connection.call("SendMessageBatch", QueueUrl=self.queue_url, Entries=entries)
         return len(entries)
 
+    async def send_in_order(self, connection: Connection) -> int:
+        number = next(self.numbers)
+        await connection.call(
+            "SendMessage",
+            QueueUrl=self.fifo_url,
+            MessageBody=BODY,
+            MessageGroupId=f"group-{number % GROUPS}",
+            MessageDeduplicationId=str(number),
+        )
+        return 1
+
+    async def consume_in_order(self, connection: Connection) -> int:
+        """One message a round: received, and deleted, so that its group goes on."""
+        answer = await connection.call("ReceiveMessage", QueueUrl=self.fifo_url, VisibilityTimeout=600)
+        messages = answer.get("Messages", [])
+        for message in messages:
+            await connection.call("DeleteMessage", QueueUrl=self.fifo_url, ReceiptHandle=message["ReceiptHandle"])
+        return len(messages)
+
 
 async def run(report: Report) -> None:
-    """Measure the disk, moto, and ourselves."""
+    """Measure the disk, the peers, and ourselves."""
+    peers: dict[str, Bench] = {"moto": await measured(moto())}
+    if report.with_peers:
+        peers["ministack"] = await measured(ministack())
+        peers["ElasticMQ"] = await measured(await elasticmq())
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        peer = await measured([*MOTO, str(free_port())], None)
         syncs = syncs_per_second(Path(folder))
         report.add("fsync of an appended 300 B", syncs, "/s")
-        ours = await measured([*SERVER, str(free_port()), folder], folder)
-    for measure, rate in ours.rates.items():
-        peer_rate = peer.rates[measure]
-        report.add(measure, rate, "messages/s", f"moto {peer_rate:,.0f}/s", rate / peer_rate)
+        bench = await measured(ours(Path(folder)))
+    for measure, rate in bench.rates.items():
+        fastest = max(peers, key=lambda name: peers[name].rates[measure])
+        beside = ", ".join(f"{name} {peer.rates[measure]:,.0f}/s" for name, peer in peers.items())
+        report.add(measure, rate, "messages/s", beside, rate / peers[fastest].rates[measure])
         if measure == _measure("send", 1):
             report.add("send, 1 caller, of the disk's fsyncs", rate, "/s", f"disk {syncs:,.0f}/s", rate / syncs)
 
 
-async def measured(command: list[str], folder: str | None) -> Bench:
+async def measured(server: Server) -> Bench:
     """Run a server in its own process, measure it, and end it."""
-    port = int(command[len(MOTO)] if folder is None else command[len(SERVER)])
-    with process(command):
-        await accepts(port)
-        bench = Bench(("127.0.0.1", port))
+    async with server as address:
+        bench = Bench(address)
         await bench.run()
         return bench
-
-
-@contextmanager
-def process(command: list[str]) -> Iterator[None]:
-    """Keep a child running while the body does."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        child.terminate()
-        child.wait()
-
-
-async def accepts(port: int) -> None:
-    """Wait until the server does."""
-    async with asyncio.timeout(START_S_MAX):
-        for _ in itertools.count():
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-
-
-def free_port() -> int:
-    """Find a port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def syncs_per_second(folder: Path) -> float:
@@ -211,4 +203,4 @@ def _measure(name: str, callers: int) -> str:
 
 
 if __name__ == "__main__":
-    main("sqs", run)
+    main("sqs", run, has_peers=True)
