@@ -52,12 +52,12 @@ async def run(report: Report) -> None:
     """Measure lateness, then both servers."""
     await lateness(report)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        async with moto() as address:
-            peer = Bench(address)
+        async with moto() as running:
+            peer = Bench(running.address)
             await peer.run()
         port = free_port()
-        async with serving([*SERVER, str(port), folder], port) as address:
-            ours = Bench(address)
+        async with serving([*SERVER, str(port), folder], port) as running:
+            ours = Bench(running.address)
             await ours.run()
             function = await asyncio.to_thread(to_function, f"http://127.0.0.1:{port}")
     for measure, rate in ours.rates.items():

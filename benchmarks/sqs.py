@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report, main
-from benchmarks.sqs_servers import Address, Server, elasticmq, ministack, moto, ours
+from benchmarks.sqs_servers import Address, Running, Server, elasticmq, ministack, moto, ours
 
 BODY = "x" * 200
 CALLERS = (1, 32)
@@ -76,16 +76,18 @@ class Connection:
 class Bench:
     """One server's queues, and the figures of their phases."""
 
-    address: Address
+    server: Running
     queue_url: str = ""
     fifo_url: str = ""
     handles: list[str] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
+    cpu_us: dict[str, float] = field(default_factory=dict)
+    """The server's CPU time for a message, which a crowded machine leaves alone."""
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def run(self) -> None:
         """Measure every phase at every number of callers."""
-        first = Connection(self.address)
+        first = Connection(self.server.address)
         self.queue_url = (await first.call("CreateQueue", QueueName="bench"))["QueueUrl"]
         attributes = {"FifoQueue": "true"}
         self.fifo_url = (await first.call("CreateQueue", QueueName="bench.fifo", Attributes=attributes))["QueueUrl"]
@@ -105,7 +107,7 @@ class Bench:
 
         async def caller() -> None:
             nonlocal done
-            connection = Connection(self.address)
+            connection = Connection(self.server.address)
             while time.perf_counter() < stop_at:
                 count = await operate(connection)
                 done += count
@@ -113,9 +115,11 @@ class Bench:
                     break
             connection.close()
 
-        started = time.perf_counter()
+        started, cpu_before_s = time.perf_counter(), self.server.cpu_s()
         await asyncio.gather(*(caller() for _ in range(callers)))
-        self.rates[_measure(name, callers)] = done / (time.perf_counter() - started)
+        measure = _measure(name, callers)
+        self.rates[measure] = done / (time.perf_counter() - started)
+        self.cpu_us[measure] = (self.server.cpu_s() - cpu_before_s) * 1_000_000 / max(done, 1)
 
     async def send(self, connection: Connection) -> int:
         await connection.call("SendMessage", QueueUrl=self.queue_url, MessageBody=BODY)
@@ -170,17 +174,22 @@ async def run(report: Report) -> None:
         report.add("fsync of an appended 300 B", syncs, "/s")
         bench = await measured(ours(Path(folder)))
     for measure, rate in bench.rates.items():
-        fastest = max(peers, key=lambda name: peers[name].rates[measure])
         beside = ", ".join(f"{name} {peer.rates[measure]:,.0f}/s" for name, peer in peers.items())
-        report.add(measure, rate, "messages/s", beside, rate / peers[fastest].rates[measure])
+        fastest = max(peer.rates[measure] for peer in peers.values())
+        report.add(measure, rate, "messages/s", beside, rate / fastest)
         if measure == _measure("send", 1):
             report.add("send, 1 caller, of the disk's fsyncs", rate, "/s", f"disk {syncs:,.0f}/s", rate / syncs)
+    for measure in (measure for measure in bench.cpu_us if measure.endswith(f"{CALLERS[-1]} callers")):
+        beside = ", ".join(f"{name} {peer.cpu_us[measure]:,.0f} µs" for name, peer in peers.items())
+        least = min(peer.cpu_us[measure] for peer in peers.values())
+        cpu_us = bench.cpu_us[measure]
+        report.add(f"CPU of a message: {measure}", cpu_us, "µs", beside, cpu_us / least if least else None)
 
 
 async def measured(server: Server) -> Bench:
     """Run a server in its own process, measure it, and end it."""
-    async with server as address:
-        bench = Bench(address)
+    async with server as running:
+        bench = Bench(running)
         await bench.run()
         return bench
 

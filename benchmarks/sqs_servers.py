@@ -1,6 +1,7 @@
 """The servers that `benchmarks.sqs` measures, each in a process of its own: ours, and its peers, all in memory."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -9,14 +10,40 @@ import tempfile
 import venv
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from workshape.parts.jars import find_java, resolve_jars
 
 Address = tuple[str, int]
-Server = AbstractAsyncContextManager[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    address: Address
+    process_id: int
+
+    def cpu_s(self) -> float:
+        """CPU time of it and its children until now; 0 where the system does not tell (it is Linux's way)."""
+        parents: dict[int, int] = {}
+        ticks: dict[int, int] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has just ended
+                fields = path.read_text().rpartition(")")[2].split()
+                process_id = int(path.parent.name)
+                parents[process_id], ticks[process_id] = int(fields[1]), int(fields[11]) + int(fields[12])
+        family = {self.process_id}
+        for _ in range(GENERATIONS_MAX):
+            family |= {child for child, parent in parents.items() if parent in family}
+        return sum(ticks.get(one, 0) for one in family) / os.sysconf("SC_CLK_TCK")
+
+
+Server = AbstractAsyncContextManager[Running]
 
 HOST = "127.0.0.1"
+GENERATIONS_MAX = 4  # of processes: none of these servers has more
 START_S_MAX = 60.0
 MINISTACK = "ministack==1.5.33"
 ELASTICMQ = "org.elasticmq:elasticmq-server_2.13:1.6.14"
@@ -38,7 +65,7 @@ def moto() -> Server:
 
 
 @asynccontextmanager
-async def ministack() -> AsyncIterator[Address]:
+async def ministack() -> AsyncIterator[Running]:
     """ministack, in an environment made for it and removed again."""
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "environment"
@@ -49,8 +76,8 @@ async def ministack() -> AsyncIterator[Address]:
             raise RuntimeError(f"pip could not install {MINISTACK}: see above")
         port = free_port()
         command = [str(environment / "bin" / "ministack")]
-        async with serving(command, port, {"GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING"}) as address:
-            yield address
+        async with serving(command, port, {"GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING"}) as running:
+            yield running
 
 
 async def elasticmq() -> Server:
@@ -65,14 +92,14 @@ async def elasticmq() -> Server:
 @asynccontextmanager
 async def serving(
     command: Sequence[str], port: int, variables: Mapping[str, str] | None = None
-) -> AsyncIterator[Address]:
+) -> AsyncIterator[Running]:
     """Keep a child running while the body does."""
     child = subprocess.Popen(
         command, env={**os.environ, **(variables or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         await _accepts(port)
-        yield HOST, port
+        yield Running((HOST, port), child.pid)
     finally:
         child.terminate()
         child.wait()
