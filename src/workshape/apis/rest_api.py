@@ -6,9 +6,11 @@ Source: https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html
 """
 
 import re
+from urllib.parse import unquote
 
 import msgspec
 
+from workshape.apis.routes import ANY, check_route_key
 from workshape.errors import Conflict, Invalid, NotFound
 
 RESOURCES_MAX = 300
@@ -239,6 +241,12 @@ class RestApi(msgspec.Struct, frozen=True, omit_defaults=True):
     stages: dict[str, Stage] = {}
 
 
+class Account(msgspec.Struct, frozen=True, rename="camel"):
+    """What is set for all APIs: shown, without effect."""
+
+    cloudwatch_role_arn: str | None = None
+
+
 def find_resource(definition: Definition, resource_id: str) -> Resource:
     """Find a resource.
 
@@ -298,6 +306,7 @@ def with_child(definition: Definition, new_id: str, parent_id: str, path_part: s
     if len(definition.resources) >= RESOURCES_MAX:
         raise Invalid(reason=f"A REST API has at most {RESOURCES_MAX} resources")
     path = f"{parent.path.rstrip('/')}/{path_part}"
+    check_route_key(f"{ANY} {path}")
     return with_resource(definition, Resource(new_id, path, parent_id, path_part))
 
 
@@ -311,7 +320,7 @@ def check_path_part(definition: Definition, parent: Resource, path_part: str, ow
     for sibling in definition.resources.values():
         if sibling.parent_id != parent.id or sibling.id == own_id or sibling.path_part is None:
             continue
-        if sibling.path_part == path_part:
+        if unquote(sibling.path_part) == unquote(path_part):
             raise SiblingExists(name=path_part)
         both = (sibling.path_part, path_part)
         if all(part.startswith("{") for part in both) and both[0].endswith("+}") == both[1].endswith("+}"):
@@ -383,10 +392,23 @@ def with_authorizer(definition: Definition, authorizer: Authorizer) -> Definitio
     """
     if not authorizer.authorizer_uri:
         raise Invalid(reason="A Lambda authorizer needs authorizerUri")
+    check_expression(authorizer.identity_validation_expression)
     caches = authorizer.authorizer_result_ttl_in_seconds > 0
     if not authorizer.identity_source and (authorizer.type == "TOKEN" or caches):
         raise Invalid(reason="Authorizer needs identitySource; only one of type REQUEST without caching may have none")
     return msgspec.structs.replace(definition, authorizers={**definition.authorizers, authorizer.id: authorizer})
+
+
+def check_expression(text: str | None) -> None:
+    """Check that a regular expression is one.
+
+    Raises:
+        Invalid: it is none here; AWS reads Java's.
+    """
+    try:
+        re.compile(text or "")
+    except re.error as error:
+        raise Invalid(reason=f"Invalid regular expression {text!r}: {error}") from error
 
 
 def check_deployable(definition: Definition) -> None:

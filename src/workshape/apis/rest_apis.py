@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from workshape.apis.ids import new_api_id, new_member_id
 from workshape.apis.rest_api import (
     ROOT,
+    Account,
     Definition,
     Deployment,
     Properties,
@@ -24,6 +25,7 @@ from workshape.errors import Conflict, Invalid, NotFound
 from workshape.store.documents import Documents
 
 ROOT_ID_LENGTH = 10
+ACCOUNT_KEY = "account"
 
 
 class NoSuchRestApi(NotFound):
@@ -53,6 +55,7 @@ class RestApis:
         self._apis = Shelf(store, "rest-api", RestApi, NoSuchRestApi)
         self._deployments = Shelf(store, "rest-api-deployment", Deployment, NoSuchDeployment)
         """By `API/DEPLOYMENT`."""
+        self._accounts = Shelf(store, "rest-api-account", Account, NotFound)
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -99,6 +102,15 @@ class RestApis:
         self._apis.delete(api_id)
         for deployment in self._deployments.below(f"{api_id}/"):
             self._deployments.delete(f"{api_id}/{deployment.id}")
+
+    @property
+    def account(self) -> Account:
+        """What is set for all of them."""
+        return self._accounts.find(ACCOUNT_KEY) or Account()
+
+    def put_account(self, account: Account) -> Account:
+        """Set it."""
+        return self._accounts.put(ACCOUNT_KEY, account)
 
     # deployments
 

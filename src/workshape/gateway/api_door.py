@@ -31,21 +31,21 @@ class ApiDoor:
     def __repr__(self) -> str:
         return f"<ApiDoor {self._http_apis!r} {self._rest_apis!r}>"
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, sent: Request) -> Response:
         """Answer one request."""
-        api_id, request = read_address(request)
+        api_id, request = read_address(sent)
         http_api = self._http_apis.find(api_id)
         if http_api is not None:
             stage = self._http_stage(http_api, stage_in(request))
             if stage is None:
                 return message(404, "Not Found")
-            return (await self._http.answer(stage, request)).response
+            return (await self._http.answer(stage, request, sent)).response
         rest_api = self._rest_apis.find(api_id)
         rest_stage = self._rest_stage(rest_api, stage_in(request)) if rest_api is not None else None
         if rest_stage is None:
             # AWS: an API that is not there has no host there, and an unknown stage answers so.
             return message(403, "Forbidden", (("x-amzn-errortype", "ForbiddenException"),))
-        return await self._rest.answer(rest_stage, request)
+        return await self._rest.answer(rest_stage, request, sent)
 
     def _http_stage(self, api: HttpApi, named: str) -> HttpStage | None:
         """The stage that the path names, else the default one; made ready anew when anything of it has changed."""

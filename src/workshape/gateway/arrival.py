@@ -29,6 +29,8 @@ class Arrival:
     """X-Ray's header."""
     variables: Mapping[str, str] | None = None
     """The stage's, if it has any."""
+    sent: Request | None = None
+    """As the client sent it, where that is another: it is what the client signed."""
 
     @property
     def host(self) -> str:

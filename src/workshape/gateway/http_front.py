@@ -76,8 +76,8 @@ class HttpFront:
     def __repr__(self) -> str:
         return f"<HttpFront {self._means.metrics}>"
 
-    async def answer(self, stage: HttpStage, request: Request) -> Answered:
-        """Answer one request; its target is what the API's host would get."""
+    async def answer(self, stage: HttpStage, request: Request, sent: Request | None = None) -> Answered:
+        """Answer one request; its target is what the API's host would get, that of `sent` what the client wrote."""
         means = self._means
         began, now = means.clock.monotonic_s(), means.clock.wall_s()
         name = stage.stage.stage_name
@@ -90,6 +90,7 @@ class HttpFront:
             now,
             trace_of(request, now),
             stage.stage.stage_variables or None,
+            sent,
         )
         match = stage.find(arrival)
         exchange = _Exchange(means, stage, arrival, match)
@@ -212,7 +213,7 @@ class _Exchange:
 
     def _check_signature(self) -> IamCaller:
         try:
-            return IamCaller(self._means.authenticate(self._arrival.request), self._means.account)
+            return IamCaller(self._means.authenticate(self._arrival.sent or self._arrival.request), self._means.account)
         except Denied as error:
             raise NotAuthorized(Why.NOT_ALLOWED, str(error)) from error
 

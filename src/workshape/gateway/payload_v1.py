@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lamb
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from workshape.gateway.bodies import (
 from workshape.gateway.payload import JSON_TYPE, TEXT_TYPE
 from workshape.http1.message import Response
 
+_NAMES_MAX = 1_024  # of headers that clients send; they send the same over and over
 Values = dict[str, str | int | float | bool]
 
 
@@ -89,7 +91,7 @@ def rest_description(
     Header names are written as HTTP/1.1 clients write them (`Content-Type`): this server knows them in small letters
     only, and functions behind REST APIs look for them so.
     """
-    headers = tuple((name.title(), value) for name, value in arrival.headers())
+    headers = tuple((_title(name), value) for name, value in arrival.headers())
     path = arrival.request.path.removeprefix(f"/{arrival.stage}") or "/"
     event = _description(arrival, headers, resource, path, parameters)
     event["requestContext"].update(resourceId=resource_id, extendedRequestId=arrival.request_id)
@@ -174,6 +176,11 @@ def _description(
         "pathParameters": dict(parameters) or None,
         "stageVariables": dict(arrival.variables) if arrival.variables else None,
     }
+
+
+@lru_cache(maxsize=_NAMES_MAX)
+def _title(name: str) -> str:
+    return name.title()
 
 
 def _authorizer(caller: Caller) -> dict[str, Any]:

@@ -75,8 +75,8 @@ class RestFront:
     def __repr__(self) -> str:
         return f"<RestFront {self._metering}>"
 
-    async def answer(self, stage: RestStage, request: Request) -> Response:
-        """Answer one request; its target is what the API's host would get."""
+    async def answer(self, stage: RestStage, request: Request, sent: Request | None = None) -> Response:
+        """Answer one request; its target is what the API's host would get, that of `sent` what the client wrote."""
         means = self._means
         began, now = means.clock.monotonic_s(), means.clock.wall_s()
         name = stage.stage.stage_name
@@ -89,6 +89,7 @@ class RestFront:
             now,
             trace_of(request, now),
             stage.stage.variables or None,
+            sent,
         )
         found = stage.find(arrival)
         exchange = _Exchange(means, self._plans, self._metering, stage, arrival)
@@ -163,7 +164,9 @@ class _Exchange:
     async def _authorize(self, found: Found) -> Caller | None:
         if found.method.authorization_type == AWS_IAM:
             try:
-                return IamCaller(self._means.authenticate(self._arrival.request), self._means.account)
+                return IamCaller(
+                    self._means.authenticate(self._arrival.sent or self._arrival.request), self._means.account
+                )
             except Denied as error:
                 has_signature = bool(self._arrival.request.header("authorization"))
                 kind = Kind.INVALID_SIGNATURE if has_signature else Kind.MISSING_AUTHENTICATION_TOKEN

@@ -6,6 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from msgspec.structs import replace
 
 from tests.fakes.api_means import LOGGED
@@ -14,7 +17,7 @@ from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
 from workshape.functions.model import InvocationRequest, InvocationResult
 
-PARTS = ("{id}", "{other}", "a/b")
+PARTS = ("{id}", "{other}", "a/b", "%7Bid%7D")
 URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations"
 
 
@@ -342,6 +345,34 @@ def test_tags_and_deployments_are_kept(client: Any) -> None:
     )
     client.delete_rest_api(restApiId=api.id)
     assert refused(client.get_rest_api, restApiId=api.id)[0] == "NotFoundException"
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_signature_for_execute_api_opens_a_method_of_iams(client: Any, door: LiveDoor, by_path: bool) -> None:
+    api = Made(client).method("/a", authorizationType="AWS_IAM").deploy()
+    host = f"{api.id}.execute-api.us-east-1.localhost:4566"
+    path = f"/_workshape/apis/{api.id}/prod/a" if by_path else "/prod/a"
+    signed = AWSRequest("GET", f"{door.url}{path}?x=1", headers={} if by_path else {"host": host})
+    SigV4Auth(Credentials("workshape", "workshape"), "execute-api", "us-east-1").add_auth(signed)
+    headers = {**dict(signed.headers), **({} if by_path else {"host": host})}
+
+    url = f"{door.url}{path}?x=1"
+    answer = httpx.get(url, headers=headers, trust_env=False)
+    forged = httpx.get(f"{door.url}{path}?x=2", headers=headers, trust_env=False)
+    unsigned = httpx.get(url, headers={} if by_path else {"host": host}, trust_env=False)
+
+    assert answer.json()["requestContext"]["identity"]["userArn"] == "arn:aws:iam::123456789012:user/workshape"
+    assert (forged.status_code, forged.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
+    assert (unsigned.status_code, unsigned.json()) == (403, {"message": "Missing Authentication Token"})
+
+
+def test_the_account_keeps_its_role(client: Any) -> None:
+    role = "arn:aws:iam::123456789012:role/logs"
+
+    client.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}])
+
+    shown = client.get_account()
+    assert (shown["cloudwatchRoleArn"], shown["throttleSettings"]["burstLimit"]) == (role, 5_000)
 
 
 def test_what_cannot_be_is_refused_as_on_aws(client: Any) -> None:

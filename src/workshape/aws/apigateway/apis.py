@@ -44,6 +44,7 @@ def api_operations(apis: RestApis, plans: UsagePlans) -> Mapping[str, Operation]
         "ImportRestApi": operations.import_,
         "PutRestApi": operations.put,
         "GetAccount": operations.get_account,
+        "UpdateAccount": operations.update_account,
         "TagResource": tags.tag,
         "UntagResource": tags.untag,
         "GetTags": tags.list,
@@ -108,7 +109,13 @@ class _ApiOperations:
 
     async def get_account(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         limits = {"rateLimit": ACCOUNT_RATE, "burstLimit": ACCOUNT_BURST}
-        return {"throttleSettings": limits, "features": ["UsagePlans"], "apiKeyVersion": "4"}
+        own = show(self._apis.account)
+        return {**own, "throttleSettings": limits, "features": ["UsagePlans"], "apiKeyVersion": "4"}
+
+    async def update_account(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        operations = parameters.get("patchOperations", [])
+        self._apis.put_account(patched(self._apis.account, operations, ("cloudwatchRoleArn",)))
+        return await self.get_account(call, parameters)
 
     def _read(self, parameters: dict[str, Any]) -> RestImport:
         for name, value in parameters.get("parameters", {}).items():

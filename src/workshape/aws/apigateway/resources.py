@@ -27,6 +27,7 @@ from workshape.apis.rest_api import (
     MethodResponse,
     NoSuchResponse,
     Resource,
+    check_expression,
     check_path_part,
     find_integration,
     find_method,
@@ -39,6 +40,7 @@ from workshape.apis.rest_api import (
     without_resource,
 )
 from workshape.apis.rest_apis import RestApis
+from workshape.apis.routes import ANY, check_route_key
 from workshape.aws.apigateway.errors import NotBuilt
 from workshape.aws.apigateway.members import make, page, show
 from workshape.aws.operation import Call, Operation
@@ -118,6 +120,7 @@ class _Resources:
         if parent.path == present.path or parent.path.startswith(present.path + "/"):
             raise Invalid(reason="Cannot move a resource below itself")
         path = f"{parent.path.rstrip('/')}/{changed.path_part}"
+        check_route_key(f"{ANY} {path}")
 
         def change(definition: Definition) -> Definition:
             for resource in definition.resources.values():
@@ -296,6 +299,7 @@ def _check_mock(integration: Integration) -> None:
     if any(_TEMPLATE_LANGUAGE.search(template) for template in templates):
         raise NotBuilt(feature="templates with directives or references (VTL)")
     for response in responses:
+        check_expression(response.selection_pattern)
         for value in response.response_parameters.values():
             if not _STATIC_HEADER.fullmatch(value):
                 raise NotBuilt(feature=f"response parameters that are no static text in apostrophes ({value})")
