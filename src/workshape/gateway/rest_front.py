@@ -32,6 +32,8 @@ from workshape.identifiers import new_request_id
 REQUEST_BYTES_MAX = 10_485_760
 TIMEOUT_S_MAX = 29.0
 """Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
+AUTHORIZED_ARN_BYTES_MAX = 1_600
+"""Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html"""
 API_KEY_HEADER = "x-api-key"
 
 _log = logging.getLogger(__name__)
@@ -175,6 +177,8 @@ class _Exchange:
             return None
         authorizer = function_authorizer(self._stage.definition.authorizers[found.method.authorizer_id or ""])
         arn = self._arn(found, self._arrival.routed_path)
+        if len(arn) > AUTHORIZED_ARN_BYTES_MAX:
+            raise _Stopped(Trouble(Kind.DEFAULT_4XX, "Request URI too long", 414))
         description = rest_description(self._arrival, found.resource.path, found.resource.id, found.parameters)
         try:
             answered = await self._means.authorizers.ask(

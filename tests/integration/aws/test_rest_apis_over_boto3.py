@@ -175,7 +175,8 @@ def test_a_token_authorizer_decides(client: Any, door: LiveDoor, token: str, sta
     authorizer = client.create_authorizer(
         restApiId=api.id, name="a", type="TOKEN", authorizerUri=URI, identitySource=source
     )["id"]
-    api.method("/a", authorizationType="CUSTOM", authorizerId=authorizer).deploy()
+    api.method("/a", authorizationType="CUSTOM", authorizerId=authorizer)
+    api.method("/a/{rest+}", authorizationType="CUSTOM", authorizerId=authorizer).deploy()
     answered = door.invoke.answer
 
     def decide(asked: InvocationRequest) -> InvocationResult:
@@ -196,6 +197,7 @@ def test_a_token_authorizer_decides(client: Any, door: LiveDoor, token: str, sta
     answer = call(door, api.id, "/prod/a", headers={"auth": token})
 
     assert answer.status_code == status
+    assert call(door, api.id, f"/prod/a/{'x' * 1_600}").status_code == 414
     if status == 201:
         assert answer.json()["requestContext"]["authorizer"] == {"principalId": "me", "n": "1"}
     else:
