@@ -102,7 +102,7 @@ def record_of(
             "object": described,
         },
     }
-    return Delivery(_encode({"Records": [record]}), subject=_SUBJECT)
+    return Delivery(_encode({"Records": [record]}), subject=_SUBJECT, trace_header=cause.trace_header)
 
 
 def bus_event(change: ObjectChange, cause: Cause, sequencer: str, *, bucket: str, account: str) -> Delivery:
@@ -129,7 +129,7 @@ def bus_event(change: ObjectChange, cause: Cause, sequencer: str, *, bucket: str
     if change.event in _DELETED:
         detail["deletion-type"] = _DELETED[change.event]
     envelope = BusEnvelope(_SOURCE, _DETAIL_TYPES[change.event], (bucket_arn(bucket),))
-    return Delivery(_encode(detail), envelope=envelope)
+    return Delivery(_encode(detail), envelope=envelope, trace_header=cause.trace_header)
 
 
 def bucket_arn(bucket: str) -> str:

@@ -106,6 +106,8 @@ class Cause:
     host_id: str
     at: float
     """Unix time."""
+    trace_header: str = ""
+    """X-Ray's, as the request had it."""
 
 
 def check_configuration(configuration: NotificationConfiguration) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from workshape.functions.event_invoke import EventLimits, EventPolicy
+from workshape.functions.lineage import ROUNDS_MAX, rounds
 from workshape.functions.model import InvocationResult
 
 RETRY_STEP_S = 60.0  # one minute before the first retry, two before the second
@@ -60,6 +61,8 @@ class Condition(StrEnum):
     EVENT_AGE_EXCEEDED = "EventAgeExceeded"
     # AWS: the behaviour is documented, this word is not; it is the one seen in public records.
     ZERO_RESERVED_CONCURRENCY = "ZeroReservedConcurrency"
+    # AWS: that the event goes to the destination is documented, this word is not; it is that of the exception.
+    RECURSIVE_INVOCATION = "RecursiveInvocation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,9 @@ def before_attempt(event: Event, now: float, policy: EventPolicy) -> Ended | Non
         return Ended(Condition.ZERO_RESERVED_CONCURRENCY, event.refusal, event.failures)
     if now - event.accepted_at > policy.limits.age_s_max:
         return Ended(Condition.EVENT_AGE_EXCEEDED, event.refusal, event.failures)
+    if policy.stops_loops and rounds(event.trace_id, event.function) >= ROUNDS_MAX:
+        reason = f"The function was invoked in a recursive loop, {ROUNDS_MAX} times by one event, and is stopped."
+        return Ended(Condition.RECURSIVE_INVOCATION, Refusal(400, reason, retryable=False), event.failures)
     return None
 
 

@@ -4,6 +4,7 @@ from workshape.errors import CallerError
 from workshape.functions.catalog import Catalog
 from workshape.functions.event_invoke import EventPolicy, limits_of
 from workshape.functions.model import LATEST, FunctionName
+from workshape.functions.recursion import RecursiveLoop
 
 
 def event_policy(catalog: Catalog, name: str, qualifier: str | None) -> EventPolicy:
@@ -14,6 +15,7 @@ def event_policy(catalog: Catalog, name: str, qualifier: str | None) -> EventPol
     Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     config = catalog.event_invoke_configs.get(name, qualifier or LATEST)
+    recursion = catalog.recursion_configs.get(name, LATEST)
     try:
         dead_letter = catalog.find(catalog.reference(name, qualifier)).configuration.dead_letter_arn
     except CallerError:
@@ -24,4 +26,5 @@ def event_policy(catalog: Catalog, name: str, qualifier: str | None) -> EventPol
         on_failure=config.on_failure if config is not None else "",
         dead_letter=dead_letter,
         is_switched_off=catalog.reserved_concurrency(FunctionName(name)) == 0,
+        stops_loops=recursion is None or recursion.recursive_loop is RecursiveLoop.TERMINATE,
     )

@@ -32,6 +32,7 @@ from workshape.functions.event_invoke import EventPolicy
 from workshape.functions.function_invoker import Invoke
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_state import FunctionNotActive
+from workshape.functions.lineage import entered
 from workshape.functions.model import LATEST, FunctionName, InvocationRequest, InvocationResult
 from workshape.identifiers import new_request_id
 from workshape.store.documents import Documents
@@ -205,6 +206,8 @@ class AsyncQueue:
             fields = {"function": event.function, "request_id": event.request_id, "condition": ended.condition.value}
             _log.warning("event_dropped", extra={**fields, "told": [each.arn for each in told]})
             self._metrics.event_dropped(event.function, event.qualifier, now)
+        if ended.condition is Condition.RECURSIVE_INVOCATION:
+            self._metrics.recursion_stopped(event.function, event.qualifier, now)
 
     async def _tell(self, event: Event, told: Outgoing) -> None:
         assert self._hand_over is not None, "destinations are accepted only where somebody delivers to them"
@@ -246,5 +249,5 @@ def _request(event: Event) -> InvocationRequest:
         TRIGGER,
         request_id=event.request_id,
         client_context=event.client_context,
-        trace_id=event.trace_id,
+        trace_id=entered(event.trace_id, event.function),
     )

@@ -26,6 +26,7 @@ from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.functions.numbering import Numbering
 from workshape.functions.policy import Policy
+from workshape.functions.recursion import RecursionConfig
 from workshape.functions.revision import check_revision, new_revision
 from workshape.functions.runtime_management import RuntimeManagement
 from workshape.functions.snap_start import check_active
@@ -111,6 +112,7 @@ class Catalog:
         self._attached: list[Belongings[Any]] = []
         self.policies = self._attach(store, "function-policy", Policy)
         self.event_invoke_configs = self._attach(store, "event-invoke-config", EventInvokeConfig)
+        self.recursion_configs = self._attach(store, "function-recursion", RecursionConfig)
         self.runtime_management = self._attach(store, "runtime-management", RuntimeManagement)
         self.urls = self._attach(store, "function-url", FunctionUrl)
         for owner in self._functions:  # a crash can come between the end of an alias and that of what was its

@@ -43,6 +43,8 @@ class EventPolicy:
     """ARNs; empty: nobody is told."""
     is_switched_off: bool = False
     """Its reserved concurrency is 0: its events are given up without being tried."""
+    stops_loops: bool = True
+    """An event that has come back to it too often is given up."""
 
 
 def limits_of(config: EventInvokeConfig | None) -> EventLimits:

@@ -7,6 +7,7 @@ from workshape.errors import Invalid
 from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import Invoker
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
+from workshape.functions.lineage import carried
 from workshape.functions.model import FunctionVersion, Invocation, InvocationRequest, InvocationResult, RequestId
 from workshape.functions.response_stream import ResponseStream
 from workshape.identifiers import new_request_id, random_hex
@@ -79,7 +80,7 @@ class FunctionInvoker:
             payload=request.payload,
             invoked_arn=f"{function.arn}:{request.qualifier}" if request.qualifier else function.arn,
             client_context=request.client_context,
-            trace_id=_completed(trace_id, now),
+            trace_id=carried(request.trace_id, _completed(trace_id, now)),
             trace=trace,
             log_tail=request.log_tail,
         )
@@ -91,7 +92,9 @@ def _completed(header: str, at: float) -> str:
 
     Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     """
-    if ";" in header:
+    names_trace = header.startswith("Root=")
+    if names_trace and ";" in header:
         return header
     digits = random_hex(40)
-    return f"{header or f'Root=1-{int(at):08x}-{digits[:24]}'};Parent={digits[24:]};Sampled=0"
+    root = header if names_trace else f"Root=1-{int(at):08x}-{digits[:24]}"
+    return f"{root};Parent={digits[24:]};Sampled=0"

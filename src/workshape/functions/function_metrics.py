@@ -78,6 +78,10 @@ class FunctionMetrics:
         """Count an event that was given up without the function having succeeded."""
         self._event("AsyncEventsDropped", Unit.COUNT, function, qualifier, 1.0, at)
 
+    def recursion_stopped(self, function: str, qualifier: str | None, at: float) -> None:
+        """Count an event that had come back to its function too often."""
+        self._event("RecursiveInvocationsDropped", Unit.COUNT, function, qualifier, 1.0, at)
+
     def destination_failed(self, function: str, qualifier: str | None, at: float, *, is_dead_letter: bool) -> None:
         """Count an attempt to deliver to a destination, or to a dead-letter queue, that failed."""
         name = "DeadLetterErrors" if is_dead_letter else "DestinationDeliveryFailures"

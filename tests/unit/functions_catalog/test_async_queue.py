@@ -20,6 +20,7 @@ from workshape.functions.event_invoke import EventLimits, EventPolicy
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.function_state import FunctionNotActive
+from workshape.functions.lineage import entered
 from workshape.functions.model import InvocationRequest, InvocationResult
 from workshape.store.documents import Documents
 
@@ -72,7 +73,8 @@ async def test_an_accepted_event_runs_once_and_is_forgotten(store: Documents) ->
         await settled()
 
     assert durable == 1
-    assert invoke.asked == [InvocationRequest("f", "live", b"[1]", "event", "r1", "{}", "Root=1", False)]
+    trace = entered("Root=1", "f")
+    assert invoke.asked == [InvocationRequest("f", "live", b"[1]", "event", "r1", "{}", trace, False)]
     assert store.all(KIND) == []
 
 

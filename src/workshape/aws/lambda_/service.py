@@ -17,6 +17,7 @@ from workshape.aws.lambda_.layers import layer_operations
 from workshape.aws.lambda_.mappings import mapping_operations
 from workshape.aws.lambda_.permissions import permission_operations
 from workshape.aws.lambda_.provisioned import provisioned_operations
+from workshape.aws.lambda_.recursion import recursion_operations
 from workshape.aws.lambda_.runtime_management import runtime_management_operations
 from workshape.aws.lambda_.tags import tag_operations
 from workshape.aws.lambda_.versions import version_operations
@@ -55,6 +56,7 @@ def lambda_service(
             **permission_operations(catalog),
             **event_invoke_operations(catalog, accept_destination),
             **function_url_operations(catalog),
+            **recursion_operations(catalog),
             **runtime_management_operations(catalog),
             **provisioned_operations(catalog, provisioned),
             **tag_operations(catalog, mappings),

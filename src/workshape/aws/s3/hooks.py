@@ -145,7 +145,8 @@ class S3Hooks:
         # Clients show the first of the two that there is.
         request_id = headers.get("x-amzn-requestid") or headers.get("x-amz-request-id") or _new_request_id()
         host_id = headers.get("x-amz-id-2") or secrets.token_urlsafe(56)
-        return Cause(request.peer, request_id, host_id, self._clock.wall_s())
+        trace_header = request.header("x-amzn-trace-id")
+        return Cause(request.peer, request_id, host_id, self._clock.wall_s(), trace_header)
 
 
 def _identified(cause: Cause) -> tuple[tuple[str, str], ...]:
