@@ -183,7 +183,9 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
     )
     keeper = SnapshotKeeper(settings.functions, clock, launcher, taker.take)
     catalog.subscribe(keeper.retire)
-    snapshots = asyncio.create_task(Snapshots(store, catalog, keeper.take).run())
+    snapshots = asyncio.create_task(
+        Snapshots(store, catalog, lambda version: keeper.take(replace(version, opt_folder=live.opt_folder))).run()
+    )
     upstream = Upstream({})
     images = Deployments(ImageStore(folder / "images", ecr_registry=settings.functions.ecr_registry), store, catalog)
     service = lambda_service(

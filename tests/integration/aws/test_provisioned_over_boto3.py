@@ -209,3 +209,13 @@ def test_a_reservation_made_later_takes_what_is_provisioned_into_itself(door: Li
     client.delete_function_concurrency(FunctionName="f")
 
     assert door.provisioner.asked == [("1", 2, False), ("1", 2, True), ("1", 2, False)]
+
+
+def test_a_version_with_snap_start_has_none(door: LiveDoor, archive: Archive) -> None:
+    client = door.client("lambda")
+    create(client, archive(), SnapStart={"ApplyOn": "PublishedVersions"}, Publish=True)
+
+    code, status, message = refusal(lambda: put(client, "1", 1))
+
+    assert (code, status) == ("InvalidParameterValueException", 400)
+    assert "SnapStart" in message

@@ -186,6 +186,17 @@ async def test_a_snapshot_that_is_killed_is_made_again(live: LiveFunctions, kill
     assert again not in (before, beside), "its environments are copies again, of another snapshot"
 
 
+async def test_nobody_hears_of_it_when_a_snapshot_is_killed_while_copies_are_made(live: LiveFunctions) -> None:
+    await publish(live)
+    [zygote] = copied()
+
+    calls = [asyncio.create_task(run(live, "result = SHARED")) for _ in range(6)]
+    await until(lambda: len(live.invoker.environments()) == 6)
+    os.kill(zygote, signal.SIGKILL)
+
+    assert len(await asyncio.gather(*calls)) == 6
+
+
 async def test_what_has_threads_is_initialised_each_time_and_the_log_says_so(
     live: LiveFunctions, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -131,3 +131,29 @@ async def test_a_subscriber_whom_nobody_hears_holds_nothing_up(live: LiveFunctio
         while len(live.written()) < 2:
             await asyncio.sleep(0.01)
     assert [record.status for record in live.written()] == ["success", "success"]
+
+
+async def test_a_restore_is_told_in_the_place_of_an_init_phase(live: LiveFunctions, layer: Layer) -> None:
+    events: list[dict[str, Any]] = []
+
+    async def listen(request: Request) -> Response:
+        events.extend(json.loads(request.body))
+        return Response(200)
+
+    listener = await serve_tcp(listen, "127.0.0.1", 0)
+    layer.add("one", subscribe=subscription(listener.port))
+    settings = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}, "Timeout": 30, "Publish": True}
+    await live.create("f", {"index.py": "def handler(event, context):\n    return event\n"}, **settings)
+    await live.until_snapshot("f")
+
+    await live.invoke("f", "1", b"{}", "api")
+    await until(events, "platform.report")
+    await listener.close()
+
+    by_kind = {event["type"]: event["record"] for event in events}
+    restore = [event["type"] for event in events if event["type"].startswith("platform.restore")]
+    assert restore == ["platform.restoreStart", "platform.restoreRuntimeDone", "platform.restoreReport"]
+    assert by_kind["platform.restoreStart"] == {"functionName": "f", "functionVersion": "1"}
+    assert by_kind["platform.restoreReport"]["status"] == "success"
+    restored_ms = by_kind["platform.restoreReport"]["metrics"]["durationMs"]
+    assert by_kind["platform.report"]["metrics"]["restoreDurationMs"] == restored_ms

@@ -75,8 +75,10 @@ def serve_copies(prepare: Callable[[], None]) -> dict[str, Any]:
     gc.freeze()  # what a copy does not write to, it shares; the collector would write to all of it
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    forked: list[int] = []
     while True:
         descriptors = _receive_descriptors(control)
+        forked = [each for each in forked if os.waitpid(each, os.WNOHANG)[0] == 0]
         if len(descriptors) < COPY_DESCRIPTORS:
             os._exit(0)
         child = os.fork()
@@ -88,7 +90,7 @@ def serve_copies(prepare: Callable[[], None]) -> dict[str, Any]:
                 os._exit(REFUSED_EXIT)
         for descriptor in descriptors:
             os.close(descriptor)
-        os.waitpid(child, 0)  # it ends at once; what it has forked is the copy
+        forked.append(child)  # it ends soon; what it has forked is the copy
 
 
 def _be_copy(descriptors: Sequence[int], prepare: Callable[[], None]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from workshape.functions.launch.stem import Stem
 ZYGOTES_MAX = 16
 """Each has `USERS` of a spawner's user ids."""
 HEARD_BYTES_MAX = 4_096
+ARRIVING_MAX = 16
+"""Copies that are being made of one zygote at once."""
 WAITING_MAX = 1_000  # starts that wait for a copy of one zygote: an account's concurrency
 _CREDENTIALS = struct.Struct("=iII")
 _SCM_CREDENTIALS = 2  # which Python does not name
@@ -164,8 +166,8 @@ class Zygotes:
             self._give(zygote, copy, message)
         else:
             zygote.waiting.append(message)
-            if len(zygote.arriving) < len(zygote.waiting):
-                self._make_copy(zygote)
+        if zygote is not None and zygote.is_kept:
+            self._make_copies(zygote, min(message["waiting"], ARRIVING_MAX))
 
     # Copies ahead
 
@@ -184,10 +186,17 @@ class Zygotes:
                 return zygote
         return None
 
-    def _make_copy(self, zygote: _Zygote) -> None:
-        if not zygote.users:
+    def _make_copies(self, zygote: _Zygote, soon: int) -> None:
+        """Make as many as are waited for, and are about to be: what takes long, the kernel does for all at once."""
+        lacking = len(zygote.waiting) + max(0, soon - len(zygote.resting)) - len(zygote.arriving)
+        for _ in range(min(lacking, ARRIVING_MAX - len(zygote.arriving))):
+            if zygote.is_over or not zygote.users:
+                break
+            self._make_copy(zygote)
+        if zygote.waiting and not zygote.arriving and not zygote.is_over:
             self._refuse_waiting(zygote, _NO_USER)
-            return
+
+    def _make_copy(self, zygote: _Zygote) -> None:
         try:
             copy = self._order_copy(zygote)
         except OSError:
@@ -277,6 +286,7 @@ class Zygotes:
             self._host.tell({"kept": zygote.stem.pid, "reason": ""})
         if zygote.waiting:
             self._give(zygote, copy, zygote.waiting.popleft())
+            self._make_copies(zygote, 0)
         else:
             zygote.resting.append(copy)
 
