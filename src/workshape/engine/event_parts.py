@@ -77,7 +77,6 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     ground.metrics.add_source(metrics.take)
     buses = Buses(documents, clock, region=settings.region, account=settings.account)
     queue = TargetQueue(documents, destinations.deliver, metrics, clock)
-    ground.stack.callback(queue.close)
     bridge = EventBridge(documents, buses, queue, metrics, clock)
     destinations.connect(DestinationKind.BUS, bridge.deliver, bridge.exists)
     keys = settings.endpoint

@@ -1,7 +1,7 @@
 """Invocations on their way to targets: on disk when accepted, tried until they succeed or are given up.
 
-What several callers accept in one turn of the event loop shares one write. That something is done with is written a
-moment later: after a crash in between it is done once more, as EventBridge's at-least-once allows.
+That one is done with outlives the process at once, and a power cut a little later: after one in between it is done once
+more, as EventBridge's at-least-once allows.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from workshape.events.timer import Document
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "target-invocation"
-TIDY_S = 0.05  # how long what is done with may stay on disk: it is done again after a crash within
+STORE_RETRY_S = 60.0  # after the store refused to note how an invocation ended: as a rule a full disk
 RUNNING_MAX = 1_000  # at a time; what is beyond waits its turn
 INVOCATIONS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
 INVOCATIONS_BYTES_MAX = 256 * 1024 * 1024
@@ -64,12 +64,6 @@ class TargetQueue:
         self._bytes = 0
         self._running = 0
         self._changed = asyncio.Event()
-        self._accepted: list[Document] = []
-        self._arriving: list[TargetInvocation] = []
-        self._written: asyncio.Future[None] | None = None
-        self._kept: dict[str, bytes] = {}
-        self._done: set[str] = set()
-        self._tidying: asyncio.TimerHandle | None = None
         self._finished: list[Callable[[TargetInvocation], None]] = []
         for _, document in store.all(DOCUMENT_KIND):
             self._hold(msgspec.msgpack.decode(document, type=TargetInvocation))
@@ -99,13 +93,10 @@ class TargetQueue:
         if not invocations and not marks:
             return
         encoded = [(DOCUMENT_KIND, one.id, msgspec.msgpack.encode(one)) for one in invocations]
-        self._accepted += [*encoded, *marks]
-        self._arriving += invocations
-        if self._written is None:
-            loop = asyncio.get_running_loop()
-            self._written = loop.create_future()
-            loop.call_soon(self._write)
-        await asyncio.shield(self._written)
+        self._store.write_all([*encoded, *marks])
+        for invocation in invocations:
+            self._hold(invocation)
+        await self._store.durable()
 
     async def run(self, send: Send) -> None:
         """Invoke targets as they come due, until cancelled; `send` does, and answers how it went."""
@@ -125,12 +116,6 @@ class TargetQueue:
                 except TimeoutError:
                     continue
 
-    def close(self) -> None:
-        """Write what is not yet."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-        self._tidy()
-
     async def _attempt(self, invocation: TargetInvocation, send: Send) -> None:
         try:
             self._metrics.attempted(invocation, self._clock.wall_s())
@@ -141,6 +126,10 @@ class TargetQueue:
                 self._finish(invocation)
                 return
             await self._failed(invocation, outcome, now)
+        except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: the store refused to note its end
+            _log.exception("target_not_noted", extra={"origin": invocation.origin, "target": invocation.target_arn})
+            if invocation.id in self._waiting:
+                self._hold(msgspec.structs.replace(invocation, due_at=self._clock.wall_s() + STORE_RETRY_S))
         finally:
             self._running -= 1
             self._changed.set()
@@ -154,9 +143,8 @@ class TargetQueue:
         match decision:
             case TryAgain(due_at):
                 again = msgspec.structs.replace(invocation, due_at=due_at, retries=invocation.retries + 1)
+                self._store.write(DOCUMENT_KIND, again.id, msgspec.msgpack.encode(again))
                 self._hold(again)
-                self._kept[again.id] = msgspec.msgpack.encode(again)
-                self._tidy_soon()
                 _log.info("target_retried", extra={**fields, "retries": again.retries})
             case GiveUp(exhausted):
                 _log.warning("target_given_up", extra={**fields, "code": failure.code, "retries": invocation.retries})
@@ -175,11 +163,9 @@ class TargetQueue:
             _log.error("dead_letter_lost", extra=fields)
 
     def _finish(self, invocation: TargetInvocation) -> None:
+        self._store.erase(DOCUMENT_KIND, invocation.id)
         del self._waiting[invocation.id]
         self._bytes -= len(invocation.body)
-        self._kept.pop(invocation.id, None)
-        self._done.add(invocation.id)
-        self._tidy_soon()
         for finished in self._finished:
             finished(invocation)
 
@@ -189,38 +175,6 @@ class TargetQueue:
         self._waiting[invocation.id] = invocation
         heapq.heappush(self._due, (invocation.due_at, invocation.id))
         self._changed.set()
-
-    def _write(self) -> None:
-        """Write what was accepted, for all who wait for it, and what is done with along with it."""
-        written, self._written = self._written, None
-        accepted, self._accepted = self._accepted, []
-        arriving, self._arriving = self._arriving, []
-        assert written is not None, "called once for each"
-        try:
-            self._change(accepted)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told; nothing of it was accepted
-            if not written.done():
-                written.set_exception(error)
-            return
-        for invocation in arriving:
-            self._hold(invocation)
-        if not written.done():
-            written.set_result(None)
-
-    def _tidy_soon(self) -> None:
-        if self._tidying is None:
-            self._tidying = asyncio.get_running_loop().call_later(TIDY_S, self._tidy)
-
-    def _tidy(self) -> None:
-        self._tidying = None
-        if self._kept or self._done:
-            self._change([])
-
-    def _change(self, accepted: Sequence[Document]) -> None:
-        kept = [(DOCUMENT_KIND, key, value) for key, value in self._kept.items()]
-        self._store.change([*accepted, *kept], [(DOCUMENT_KIND, key) for key in self._done])
-        self._kept.clear()
-        self._done.clear()
 
 
 async def _sent(invocation: TargetInvocation, send: Send) -> DeliveryOutcome:

@@ -54,6 +54,11 @@ class Documents:
         with self._unsynced():
             self.put(kind, key, value)
 
+    def write_all(self, documents: Iterable[tuple[str, str, bytes]]) -> None:
+        """Write documents (kind, key, value), all of them or none, as `write` writes one."""
+        with self._unsynced():
+            self.change(documents)
+
     def erase(self, kind: str, key: str) -> None:
         """Remove a document in some microseconds: for good as `write` writes."""
         with self._unsynced():

@@ -58,7 +58,6 @@ class Stage:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self.queue.close()
 
     async def _call_api(self, arn: str, text: str) -> DeliveryOutcome:
         return await self.deliver(arn, Delivery(text))

@@ -72,7 +72,6 @@ async def test_what_is_accepted_survives_a_crash_and_is_sent_after_it(store: Doc
 
     after = opened(store)
     await run_until(after, send, lambda: len(after) == 0)
-    after.close()
 
     assert sorted(sent) == ["1", "2"]
     assert dict(store.all("mark")) == {"m": b"x"}
@@ -136,6 +135,20 @@ async def test_a_target_that_is_not_there_is_given_up_at_once(store: Documents) 
     assert ended == ["1"]
 
 
+async def test_a_store_that_refuses_to_note_an_end_does_not_stop_the_others(store: Documents) -> None:
+    queue, sent = opened(store), list[str]()
+    await queue.accept([invocation("1"), invocation("2")])
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        store.close()
+        sent.append(one.id)
+        return Delivered()
+
+    await run_until(queue, send, lambda: len(sent) == 2)
+
+    assert len(queue) == 2, "both are noted later"
+
+
 async def test_more_than_an_engine_can_hold_is_refused(store: Documents) -> None:
     queue = TargetQueue(store, Letters().deliver, EventMetrics(), Clock(), bytes_max=100)
     await queue.accept([invocation(body=b"x" * 99)])
@@ -168,7 +181,6 @@ def test_every_invocation_comes_to_one_end(tmp_path: Path, fates: list[str]) -> 
             [invocation(str(number), policy=policy, dead_letter_arn="arn:dead") for number in range(len(fates))]
         )
         await run_until(queue, send, lambda: len(queue) == 0)
-        queue.close()
 
     asyncio.run(whole())
 
