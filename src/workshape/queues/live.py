@@ -112,9 +112,9 @@ class LiveQueue:
         now = self._clock.wall_s()
         accepted, tokens, sent = [], [], []
         for new in messages:
-            token = self._duplicated(new, now)
+            deduplication_id, token = self._duplicated(new, now)
             if token is None:
-                message = self._message(new, now)
+                message = self._message(new, deduplication_id, now)
                 accepted.append(message)
                 if self.deduplication is not None:
                     token = token_of(message)
@@ -276,13 +276,14 @@ class LiveQueue:
                 waiter.served.set_result([])
         self._waiters.clear()
 
-    def _duplicated(self, new: NewMessage, now: float) -> Token | None:
-        """What a message repeats, in a FIFO queue."""
+    def _duplicated(self, new: NewMessage, now: float) -> tuple[str, Token | None]:
+        """What tells a message from others in a FIFO queue, and what it repeats."""
         if self.deduplication is None:
-            return None
-        return self.deduplication.find(new.group_id, new.deduplication_id or content_id(new.body), now)
+            return "", None
+        deduplication_id = new.deduplication_id or content_id(new.body)
+        return deduplication_id, self.deduplication.find(new.group_id, deduplication_id, now)
 
-    def _message(self, new: NewMessage, now: float) -> Message:
+    def _message(self, new: NewMessage, deduplication_id: str, now: float) -> Message:
         delay_s = self.definition.attributes.delay_s if new.delay_s is None else new.delay_s
         return Message(
             self._next_number(),
@@ -296,7 +297,7 @@ class LiveQueue:
             new.trace_header,
             now,
             now + delay_s,
-            deduplication_id=(new.deduplication_id or content_id(new.body)) if self.definition.is_fifo else "",
+            deduplication_id=deduplication_id,
         )
 
     def _give_up(self, dead: Sequence[Message], dead_letter_queue: "LiveQueue", now: float) -> None:
