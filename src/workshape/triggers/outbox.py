@@ -62,6 +62,7 @@ class Outbox:
 
         Raises:
             OutboxFull: it was not delivered, and too many wait already.
+            BackendUnavailable: it was not delivered, and the disk refuses.
         """
         now = self._clock.wall_s()
         pending = Pending(str(uuid.uuid4()), sender, arn, delivery, now, now, dead_letter_arn=dead_letter_arn)
@@ -71,6 +72,7 @@ class Outbox:
             if len(self._pending) >= PENDING_MAX:
                 raise OutboxFull(count=len(self._pending), count_max=PENDING_MAX)
             self._keep(following)
+            await self._documents.durable()
         self._tell(pending, outcome, is_final=following is None or following.arn != arn)
 
     async def run(self) -> None:
@@ -98,7 +100,7 @@ class Outbox:
             if following is not None:
                 self._keep(following)
             else:
-                self._documents.delete(DOCUMENT_KIND, pending.id)
+                self._documents.erase(DOCUMENT_KIND, pending.id)  # a power cut may undo it: then it goes out once more
                 del self._pending[pending.id]
             self._tell(pending, outcome, is_final=following is None or following.arn != pending.arn)
         finally:
@@ -123,7 +125,7 @@ class Outbox:
             on_outcome(pending.sender, outcome, is_final)
 
     def _keep(self, pending: Pending) -> None:
-        self._documents.put(DOCUMENT_KIND, pending.id, msgspec.msgpack.encode(pending))
+        self._documents.write(DOCUMENT_KIND, pending.id, msgspec.msgpack.encode(pending))
         self._hold(pending)
 
     def _hold(self, pending: Pending) -> None:
