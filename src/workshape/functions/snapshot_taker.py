@@ -97,26 +97,32 @@ class SnapshotTaker:
         self._last_id += 1
         environment = self._environment(EnvironmentId(self._last_id), function)
         taking = self._takings[environment.id] = _Taking(environment)
+        stays = False
+        try:
+            failure = await self._outcome(taking)
+            self._report(environment, failure)
+            why_not = self._why_not_copied(environment) if failure is None else ""
+            stays = failure is None and not why_not
+            return Taken(failure, environment.process if stays else None, why_not)
+        finally:
+            del self._takings[environment.id]
+            if environment.process is not None and not stays:
+                await environment.process.kill()
+            await self._api.close(environment.id)
+
+    async def _outcome(self, taking: _Taking) -> SnapshotFailure | None:
+        environment, function = taking.environment, taking.environment.function
         init_s_max = max(PROVISIONED_INIT_S_MIN, function.timeout_s)
         try:
             self._reporter.init_began(environment)
             await self._start(environment)
             async with asyncio.timeout(init_s_max):
-                failure = await taking.outcome
+                return await taking.outcome
         except TimeoutError:
-            failure = SnapshotFailure.timed_out(init_s_max)
+            return SnapshotFailure.timed_out(init_s_max)
         except (PlatformError, OSError) as error:
-            failure = SnapshotFailure.internal(str(error))
             _log.error("snapshot_not_started", extra={"function": function.name, "reason": str(error)})
-        finally:
-            del self._takings[environment.id]
-            failed = taking.outcome.cancelled() or not taking.outcome.done() or taking.outcome.result() is not None
-            why_not = self._why_not_copied(environment)
-            if environment.process is not None and (failed or why_not):
-                await environment.process.kill()
-            await self._api.close(environment.id)
-        self._report(environment, failure)
-        return Taken(failure, environment.process if failure is None and not why_not else None, why_not)
+            return SnapshotFailure.internal(str(error))
 
     def _why_not_copied(self, environment: RunningEnvironment) -> str:
         if environment.process is None or not environment.process.is_copied:
