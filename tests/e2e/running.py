@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -187,9 +187,28 @@ def processes_under(folder: Path) -> dict[int, str]:
 
 
 def environment_processes(running: Running) -> list[ProcessMark]:
-    """Mark the processes of its execution environments: they alone know the runtime API."""
-    pids = [pid for pid in processes_under(running.folder) if b"AWS_LAMBDA_RUNTIME_API=" in _read(pid, "environ")]
-    return [mark_process("environment", pid) for pid in pids]
+    """Mark the processes of its execution environments: they work where a function's code is, or know the runtime API.
+
+    They are found among the engine's descendants: those that were forked tell of no folder of the machine's.
+    """
+    return [
+        mark_process("environment", pid)
+        for pid in _descendants(running.part("engine").pid)
+        if _working_folder(pid) == b"/var/task" or b"AWS_LAMBDA_RUNTIME_API=" in _read(pid, "environ")
+    ]
+
+
+def _descendants(pid: int) -> list[int]:
+    """Find a process's children, theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for one in _other_processes():
+        with suppress(ValueError, IndexError):  # it is gone: there is nothing to read
+            children.setdefault(int(_read(one, "stat").rpartition(b")")[2].split()[1]), []).append(one)
+    found, at = [pid], 0
+    while at < len(found):
+        found += children.get(found[at], [])
+        at += 1
+    return found[1:]
 
 
 def _other_processes() -> Iterator[int]:
