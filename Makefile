@@ -4,7 +4,7 @@
 BIN := .venv/bin
 # Tests wait more than they compute. One file is one worker's: its tests share their servers.
 WORKERS ?= 3
-BENCHMARKS := invoke http cold_start images sqs hooks schedules proxy
+BENCHMARKS := invoke http cold_start images sqs mappings hooks schedules proxy
 
 demo: .venv/.all
 	@$(BIN)/python -m examples.demo $(ARGS)
