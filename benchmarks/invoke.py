@@ -1,163 +1,191 @@
-"""Invocations with real environments: warm through the front door, warm through the engine alone, and cold starts.
+"""Warm invocations through the front door: signatures checked, logs and records written, each function sandboxed.
 
-Beside each of the warm ones stands a bare HTTP echo (uvloop, our own `http1`), measured right before it by the same
-client in another process; beside the cold ones the start of a plain interpreter. The front door is a whole engine in
-a process of its own, and is asked by signed Invoke requests; the signature is made once, so that the client is not
-what is measured.
+The engine is a process of its own, as `workshape up` has it, and is asked by signed Invoke requests from another; the
+signature is made once, so that the client is not what is measured. Each row stands beside a bare HTTP echo (uvloop, our
+own `http1`) that the same client measured right before. What an invocation takes of the processors, and who takes it,
+says more on a busy machine than the rates do.
+
+`--peers` measures other local Lambdas in the same run (`peers.py`).
 """
 
-import asyncio
-import os
-import socket
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from benchmarks import lean_runtime
 from benchmarks.bare_engine import bare_engine
-from benchmarks.http_load import BODY
+from benchmarks.front_door import front_door
+from benchmarks.http_load import BODY, Asked, load
+from benchmarks.peers import Peer, peers
 from benchmarks.report import Report, main
-from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
 from workshape.clock import Clock
 from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.invoker import Invoker
-from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.http1.message import Request, Response
 from workshape.http1.server import serve_tcp
-from workshape.run import RunFile, StateFolder, mark_process, write_run_file
 from workshape.settings import FunctionSettings
 
 CALLERS = (1, 10, 50)
-WARM_S = 2.0
+PEER_CALLERS = (1, 10)
+WARM_S = 3.0
 WARM_UP_S = 1.0
 ECHO_S = 1.0
-COLD_STARTS = 9
-ENGINE_START_S_MAX = 30.0
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 NODE = "nodejs22.x"
-APP = f"""
+CODE = {
+    "app.py": "def handler(event, context):\n    return event\n",
+    "app.js": "exports.handler = async (event) => event;\n",
+}
+PLATFORM = """
 [platform]
-functions = {{ allow_substitute = true }}
-ports = {{ endpoint = PORT, http = 0, proxy = 0, database = 0 }}
+functions = { allow_substitute = true }
+ports = { endpoint = PORT, http = 0, proxy = 0, database = 0 }
 
-[functions.python]
-runtime = "{PYTHON}"
-handler = "app.handler"
-code = "code"
-timeout_s = 10
-memory_mb = 1769
-
-[functions.node]
-runtime = "{NODE}"
-handler = "app.handler"
-code = "code"
-timeout_s = 10
-memory_mb = 1769
+[platform.endpoint]
+verify_signatures = true
 """
 
-Invoke = Callable[[], Awaitable[object]]
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One function, and what is in its environments."""
+
+    name: str
+    shown: str
+    app: str
+    """The rest of its table in the app file. A whole core each, so that the share of one is not what is measured."""
+
+
+FUNCTIONS = (
+    Measured("lean", "lean runtime", 'runtime = "provided.al2023"\nhandler = "none"\ncode = "lean"'),
+    Measured("python", "Python", f'runtime = "{PYTHON}"\nhandler = "app.handler"\ncode = "code"'),
+    Measured(
+        # What an interpreter looks at as it starts is not for those that have started: the client runs as AWS ships it.
+        "stock",
+        "stock awslambdaric",
+        f'runtime = "{PYTHON}"\nhandler = "app.handler"\ncode = "code"\nenvironment = {{ PYTHONUNBUFFERED = "1" }}',
+    ),
+    Measured("node", "Node.js", f'runtime = "{NODE}"\nhandler = "app.handler"\ncode = "code"'),
+)
 
 
 async def run(report: Report) -> None:
-    """Measure the front door, the engine alone, then cold starts."""
+    """Measure the front door with each runtime, the engine alone, then, if asked for, its peers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        code = folder / "code"
-        code.mkdir()
-        code.joinpath("app.py").write_text("def handler(event, context):\n    return event\n")
-        code.joinpath("app.js").write_text("exports.handler = async (event) => event;\n")
-        async with _front_door(folder) as port:
-            for runtime, function in ((PYTHON, "python"), (NODE, "node")):
+        folder.chmod(0o755)
+        _write_code(folder)
+        tables = [f"[functions.{each.name}]\n{each.app}\ntimeout_s = 10\nmemory_mb = 1769\n" for each in FUNCTIONS]
+        async with front_door(folder, "\n".join([PLATFORM, *tables])) as served:
+            for each in FUNCTIONS:
                 for callers in CALLERS:
                     echo = await _echo(callers)
-                    _add(report, f"door {runtime} c={callers}", await _invoke_signed(port, function, callers), echo)
-        async with bare_engine(folder, FunctionSettings(allow_substitute=True)) as invoker:
-            for callers in CALLERS:
-                echo = await _echo(callers)
-                _add(
-                    report, f"engine {PYTHON} c={callers}", await _warm(invoker, _function(PYTHON, code), callers), echo
-                )
-            await _cold(report, invoker, _function(PYTHON, code), [sys.executable, "-c", ""])
-            await _cold(report, invoker, _function(NODE, code), ["node", "-e", ""])
+                    asked = await _invoke_signed(served.port, each.name, callers, served.pid)
+                    _add(report, f"{each.shown} c={callers}", asked, echo)
+                    _add_engine(report, f"{each.shown} c={callers}", asked)
+        await _engine_alone(report, folder)
+        if report.with_peers:
+            await _peers(report, folder)
 
 
-def _add(report: Report, measure: str, latencies: list[float], echo: list[float]) -> None:
-    """Add the three figures of one load."""
+def _write_code(folder: Path) -> None:
+    for name, text in CODE.items():
+        (folder / "code").mkdir(exist_ok=True)
+        (folder / "code" / name).write_text(text)
+    (folder / "lean").mkdir()
+    # One that a sandbox shows, where there is a sandbox.
+    python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+    bootstrap = folder / "lean" / "bootstrap"
+    bootstrap.write_text(f"#!{python} -I\n{Path(lean_runtime.__file__).read_text()}")
+    bootstrap.chmod(0o755)
+
+
+def _add(report: Report, measure: str, asked: Asked, echo: Asked) -> None:
+    """Add what is known of one load."""
     for name, value, unit, peer in (
-        ("rate", len(latencies) / WARM_S, "1/s", len(echo) / ECHO_S),
-        ("p50", _ms(latencies, 50), "ms", _ms(echo, 50)),
-        ("p99", _ms(latencies, 99), "ms", _ms(echo, 99)),
+        ("rate", asked.rate, "1/s", echo.rate),
+        ("p50", asked.percentile_ms(50), "ms", echo.percentile_ms(50)),
+        ("p99", asked.percentile_ms(99), "ms", echo.percentile_ms(99)),
     ):
         report.add(f"{measure} {name}", value, unit, f"echo {_shown(peer)} {unit}", value / peer)
 
 
-async def _warm(invoker: Invoker, function: FunctionVersion, callers: int) -> list[float]:
-    invoke = FunctionInvoker(lambda _name, _qualifier: function, invoker, Clock())
-    await _ask_for(WARM_UP_S, callers, lambda: invoke("app", None, BODY, "api"))
-    latencies = await _ask_for(WARM_S, callers, lambda: invoke("app", None, BODY, "api"))
-    invoker.retire(function.name, ())
-    return latencies
+def _add_engine(report: Report, measure: str, asked: Asked) -> None:
+    """Add what the engine uses of the processors, and its share of what all use."""
+    functions, client = asked.us_each(asked.environments_s), asked.us_each(asked.processor_s)
+    engine = asked.us_each(asked.engine_s)
+    others = f"functions {functions:.0f}, client {client:.0f} us"
+    report.add(f"{measure} engine", engine, "us", others, engine / (engine + functions + client))
 
 
-async def _invoke_signed(port: int, function: str, callers: int) -> list[float]:
+async def _invoke_signed(port: int, function: str, callers: int, pid: int) -> Asked:
     path = f"/2015-03-31/functions/{function}/invocations"
+    headers = _signed(port, path)
+    await load(port, path, callers, WARM_UP_S, headers)
+    return await load(port, path, callers, WARM_S, headers, pid)
+
+
+def _signed(port: int, path: str) -> list[str]:
     request = AWSRequest("POST", f"http://127.0.0.1:{port}{path}", data=BODY)
     SigV4Auth(Credentials("workshape", "workshape"), "lambda", "us-east-1").add_auth(request)
-    headers = [f"{name}: {value}" for name, value in request.headers.items()]
-    await _load(port, path, callers, WARM_UP_S, headers)
-    return await _load(port, path, callers, WARM_S, headers)
+    return [f"{name}: {value}" for name, value in request.headers.items()]
 
 
-async def _cold(report: Report, invoker: Invoker, function: FunctionVersion, plain: list[str]) -> None:
-    invoke = FunctionInvoker(lambda _name, _qualifier: function, invoker, Clock())
-    latencies, starts = [], []
-    try:
-        for _ in range(COLD_STARTS):
-            begun = time.perf_counter()
-            await invoke("app", None, BODY, "api")
-            latencies.append(time.perf_counter() - begun)
-            invoker.retire(function.name, ())
-            begun = time.perf_counter()
-            process = await asyncio.create_subprocess_exec(*plain)
-            await process.wait()
-            starts.append(time.perf_counter() - begun)
-    except (EnvironmentStartFailed, FileNotFoundError) as error:
-        print(f"cold {function.runtime} not measured: {error}", file=sys.stderr)
-        return
-    value, peer = _ms(latencies, 50), _ms(starts, 50)
-    report.add(
-        f"cold {function.runtime} p50", value, "ms", f"{Path(plain[0]).name} {plain[1]} {_shown(peer)} ms", value / peer
-    )
+async def _engine_alone(report: Report, folder: Path) -> None:
+    """Without a front door: what HTTP, signatures and codecs cost is the difference."""
+
+    async def invoke(_request: Request) -> Response:
+        return Response(200, (("content-type", "application/json"),), (await ask("app", None, BODY, "api")).payload)
+
+    async with bare_engine(folder, FunctionSettings(allow_substitute=True)) as invoker:
+        ask = _asker(invoker, folder / "code")
+        for callers in CALLERS:
+            echo = await _echo(callers)
+            server = await serve_tcp(invoke, "127.0.0.1", 0)
+            try:
+                await load(server.port, "/", callers, WARM_UP_S)
+                asked = await load(server.port, "/", callers, WARM_S)
+            finally:
+                await server.close()
+            _add(report, f"Python, no front door c={callers}", asked, echo)
 
 
-async def _ask_for(seconds: float, callers: int, ask: Invoke) -> list[float]:
-    latencies: list[float] = []
-    until = time.perf_counter() + seconds
-
-    async def caller() -> None:
-        begun = time.perf_counter()
-        while begun < until:
-            await ask()
-            ended = time.perf_counter()
-            latencies.append(ended - begun)
-            begun = ended
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(callers):
-            group.create_task(caller())
-    return latencies
+def _asker(invoker: Invoker, code: Path) -> FunctionInvoker:
+    name = FunctionName("alone")
+    arn = function_arn("us-east-1", "000000000000", name)
+    function = FunctionVersion(name, LATEST, arn, PYTHON, "app.handler", str(code), 1_769, 10, "1")
+    return FunctionInvoker(lambda _name, _qualifier: function, invoker, Clock())
 
 
-async def _echo(connections: int) -> list[float]:
+async def _peers(report: Report, folder: Path) -> None:
+    async for peer in peers(folder, {name: (folder / "code" / name).read_text() for name in CODE}):
+        if isinstance(peer, str):
+            print(peer, file=sys.stderr)
+            continue
+        first = statistics.median(await peer.first_ms())
+        report.add(f"{peer.name} {peer.runtime} first invocation", first, "ms")
+        for callers in PEER_CALLERS:
+            await _add_peer(report, peer, callers)
+
+
+async def _add_peer(report: Report, peer: Peer, callers: int) -> None:
+    headers = _signed(peer.port, peer.path)
+    await load(peer.port, peer.path, callers, WARM_UP_S, headers)
+    asked = await load(peer.port, peer.path, callers, WARM_S, headers, peer.pid)
+    measure = f"{peer.name} {peer.runtime} c={callers}"
+    _add(report, measure, asked, await _echo(callers))
+    report.add(f"{measure} all its processes", asked.us_each(asked.engine_s + asked.environments_s), "us")
+
+
+async def _echo(connections: int) -> Asked:
     """Ask a bare echo on this event loop, from another process."""
 
     async def echo(request: Request) -> Response:
@@ -165,87 +193,14 @@ async def _echo(connections: int) -> list[float]:
 
     server = await serve_tcp(echo, "127.0.0.1", 0)
     try:
-        return await _load(server.port, "/", connections, ECHO_S, [])
+        return await load(server.port, "/", connections, ECHO_S)
     finally:
         await server.close()
-
-
-async def _load(port: int, path: str, connections: int, seconds: float, headers: list[str]) -> list[float]:
-    """Ask from a process of its own."""
-    arguments = ["-m", "benchmarks.http_load", str(port), path, str(connections), str(seconds), *headers]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, limit=1 << 26
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, "the client failed; what it says is above"
-    return [float(line) for line in output.split()]
-
-
-@asynccontextmanager
-async def _front_door(folder: Path) -> AsyncIterator[int]:
-    """Run a whole engine, as `workshape up` does, without the parts beside it; gives the front door's port."""
-    port = _free_port()
-    (folder / APP_FILE_NAME).write_text(APP.replace("PORT", str(port)))
-    app, settings = load_app(folder)
-    state = StateFolder.of(folder)
-    state.make()
-    write_run_file(
-        RunFile(
-            folder=str(folder),
-            state_folder=str(state.root),
-            settings=settings,
-            supervisor=mark_process("benchmark", os.getpid()),
-            app_file=str(folder / APP_FILE_NAME),
-            builds={function.name: function.code for function in app.functions},
-        )
-    )
-    arguments = ["-m", "workshape.serve", "engine", str(state.run_file)]
-    with (folder / "engine.log").open("wb") as log:
-        engine = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=log, stderr=log)
-    try:
-        await _ready(port)
-        yield port
-    finally:
-        engine.terminate()
-        await engine.wait()
-
-
-async def _ready(port: int) -> None:
-    """Wait until the engine says so."""
-    async with asyncio.timeout(ENGINE_START_S_MAX):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.write(b"GET /_workshape/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = await reader.read()
-            writer.close()
-            if answer.startswith(b"HTTP/1.1 200"):
-                return
-            await asyncio.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _function(runtime: str, code: Path) -> FunctionVersion:
-    name = FunctionName(f"app-{runtime.replace('.', '-')}")
-    arn = function_arn("us-east-1", "000000000000", name)
-    return FunctionVersion(name, LATEST, arn, runtime, "app.handler", str(code), 1_769, 10, "1")
 
 
 def _shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _ms(seconds: list[float], percentile: int) -> float:
-    return statistics.quantiles(seconds, n=100, method="inclusive")[percentile - 1] * 1_000
-
-
 if __name__ == "__main__":
-    main("invoke", run)
+    main("invoke", run, has_peers=True)
