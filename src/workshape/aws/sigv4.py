@@ -96,7 +96,8 @@ def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
     Raises:
         MissingAuthentication, UnknownAccessKey, SignatureExpired, SignatureMismatch: it was not.
     """
-    signature = _find_signature(request)
+    fields = _fields(request)
+    signature = _find_signature(request, fields)
     if signature is None:
         raise MissingAuthentication()
     credential = signature.scope.credential
@@ -104,9 +105,9 @@ def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
     if secret is None:
         raise UnknownAccessKey()
     _check_age(signature, now)
-    payload_hash = _payload_hash(request, signature)
+    payload_hash = _payload_hash(request, fields, signature)
     mac = _keyed(secret, credential.date, credential.region, credential.service).copy()
-    mac.update(_string_to_sign(signature, _canonical_request(request, signature.scope, payload_hash)))
+    mac.update(_string_to_sign(signature, _canonical_request(request, fields, signature.scope, payload_hash)))
     if not hmac.compare_digest(mac.hexdigest().encode(), signature.value.encode()):
         raise SignatureMismatch(reason="Check your secret access key and signing method.")
 
@@ -117,14 +118,24 @@ def _credential(text: str) -> Credential | None:
     return Credential(*found.groups()) if found is not None else None
 
 
-def _find_signature(request: Request) -> Signature | None:
-    authorization = request.header("authorization")
+def _fields(request: Request) -> Mapping[str, str]:
+    """The headers by name; those that came more than once as one, as they are signed."""
+    fields = dict(request.headers)
+    if len(fields) < len(request.headers):
+        fields.clear()
+        for name, value in request.headers:
+            fields[name] = f"{fields[name]},{value.strip()}" if name in fields else value.strip()
+    return fields
+
+
+def _find_signature(request: Request, fields: Mapping[str, str]) -> Signature | None:
+    authorization = fields.get("authorization")
     if authorization:
         before, _, value = authorization.rpartition("Signature=")
         scope = _scope(before)
         if scope is None or len(value) != _SIGNATURE_CHARACTERS:
             return None
-        return Signature(scope, value, request.header("x-amz-date"), CLOCK_SKEW_S_MAX, is_presigned=False)
+        return Signature(scope, value, fields.get("x-amz-date", ""), CLOCK_SKEW_S_MAX, is_presigned=False)
     query = {name: values[0] for name, values in parse_qs(request.query).items()}
     credential = _credential(f"Credential={query.get('X-Amz-Credential', '')}")
     if credential is None or query.get("X-Amz-Algorithm") != ALGORITHM:
@@ -160,9 +171,9 @@ def _signed_at(timestamp: str) -> float:
         raise SignatureMismatch(reason=f"{timestamp!r} is not an X-Amz-Date.") from error
 
 
-def _payload_hash(request: Request, signature: Signature) -> str:
+def _payload_hash(request: Request, fields: Mapping[str, str], signature: Signature) -> str:
     """Return the hash that was signed; a hash of the body, when that is what was signed, must be the body's."""
-    claimed = request.header("x-amz-content-sha256")
+    claimed = fields.get("x-amz-content-sha256", "")
     if signature.is_presigned and signature.scope.credential.service == "s3":
         return claimed or _UNSIGNED
     if claimed == _UNSIGNED or claimed.startswith("STREAMING-"):
@@ -173,17 +184,16 @@ def _payload_hash(request: Request, signature: Signature) -> str:
     return actual
 
 
-def _canonical_request(request: Request, scope: Scope, payload_hash: str) -> str:
+def _canonical_request(request: Request, fields: Mapping[str, str], scope: Scope, payload_hash: str) -> str:
     names = scope.signed_headers
-    headers: dict[str, str] = {}
-    for name, value in request.headers:
-        if name in names:
-            text = " ".join(value.split()) if "  " in value or "\t" in value else value.strip()
-            headers[name] = f"{headers[name]},{text}" if name in headers else text
-    lines = "".join([f"{name}:{headers.get(name, '')}\n" for name in names])
+    lines = "".join([f"{name}:{_tidy(fields.get(name, ''))}\n" for name in names])
     raw_path, _, query = request.target.partition("?")
     path = _canonical_path(raw_path, scope.credential.service)
     return f"{request.method}\n{path}\n{_canonical_query(query)}\n{lines}\n{';'.join(names)}\n{payload_hash}"
+
+
+def _tidy(value: str) -> str:
+    return " ".join(value.split()) if "  " in value or "\t" in value else value.strip()
 
 
 @lru_cache(maxsize=_PATHS_MAX)

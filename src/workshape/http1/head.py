@@ -7,7 +7,12 @@ import time
 from email.utils import formatdate
 from http import HTTPStatus
 
+from workshape.http1.header_lines import lower_names, written
+
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+_OWN = frozenset({"date", "content-length"})
 
 
 class _DateLine:
@@ -33,19 +38,14 @@ def response_head(status: int, headers: tuple[tuple[str, str], ...], length: int
 
     A `date` or `content-length` among the headers stands as it is.
     """
-    text = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
-    dated = measured = False
-    for name, value in headers:
-        text += f"{name}: {value}\r\n"
-        if len(name) == 4 and name.lower() == "date":
-            dated = True
-        elif len(name) == 14 and name.lower() == "content-length":
-            measured = True
-    if not dated:
-        text += _date_line.now()
+    first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+    own = _OWN.intersection(lower_names(headers))
+    date = "" if "date" in own else _date_line.now()
     if length is None:
-        text += "transfer-encoding: chunked\r\n"
-    elif length >= 0 and not measured and status >= 200 and status != 204:
-        text += f"content-length: {length}\r\n"
-    text += "\r\n" if keep_alive else "connection: close\r\n\r\n"
-    return text.encode("latin-1")
+        framing = "transfer-encoding: chunked\r\n"
+    elif length >= 0 and "content-length" not in own and status >= 200 and status != 204:
+        framing = f"content-length: {length}\r\n"
+    else:
+        framing = ""
+    end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
+    return f"{first}{written(headers)}{date}{framing}{end}".encode("latin-1")

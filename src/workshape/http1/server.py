@@ -15,7 +15,8 @@ import httptools
 import msgspec
 
 from workshape.http1.head import response_head
-from workshape.http1.message import BodySink, Flow, LateResponse, Request, Response
+from workshape.http1.header_lines import decoded
+from workshape.http1.message import BodySink, Flow, HeaderPairs, LateResponse, Request, Response
 
 Handler = Callable[[Request], Awaitable[Response] | Response | LateResponse]
 """A coroutine function as a rule; a plain function that has its answer at once spares the task."""
@@ -32,10 +33,6 @@ PIPELINED_REQUESTS_MAX = 64  # a client further ahead than this waits: reading p
 _log = logging.getLogger(__name__)
 _FAILED = Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FRAMING = frozenset({"content-length", "transfer-encoding", "expect"})
-_NAMES_MAX = 512  # spellings of header names: clients send a few dozen; a name that comes later is decoded each time
-_names: dict[bytes, str] = {}
-"""Header names as they are sent, and as `Request` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +166,15 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer = ""
         self._target = b""
-        self._headers: list[tuple[str, str]] = []
-        self._header_bytes = 0
+        self._is_reading = False
+        """In the middle of a request."""
+        self._lines: list[bytes] = []
+        """Names and values of its headers and trailers, by turns."""
+        self._headers: HeaderPairs = ()
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._sink: BodySink | None = None
         self._sink_paused = False
-        self._trailers_at = 0
         self._continue_owed = False
         self._refused = False
         self._waiting: deque[_Exchange] = deque()
@@ -215,6 +214,10 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+            if self._is_reading:
+                self._check_header_bytes()
+        except _Refused as refusal:
+            self._refuse(refusal.status, refusal.reason)
         except httptools.HttpParserUpgrade as offer:
             # To switch protocols is the client's offer, not its condition (RFC 9110 section 7.8): we stay with ours.
             self._parser = httptools.HttpRequestParser(self)
@@ -239,37 +242,28 @@ class _Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
+        self._is_reading = True
         self._target = b""
-        self._headers = []
-        self._header_bytes = 0
+        self._lines = []
         self._body = []
         self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._header_bytes += len(url)
-        if self._header_bytes > self._server.limits.header_bytes_max:
-            raise self._headers_too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._server.limits.header_bytes_max:
-            raise self._headers_too_long()
-        self._headers.append((_names.get(name) or _lower(name), value.decode("latin-1")))
+        self._lines += name, value
 
     def on_headers_complete(self) -> None:
-        is_chunked = False
-        for name, value in self._headers:
-            if name not in _FRAMING:
-                continue
-            if name == "content-length" and int(value) > self._server.limits.body_bytes_max:
-                raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
-            if name == "transfer-encoding":
-                is_chunked = True
-            if name == "expect" and value.lower() == "100-continue" and self._parser.get_http_version() != "1.0":
-                self._continue_owed = True
-        if is_chunked and self._server.take_body is not None:
-            self._sink, self._trailers_at = self._server.take_body(self._request(), self), len(self._headers)
+        self._check_header_bytes()
+        self._headers = decoded(self._lines)
+        fields, bytes_max = dict(self._headers), self._server.limits.body_bytes_max
+        if int(fields.get("content-length", 0)) > bytes_max:
+            raise _Refused(413, f"the body is over {bytes_max} bytes")
+        if "expect" in fields and self._parser.get_http_version() != "1.0":
+            self._continue_owed = fields["expect"].lower() == "100-continue"
+        if self._server.take_body is not None and "transfer-encoding" in fields:
+            self._sink = self._server.take_body(self._request(), self)
         if self._continue_owed:
             self._advance()
 
@@ -284,13 +278,13 @@ class _Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        self._continue_owed = False
+        self._continue_owed = self._is_reading = False
         if self._parser.should_upgrade() and _declares_body(self._headers):
             raise _Refused(501, "this listener does not switch protocols")  # the parser would not read the body
         request, answer = self._request(), None
         if self._sink is not None:
             sink, self._sink = self._sink, None
-            answer = sink.end(request.headers[self._trailers_at :])
+            answer = sink.end(request.headers[len(self._headers) :])
             self.resume()
         keep_alive = self._parser.should_keep_alive()
         # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
@@ -425,8 +419,9 @@ class _Connection(asyncio.Protocol):
         if chunked:
             self._transport.write(b"0\r\n\r\n")
 
-    def _headers_too_long(self) -> "_Refused":
-        return _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
+    def _check_header_bytes(self) -> None:
+        if len(self._target) + sum(map(len, self._lines)) > self._server.limits.header_bytes_max:
+            raise _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what could not be read as a request, after what was read before it; then the connection ends."""
@@ -449,17 +444,10 @@ class _Connection(asyncio.Protocol):
         return Request(
             self._parser.get_method().decode("ascii"),
             self._target.decode("latin-1"),
-            tuple(self._headers),
+            self._headers if len(self._lines) == 2 * len(self._headers) else decoded(self._lines),
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._peer,
         )
-
-
-def _lower(name: bytes) -> str:
-    lower = name.decode("latin-1").lower()
-    if len(_names) < _NAMES_MAX:
-        _names[name] = lower
-    return lower
 
 
 class _Refused(Exception):
@@ -469,7 +457,7 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _declares_body(headers: list[tuple[str, str]]) -> bool:
+def _declares_body(headers: HeaderPairs) -> bool:
     return any(name == "transfer-encoding" or (name == "content-length" and value != "0") for name, value in headers)
 
 

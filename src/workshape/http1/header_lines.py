@@ -1,0 +1,36 @@
+"""Header lines between the wire and `HeaderPairs`. No loop of ours: every request and response goes through here."""
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+
+from workshape.http1.message import HeaderPairs
+
+_NAMES_MAX = 512  # spellings of names: clients send a few dozen; one that comes later is decoded each time
+
+
+class _Names(dict[bytes, str]):
+    """Names as they are sent, and as `HeaderPairs` have them: in lower case."""
+
+    def __missing__(self, name: bytes) -> str:
+        lower = name.decode("latin-1").lower()
+        if len(self) < _NAMES_MAX:
+            self[name] = lower
+        return lower
+
+
+_names = _Names()
+
+
+def decoded(lines: Sequence[bytes]) -> HeaderPairs:
+    """Make pairs of names and values that came by turns."""
+    return tuple(zip(map(_names.__getitem__, lines[::2]), map(str, lines[1::2], repeat("latin-1")), strict=True))
+
+
+def written(headers: HeaderPairs) -> str:
+    """Write pairs as lines, with a line's end after each."""
+    return "\r\n".join([*map(": ".join, headers), ""])
+
+
+def lower_names(headers: HeaderPairs) -> Iterable[str]:
+    """The names, once each, in lower case."""
+    return map(str.lower, dict(headers))
