@@ -21,7 +21,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from benchmarks.http_load import BODY
+from benchmarks.http_load import BODY, load
 from benchmarks.report import Report, main
 from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
@@ -67,13 +67,11 @@ async def run(report: Report) -> None:
             for callers in CALLERS:
                 for way, (port, path, headers) in ways.items():
                     echo = await _echo(callers)
-                    await _load(port, path, callers, WARM_UP_S, headers)
-                    before = _cpu_s(pid)
-                    latencies = await _load(port, path, callers, MEASURE_S, headers)
-                    cpu_s = _cpu_s(pid) - before
-                    _add(report, f"{way} c={callers}", latencies, echo)
-                    if cpu_s:
-                        report.add(f"{way} c={callers} engine's CPU", cpu_s / len(latencies) * 1_000_000, "µs")
+                    await load(port, path, callers, WARM_UP_S, headers)
+                    asked = await load(port, path, callers, MEASURE_S, headers, pid)
+                    _add(report, f"{way} c={callers}", asked.latencies, echo)
+                    if asked.engine_s:
+                        report.add(f"{way} c={callers} engine's CPU", asked.us_each(asked.engine_s), "µs")
 
 
 def _add(report: Report, measure: str, latencies: list[float], echo: list[float]) -> None:
@@ -85,15 +83,6 @@ def _add(report: Report, measure: str, latencies: list[float], echo: list[float]
     ):
         shown = f"{peer:,.0f}" if peer >= 100 else f"{peer:.3g}"
         report.add(f"{measure} {name}", value, unit, f"echo {shown} {unit}", value / peer)
-
-
-def _cpu_s(pid: int) -> float:
-    """What the engine's process has used, in the program and in the kernel; 0 where that is not told."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _signed(endpoint: int) -> tuple[str, list[str]]:
@@ -144,20 +133,9 @@ async def _echo(connections: int) -> list[float]:
 
     server = await serve_tcp(echo, "127.0.0.1", 0)
     try:
-        return await _load(server.port, "/", connections, ECHO_S, [])
+        return (await load(server.port, "/", connections, ECHO_S)).latencies
     finally:
         await server.close()
-
-
-async def _load(port: int, path: str, connections: int, seconds: float, headers: list[str]) -> list[float]:
-    """Ask from a process of its own."""
-    arguments = ["-m", "benchmarks.http_load", str(port), path, str(connections), str(seconds), *headers]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, limit=1 << 26
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, "the client failed; what it says is above"
-    return [float(line) for line in output.split()]
 
 
 @asynccontextmanager
