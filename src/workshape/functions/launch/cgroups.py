@@ -142,6 +142,11 @@ def limit_cpu(folder: str, memory_mb: int) -> None:
         _write(f"{folder}/cpu.max", f"{quota_us} {CPU_PERIOD_US}")
 
 
+def processes(folder: str) -> list[int]:
+    """List the processes in a cgroup. Raises OSError: it is gone."""
+    return [int(pid) for pid in Path(folder, "cgroup.procs").read_bytes().split()]
+
+
 def freeze(folder: str, *, frozen: bool) -> None:
     """Stop, or let run on, everything in a cgroup of version 2; `folder` is the environment's of the `freezer`."""
     _write(f"{folder}/cgroup.freeze", "1" if frozen else "0")

@@ -36,7 +36,7 @@ from workshape.functions.launch.process_tree import (
     peak_memory_kib,
     send_group_signal,
     send_signal,
-    stop_tree,
+    stop_all,
 )
 from workshape.functions.launch.recipe import LaunchOrder, Recipe
 from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
@@ -114,7 +114,7 @@ class EnvironmentProcess:
         self._frozen = set()
         if not self._freeze_cgroup(frozen=True):
             send_group_signal(self.pid, signal.SIGSTOP)
-            self._frozen = stop_tree(self.pid)
+            self._frozen = stop_all(lambda: (self.pid, *self._below()))
 
     def thaw(self) -> None:
         """Let them run on."""
@@ -153,13 +153,24 @@ class EnvironmentProcess:
         now = time.monotonic()
         if now - self._memory_read_at >= MEMORY_READ_S_MIN and not self._gone.is_set():
             self._memory_read_at = now
-            total = sum(peak_memory_kib(pid) for pid in descendants(self.pid))
+            total = sum(peak_memory_kib(pid) for pid in self._below())
             self._memory_kib = max(self._memory_kib, total)
         return -(-self._memory_kib // _KIB_PER_MIB)
 
     def ended(self) -> None:
         """Every process is gone: for the launcher."""
         self._gone.set()
+
+    def _below(self) -> list[int]:
+        """Every process of it but the first. One read where it has a cgroup; else the tree is walked, by thread."""
+        folder = self._cgroups.get("pids")
+        if not folder:
+            return descendants(self.pid)
+        try:
+            return [pid for pid in cgroups.processes(folder) if pid != self.pid]
+        except OSError as error:  # it has just ended
+            _log.debug("cgroup_not_read", extra={"pid": self.pid, "reason": str(error)})
+            return []
 
     def _freeze_cgroup(self, *, frozen: bool) -> bool:
         folder = self._cgroups.get("freezer")

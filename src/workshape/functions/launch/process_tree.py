@@ -8,6 +8,7 @@ Source: https://man7.org/linux/man-pages/man5/proc_pid_task.5.html
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 STOP_PASSES_MAX = 50  # a fork bomb may outrun us; what escapes is killed as an orphan
@@ -33,14 +34,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def stop_tree(pid: int) -> set[int]:
-    """Stop `pid` and every process below it, and return them.
+def stop_all(find: Callable[[], Iterable[int]]) -> set[int]:
+    """Stop every process that `find` finds, and return them.
 
-    A process may fork before its signal arrives, so the tree is walked until a walk finds nothing new.
+    A process may fork before its signal arrives, so they are looked for until nothing new is found.
     """
     stopped: set[int] = set()
     for _ in range(STOP_PASSES_MAX):
-        new = {pid, *descendants(pid)} - stopped
+        new = {*find()} - stopped
         if not new:
             break
         for each in new:
@@ -51,7 +52,7 @@ def stop_tree(pid: int) -> set[int]:
 
 def kill_tree(pid: int) -> set[int]:
     """Kill a process and everything below it; return which they were."""
-    found = stop_tree(pid)
+    found = stop_all(lambda: (pid, *descendants(pid)))
     for each in found:
         send_signal(each, signal.SIGKILL)
     return found
