@@ -28,6 +28,8 @@ class Outcome(Enum):
     ABANDONED = "abandoned"
     """The platform is closing."""
 
+    __hash__ = object.__hash__  # looked up with each invocation; Enum's own hash is a call into Python
+
 
 class StopReason(Enum):
     """Why an environment ends."""
