@@ -2,13 +2,15 @@
 
 The plan: `events` (to register for), `name` (to register by, else its own), `subscribe` (to telemetry, with this body),
 `before` (a step before the first next), `on_invoke`, `on_shutdown` (a step at each such event). A step is ["exit",
-STATUS], ["sleep", SECONDS], ["init/error"] or ["exit/error"]. It writes to its output what it hears and which variables
-it has: a line of JSON each, `{"from": NAME, "heard": VALUE}`.
+STATUS], ["sleep", SECONDS], ["hold", PORT] (until that port is closed), ["init/error"] or ["exit/error"]. It writes to
+its output what it hears and which variables it has: a line of JSON each, `{"from": NAME, "heard": VALUE}`.
 """
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import sys
 import time
 
@@ -49,6 +51,10 @@ class Extension:
             sys.exit(step[1])  # type: ignore[arg-type]  # the plan's affair
         if step[0] == "sleep":
             time.sleep(float(str(step[1])))
+            return
+        if step[0] == "hold":
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(str(step[1])))) as held:
+                held.recv(1)
             return
         headers = {"Lambda_Extension_Identifier": self.id, "Lambda_Extension_Function_Error_Type": "Mine.Broken"}
         answer = self.request("POST", str(step[0]), "{}", **headers)
