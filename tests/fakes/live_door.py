@@ -39,6 +39,7 @@ from workshape.functions.code import CodeStore
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.images.deployments import Deployments
 from workshape.functions.images.store import ImageStore
+from workshape.functions.log_groups import LogGroups
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.gateway.api_door import ApiDoor
@@ -174,7 +175,7 @@ class LiveDoor:
             ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),
-            logs_service(self.logs),
+            logs_service(LogGroups(self.logs, self.catalog.log_group_of)),
             autoscaling_service(self.autoscaler, clock),
             rest_api_service(rest_apis, plans, means.authorizers.forget),
             http_api_service(http_apis, means.authorizers.forget),

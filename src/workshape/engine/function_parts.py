@@ -25,6 +25,7 @@ from workshape.functions.invocation_trace import InvocationTracer
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.log_groups import LogGroups
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion
 from workshape.functions.provisioned import Allocation
@@ -78,6 +79,10 @@ class FunctionParts:
             *concurrency_points(self.invoker.concurrency.take_peaks(), self.allocated(), now),
             *provisioned_points(self.provisioned.resources(), by_version, now),
         ]
+
+    def log_groups(self) -> LogGroups:
+        """What the functions have written, by the groups that their configurations name."""
+        return LogGroups(self.logs, self.catalog.log_group_of)
 
     def allocated(self) -> int:
         """How much concurrency is reserved for functions, or provisioned beside that."""

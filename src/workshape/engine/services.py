@@ -45,7 +45,7 @@ def services(
         sqs_service(sources.broker),
         sns_service(deliveries.topics),
         cloudwatch_service(ground.metrics, ground.clock),
-        logs_service(functions.logs),
+        logs_service(functions.log_groups()),
         autoscaling_service(functions.autoscaler, ground.clock),
         events_service(events.buses, events.bridge, events.read_target),
         scheduler_service(events.schedules, events.read_target, events.universal.check),

@@ -25,6 +25,7 @@ from workshape.functions.layers import Layers
 from workshape.functions.limits import UNRESERVED_CONCURRENCY_MIN
 from workshape.functions.model import LATEST, FunctionName, FunctionVersion
 from workshape.functions.numbering import Numbering
+from workshape.functions.platform_log import own_log_group
 from workshape.functions.policy import Policy
 from workshape.functions.recursion import RecursionConfig
 from workshape.functions.revision import check_revision, new_revision
@@ -388,6 +389,11 @@ class Catalog:
         function = self._functions.get(name)
         return None if function is None else function.reserved_concurrency
 
+    def log_group_of(self, name: FunctionName) -> str:
+        """Name the log group of a function; that of one that is gone is its own."""
+        function = self._functions.get(name)
+        return (function.configuration.log_group if function is not None else "") or own_log_group(name)
+
     def reserved_total(self) -> int:
         """Sum up all reservations; asked with each invocation, so the sum is kept until a function changes."""
         if self._reserved_total is None:
@@ -479,6 +485,7 @@ class Catalog:
             environment=configuration.environment,
             ephemeral_storage_mb=configuration.ephemeral_storage_mb,
             log_format=configuration.log_format,
+            log_group=configuration.log_group,
             opt_folder=configuration.layers.folder,
             snap_start=configuration.snap_start and isinstance(function, PublishedVersion),
             log_level=log_level(configuration),

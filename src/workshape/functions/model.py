@@ -57,6 +57,8 @@ class FunctionVersion:
     environment: Mapping[str, str] = field(default_factory=dict)
     ephemeral_storage_mb: int = 512
     log_format: LogFormat = LogFormat.TEXT
+    log_group: str = ""
+    """The CloudWatch log group that it writes to; empty: its own."""
     opt_folder: str = ""
     """Absolute path of what its environments see as /opt: its layers, merged; empty without any."""
     snap_start: bool = False

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from workshape.functions.log_level import LogLevel
-from workshape.functions.model import FunctionVersion, InitializationType, LogFormat, RequestId
+from workshape.functions.model import FunctionName, FunctionVersion, InitializationType, LogFormat, RequestId
 
+OWN_GROUP_PREFIX = "/aws/lambda/"
 SUCCESS = "success"
 ERROR = "error"
 TIMEOUT = "timeout"
@@ -77,14 +78,22 @@ def _iso_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def log_group(function: FunctionVersion) -> str:
-    """Name the CloudWatch log group of a function."""
-    return f"/aws/lambda/{function.name}"
+def own_log_group(name: FunctionName) -> str:
+    """Name the CloudWatch log group that a function has unless it is configured to have another."""
+    return f"{OWN_GROUP_PREFIX}{name}"
 
 
 def log_stream(function: FunctionVersion, at: float, unique: str) -> str:
-    """Name an environment's log stream: `2026/10/08/[$LATEST]22be53a8cfde4e68b844f8ec293b2543`."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y/%m/%d}/[{function.version}]{unique}"
+    """Name an environment's log stream: `2026/10/08/[$LATEST]22be53a8cfde4e68b844f8ec293b2543`.
+
+    In a group that several functions may share: `2026/10/08/NAME[$LATEST][22be53a8cfde4e68b844f8ec293b2543]`.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
+    day = f"{datetime.fromtimestamp(at, UTC):%Y/%m/%d}"
+    if function.log_group:
+        return f"{day}/{function.name}[{function.version}][{unique}]"
+    return f"{day}/[{function.version}]{unique}"
 
 
 def start_line(function: FunctionVersion, request: RequestId, at: float) -> bytes:

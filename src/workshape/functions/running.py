@@ -17,7 +17,7 @@ from workshape.functions.model import (
     Invocation,
     InvocationResult,
 )
-from workshape.functions.platform_log import log_group
+from workshape.functions.platform_log import own_log_group
 from workshape.functions.response_stream import ResponseStream
 from workshape.functions.telemetry_delivery import Telemetry
 from workshape.later import Later
@@ -214,7 +214,7 @@ class RunningEnvironment:
             function=self.function,
             runtime_api_address=runtime_api_address,
             initialization_type=self.initialization_type,
-            log_group=log_group(self.function),
+            log_group=self.function.log_group or own_log_group(self.function.name),
             log_stream=self.stream,
             variables=variables,
             waiting=waiting,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.fakes.functions import Archive, create
 from tests.fakes.live_door import LiveDoor
 from workshape.functions.model import FunctionName
 
@@ -183,3 +184,25 @@ def test_what_cannot_be_is_refused(
         getattr(client, operation)(**asked)
 
     assert refused.value.response["Error"]["Code"] == code
+
+
+def test_functions_share_the_group_that_their_configurations_name(door: LiveDoor, archive: Archive) -> None:
+    functions, client = door.client("lambda"), door.client("logs")
+    for name in ("greeter", "waiter"):
+        create(functions, archive(), name, LoggingConfig={"LogGroup": "/shop"})
+    write(door, (ONE, "first"), (ONE, "third"))
+    door.call(door.logs.write, FunctionName("waiter"), TWO, b"second", (AT_MS + 5) / 1_000)
+    write(door, (ONE, "alone"), function="stranger")
+
+    found = client.filter_log_events(logGroupName="/shop")["events"]
+    one = client.get_log_events(logGroupName="/shop", logStreamName=TWO, startFromHead=True)["events"]
+    groups = [group["logGroupName"] for group in client.describe_log_groups()["logGroups"]]
+    streams = [stream["logStreamName"] for stream in client.describe_log_streams(logGroupName="/shop")["logStreams"]]
+
+    assert [event["message"] for event in found] == ["first", "second", "third"]
+    assert [event["message"] for event in one] == ["second"]
+    assert {"/shop", "/aws/lambda/stranger"} <= set(groups)
+    assert not {"/aws/lambda/greeter", "/aws/lambda/waiter"} & set(groups)
+    assert streams == [ONE, TWO]
+    functions.update_function_configuration(FunctionName="greeter", LoggingConfig={"LogGroup": "/aws/lambda/greeter"})
+    assert [event["message"] for event in client.filter_log_events(logGroupName=GROUP)["events"]] == ["first", "third"]

@@ -12,8 +12,8 @@ from workshape.functions.platform_log import (
     end_lines,
     init_report_line,
     iso_time,
-    log_group,
     log_stream,
+    own_log_group,
     start_line,
 )
 
@@ -107,5 +107,8 @@ def test_a_json_init_report_says_why_it_failed() -> None:
 
 def test_times_groups_and_streams_are_named_as_cloudwatch_has_them() -> None:
     assert iso_time(AT) == "2026-10-08T06:53:49.256Z"
-    assert log_group(TEXT) == "/aws/lambda/f"
+    shared = replace(TEXT, log_group="/shop")
+
+    assert own_log_group(TEXT.name) == "/aws/lambda/f"
     assert log_stream(TEXT, AT, "22be53a8") == "2026/10/08/[$LATEST]22be53a8"
+    assert log_stream(shared, AT, "22be53a8") == "2026/10/08/f[$LATEST][22be53a8]"

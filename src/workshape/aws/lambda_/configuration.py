@@ -20,6 +20,7 @@ from workshape.functions.catalog import Catalog
 from workshape.functions.configuration import FunctionConfiguration, LayersInUse
 from workshape.functions.function import PublishedVersion, Runnable
 from workshape.functions.model import LogFormat
+from workshape.functions.platform_log import own_log_group
 
 Members = dict[str, Any]
 
@@ -142,7 +143,7 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
         },
         "LoggingConfig": {
             "LogFormat": configuration.log_format.value,
-            "LogGroup": configuration.log_group or f"/aws/lambda/{function.name}",
+            "LogGroup": configuration.log_group or own_log_group(function.name),
             "ApplicationLogLevel": configuration.application_log_level or None,
             "SystemLogLevel": configuration.system_log_level or None,
         },

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from workshape.aws.logs.errors import InvalidToken, LogStreamNotFound, NotBuilt
 from workshape.aws.logs.filter_pattern import compile_pattern
-from workshape.aws.logs.groups import OurGroup, group_named, our_group, theirs
+from workshape.aws.logs.groups import group_named, our_group, theirs
 from workshape.aws.logs.page import (
     EVENTS_MAX,
     Event,
@@ -25,9 +25,9 @@ from workshape.aws.logs.page import (
 )
 from workshape.aws.operation import Call, NotOurs
 from workshape.errors import Invalid
+from workshape.functions.log_groups import LogGroup, LogGroups
 from workshape.functions.log_line import LogLine
-from workshape.functions.log_reader import FOREVER_S, read_lines
-from workshape.functions.logs import FunctionLogs
+from workshape.functions.log_reader import FOREVER_S
 
 FORWARD, BACKWARD = "f", "b"
 Wanted = Callable[[LogLine], bool]
@@ -36,12 +36,12 @@ Wanted = Callable[[LogLine], bool]
 class EventOperations:
     """GetLogEvents, FilterLogEvents, and those that would write or search what we cannot."""
 
-    def __init__(self, logs: FunctionLogs) -> None:
-        self._logs = logs
+    def __init__(self, groups: LogGroups) -> None:
+        self._groups = groups
 
     async def get(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Read one stream, from its head or its tail."""
-        group = our_group(self._logs, parameters)
+        group = our_group(self._groups, parameters)
         if group is None:
             return await theirs(call, parameters)
         stream = parameters["logStreamName"]
@@ -65,7 +65,7 @@ class EventOperations:
 
     async def filter(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Search a group, oldest first unless asked otherwise."""
-        group = our_group(self._logs, parameters)
+        group = our_group(self._groups, parameters)
         if group is None:
             return await theirs(call, parameters)
         direction = FORWARD if parameters.get("startFromHead", True) else BACKWARD
@@ -87,8 +87,8 @@ class EventOperations:
     async def put(self, _call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Refuse events for a function's own log: only functions write there."""
         name = parameters["logGroupName"]
-        if group_named(self._logs, name) is not None:
-            raise NotBuilt(feature=f"PutLogEvents to {name}, the log of a function of its own")
+        if group_named(self._groups, name) is not None:
+            raise NotBuilt(feature=f"PutLogEvents to {name}, a log of functions of its own")
         raise NotOurs(kind="log group", name=name)
 
     async def start_query(self, _call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class EventOperations:
         named = [*parameters.get("logGroupNames", ()), *parameters.get("logGroupIdentifiers", ())]
         if "logGroupName" in parameters:
             named.append(parameters["logGroupName"])
-        ours = [name for name in named if group_named(self._logs, name) is not None]
+        ours = [name for name in named if group_named(self._groups, name) is not None]
         if ours:
             raise NotBuilt(feature=f"Logs Insights (StartQuery on {', '.join(ours)})")
         raise NotOurs(kind="log group", name=", ".join(named))
@@ -119,7 +119,7 @@ def _wanted(parameters: Mapping[str, Any]) -> Wanted:
 
 
 async def _read(
-    group: OurGroup,
+    group: LogGroup,
     parameters: Mapping[str, Any],
     direction: str,
     position: Position | None,
@@ -133,7 +133,7 @@ async def _read(
         begin_ms = max(begin_ms, position.ms)
 
     def read() -> Page:
-        events = numbered(read_lines(group.function, group.files, min(begin_ms / 1_000, FOREVER_S), end_s))
+        events = numbered(group.lines(min(begin_ms / 1_000, FOREVER_S), end_s))
         if direction == FORWARD:
             return first_page(events, wanted, position or Position(0), limit)
         return last_page(events, wanted, position, limit)
@@ -141,9 +141,9 @@ async def _read(
     return await asyncio.to_thread(read)
 
 
-async def _has_stream(group: OurGroup, stream: str) -> bool:
+async def _has_stream(group: LogGroup, stream: str) -> bool:
     def look() -> bool:
-        return any(line.stream == stream for line in read_lines(group.function, group.files, 0.0, FOREVER_S))
+        return any(line.stream == stream for line in group.lines(0.0, FOREVER_S))
 
     return await asyncio.to_thread(look)
 

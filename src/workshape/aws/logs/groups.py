@@ -8,39 +8,28 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from workshape.arn import Arn, parse_arn
 from workshape.aws.logs.errors import InvalidToken, LogGroupNotFound
 from workshape.aws.operation import Call, NotOurs
 from workshape.errors import Invalid
-from workshape.functions.log_reader import FOREVER_S, read_lines
-from workshape.functions.logs import FunctionLogs
-from workshape.functions.model import FunctionName
+from workshape.functions.log_groups import LogGroup, LogGroups
+from workshape.functions.log_reader import FOREVER_S
+from workshape.functions.platform_log import OWN_GROUP_PREFIX
 
-PREFIX = "/aws/lambda/"
 RESULTS_MAX = 50
 _TOKEN = "workshape:"  # noqa: S105 - how a token of ours begins; any other is the upstream's
 
 
-@dataclass(frozen=True, slots=True)
-class OurGroup:
-    """A function's log group."""
-
-    function: FunctionName
-    files: list[Path]
-
-
-def our_group(logs: FunctionLogs, parameters: Mapping[str, Any]) -> OurGroup | None:
+def our_group(groups: LogGroups, parameters: Mapping[str, Any]) -> LogGroup | None:
     """Find the group that an input names, by name or ARN; None when its log is not ours.
 
     Raises:
         Invalid: no group is named, or two.
     """
-    return group_named(logs, _asked(parameters))
+    return group_named(groups, _asked(parameters))
 
 
 def _asked(parameters: Mapping[str, Any]) -> str:
@@ -50,14 +39,11 @@ def _asked(parameters: Mapping[str, Any]) -> str:
     return str(name or identifier)
 
 
-def group_named(logs: FunctionLogs, name: str) -> OurGroup | None:
+def group_named(groups: LogGroups, name: str) -> LogGroup | None:
     """Find a group by its name or ARN; None when its log is not ours."""
     if name.startswith("arn:"):
         name = parse_arn(name).resource.removeprefix("log-group:").removesuffix(":*")
-    function = FunctionName(name.removeprefix(PREFIX))
-    if not name.startswith(PREFIX) or function not in logs.names():
-        return None
-    return OurGroup(function, logs.files(function))
+    return groups.find(name)
 
 
 async def theirs(call: Call, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +53,7 @@ async def theirs(call: Call, parameters: Mapping[str, Any]) -> dict[str, Any]:
         NotOurs: the group is no function's. LogGroupNotFound: the upstream does not know it either, or there is none.
     """
     name = _asked(parameters)
-    if PREFIX not in name:
+    if OWN_GROUP_PREFIX not in name:
         raise NotOurs(kind="log group", name=name)
     answered = await call.ask_upstream()
     if answered is None:
@@ -78,8 +64,8 @@ async def theirs(call: Call, parameters: Mapping[str, Any]) -> dict[str, Any]:
 class GroupOperations:
     """DescribeLogGroups and DescribeLogStreams."""
 
-    def __init__(self, logs: FunctionLogs) -> None:
-        self._logs = logs
+    def __init__(self, groups: LogGroups) -> None:
+        self._groups = groups
 
     async def describe_groups(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """List the upstream's groups, page by page, then ours."""
@@ -93,17 +79,17 @@ class GroupOperations:
             if answered.get("nextToken"):
                 return answered
         known = {group["logGroupName"] for group in listed}
-        names = [name for name in self._logs.names() if PREFIX + name not in known and _is_asked(name, parameters)]
+        names = [name for name in self._groups.names() if name not in known and _is_asked(name, parameters)]
         limit = max(parameters.get("limit", RESULTS_MAX) - len(listed), 0)
         begin = _offset(token)
-        groups = [OurGroup(name, self._logs.files(name)) for name in names[begin : begin + limit]]
+        groups = [group for name in names[begin : begin + limit] if (group := self._groups.find(name)) is not None]
         shown = await asyncio.to_thread(lambda: [_described(call, group) for group in groups])
         end = begin + len(shown)
         return {"logGroups": listed + shown, "nextToken": f"{_TOKEN}{end}" if end < len(names) else None}
 
     async def describe_streams(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """List a group's streams: one for each execution environment that wrote something."""
-        group = our_group(self._logs, parameters)
+        group = our_group(self._groups, parameters)
         if group is None:
             return await theirs(call, parameters)
         by_time = parameters.get("orderBy") == "LastEventTime"
@@ -125,7 +111,7 @@ class GroupOperations:
                 "firstEventTimestamp": first_ms,
                 "lastEventTimestamp": last_ms,
                 "lastIngestionTime": last_ms,
-                "arn": f"{_group_arn(call, group.function)}:log-stream:{name}",
+                "arn": f"{_group_arn(call, group.name)}:log-stream:{name}",
                 "storedBytes": 0,  # as AWS has it since 2019
             }
             for name, (first_ms, last_ms) in streams[begin:end]
@@ -133,31 +119,30 @@ class GroupOperations:
         return {"logStreams": shown, "nextToken": f"{_TOKEN}{end}" if end < len(streams) else None}
 
 
-def _described(call: Call, group: OurGroup) -> dict[str, Any]:
-    arn = _group_arn(call, group.function)
-    first = next(read_lines(group.function, group.files, 0.0, FOREVER_S), None)
+def _described(call: Call, group: LogGroup) -> dict[str, Any]:
+    arn = _group_arn(call, group.name)
+    first = next(group.lines(0.0, FOREVER_S), None)
     return {
-        "logGroupName": PREFIX + group.function,
+        "logGroupName": group.name,
         "creationTime": round(first.time * 1_000) if first is not None else 0,
         "metricFilterCount": 0,
         "arn": f"{arn}:*",
         "logGroupArn": arn,
         "logGroupClass": "STANDARD",
-        "storedBytes": sum(path.stat().st_size for path in group.files if path.exists()),
+        "storedBytes": group.stored_bytes,
     }
 
 
-def _spans(group: OurGroup) -> dict[str, tuple[int, int]]:
+def _spans(group: LogGroup) -> dict[str, tuple[int, int]]:
     """The times, in milliseconds, of each stream's first and last event."""
     spans: dict[str, tuple[float, float]] = {}
-    for line in read_lines(group.function, group.files, 0.0, FOREVER_S):
+    for line in group.lines(0.0, FOREVER_S):
         first, _ = spans.get(line.stream, (line.time, -inf))
         spans[line.stream] = (first, line.time)
     return {stream: (round(first * 1_000), round(last * 1_000)) for stream, (first, last) in spans.items()}
 
 
-def _is_asked(function: str, parameters: Mapping[str, Any]) -> bool:
-    name = PREFIX + function
+def _is_asked(name: str, parameters: Mapping[str, Any]) -> bool:
     identifiers = parameters.get("logGroupIdentifiers")
     return (
         name.startswith(parameters.get("logGroupNamePrefix", ""))
@@ -167,8 +152,8 @@ def _is_asked(function: str, parameters: Mapping[str, Any]) -> bool:
     )
 
 
-def _group_arn(call: Call, function: str) -> str:
-    return str(Arn("logs", call.region, call.account, f"log-group:{PREFIX}{function}"))
+def _group_arn(call: Call, name: str) -> str:
+    return str(Arn("logs", call.region, call.account, f"log-group:{name}"))
 
 
 def _offset(token: str) -> int:

@@ -7,12 +7,12 @@ from workshape.aws.logs.errors import ERRORS
 from workshape.aws.logs.events import EventOperations
 from workshape.aws.logs.groups import GroupOperations
 from workshape.aws.operation import Service
-from workshape.functions.logs import FunctionLogs
+from workshape.functions.log_groups import LogGroups
 
 
-def logs_service(logs: FunctionLogs) -> Service:
+def logs_service(log_groups: LogGroups) -> Service:
     """Offer the functions' logs as CloudWatch Logs."""
-    groups, events = GroupOperations(logs), EventOperations(logs)
+    groups, events = GroupOperations(log_groups), EventOperations(log_groups)
     operations = {
         "DescribeLogGroups": groups.describe_groups,
         "DescribeLogStreams": groups.describe_streams,
