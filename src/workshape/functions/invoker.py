@@ -61,6 +61,8 @@ InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationRes
 
 RESTORE_ERRORS = {Outcome.RESTORE_FAILED: RestoreFailed, Outcome.RESTORE_TIMED_OUT: RestoreTimedOut}
 
+EVENT_SENT_S = 0.001  # what is written to a connection is sent when the event loop comes round
+
 _log = logging.getLogger(__name__)
 
 
@@ -219,11 +221,11 @@ class Invoker:
             environment.ready_at = now
             self._reporter.init_ended_well(environment, now, self._clock.wall_s())
         self._perform(self._scheduler.became_ready(environment_id, now), now)
-        if is_new:  # somebody may have waited for this moment: what is left to do comes after the invocation's begin
+        if is_new:
             environment.leave_gate()
-            if environment.process is not None:
-                self._init_ended(environment, environment.process)
-            _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
+            if environment.process is not None:  # somebody may have waited for this moment: the event goes first
+                loop = asyncio.get_running_loop()
+                loop.call_later(EVENT_SENT_S, self._init_ended, environment, environment.process)
 
     def _streams(self, _environment_id: EnvironmentId, request: RequestId, flow: Flow) -> Pieces | None:
         running = self._invocations.get(request)
@@ -419,6 +421,7 @@ class Invoker:
             await self._api.admit(
                 environment.id, user=process.user, connection=process.connection, restored=process.is_restored
             )
+            _ = environment.max_memory_mb  # read once while it lives: a short life may offer no other chance
             if environment.ready_at != inf:
                 self._init_ended(environment, process)
         except (PlatformError, OSError) as error:

@@ -288,6 +288,9 @@ async def test_processor_time_is_limited_once_the_init_phase_is_over(engine: Eng
         await running
         running = engine.begin(request + "again")
         await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while not process.cpu_limits_mb:
+            await asyncio.sleep(0.001)
 
     assert before == []
     assert process.cpu_limits_mb == [FUNCTION.memory_mb]
