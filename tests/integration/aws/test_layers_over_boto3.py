@@ -178,7 +178,7 @@ def test_what_lambda_refuses_of_layers_is_refused_in_its_words(
     )
     assert layers(f"{LAYER.replace('123456789012', '210987654321')}:l:1")[2].startswith("Layers of 210987654321")
     assert refusal(lambda: publish(client, "l", b"no zip"))[:2] == refused
-    monkeypatch.setattr("workshape.functions.catalog.UNPACKED_BYTES_MAX", 70)
+    monkeypatch.setattr("workshape.functions.function.UNPACKED_BYTES_MAX", 70)
     size = 2 * len("def handler(event, context): return event")
     assert layers(f"{LAYER}:l:1") == (
         *refused,
