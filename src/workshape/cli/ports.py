@@ -1,12 +1,20 @@
 """TCP ports for what `up` starts: those of the settings, proven free, or any free ones."""
 
 import contextlib
+import random
 import socket
 
 import msgspec
 
 from workshape.errors import Conflict
 from workshape.settings import Ports, Settings
+
+FREE_PORTS = (15_000, 32_000)
+"""Below what Linux, macOS and IANA give to outgoing connections.
+
+Source: https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html (ip_local_port_range, 32768 to 60999)
+"""
+TRIES = 20  # of 17,000: then any port will do
 
 
 class PortInUse(Conflict):
@@ -46,6 +54,11 @@ def free_ports(host: str, count: int) -> list[int]:
 
 
 def _bind(held: contextlib.ExitStack, host: str, port: int) -> int:
+    """Take a port for as long as `held` is; of 0, a free one that no outgoing connection will be given meanwhile."""
+    if port == 0:
+        for candidate in random.sample(range(*FREE_PORTS), TRIES):
+            with contextlib.suppress(OSError):
+                return _bind(held, host, candidate)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     probe = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is not "in use"

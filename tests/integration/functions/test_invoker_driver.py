@@ -316,7 +316,8 @@ async def test_an_invocation_on_provisioned_concurrency_waits_for_nothing_and_it
     assert order.initialization_type is InitializationType.PROVISIONED
     assert "Init Duration" in result.log_tail.decode(), "the first REPORT line still tells of the init phase"
     assert (record.provisioned, record.init_ms, record.environment) == (True, None, 1)
-    assert (shown.provisioned, shown.state) == (True, "idle")
+    assert shown.provisioned
+    assert shown.state in ("idle", "frozen")
     assert allocation is not None
     assert (allocation.available, allocation.invocations, allocation.spillovers) == (1, 1, 0)
 
