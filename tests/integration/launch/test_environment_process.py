@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,8 @@ import pytest
 
 from tests.fakes.runtime_owner import RuntimeOwner
 from workshape.functions.launch import process_tree
-from workshape.functions.launch.process import EnvironmentStartFailed
+from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed
+from workshape.functions.launch.spawn_channel import Spawned
 from workshape.settings import FunctionSettings
 
 HERE = f"python3.{sys.version_info.minor}"
@@ -438,3 +440,25 @@ async def test_closing_the_launcher_leaves_neither_processes_nor_scratch_space(t
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not (tmp_path / "environments" / "tmp").exists()
     assert json.dumps([owner.heard[environment].exit for environment, _ in environments]).count("killed") == 3
+
+
+def test_memory_is_read_again_at_once_when_there_was_nothing_to_read_yet() -> None:
+    process = EnvironmentProcess(lambda _pid: None)
+    with (
+        subprocess.Popen(["sh", "-c", "read line; sleep 600"], stdin=subprocess.PIPE, text=True) as shell,
+        socket.socket() as unused,
+    ):
+        assert shell.stdin is not None
+        process.began(Spawned(shell.pid, -1, {}, -1, unused))
+        too_early = process.max_memory_mb()
+
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
+        deadline = time.monotonic() + 30
+        while not process_tree.children(shell.pid):
+            assert time.monotonic() < deadline
+        there = process.max_memory_mb()
+
+        for pid in (*process_tree.children(shell.pid), shell.pid):
+            os.kill(pid, signal.SIGKILL)
+    assert (too_early, there > 0) == (0, True)

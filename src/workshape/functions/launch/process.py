@@ -152,8 +152,9 @@ class EnvironmentProcess:
         """Return the peak resident memory of all its processes so far, in MiB (cheap: read at most every 100 ms)."""
         now = time.monotonic()
         if now - self._memory_read_at >= MEMORY_READ_S_MIN and not self._gone.is_set():
-            self._memory_read_at = now
             total = sum(peak_memory_kib(pid) for pid in self._below())
+            if total:  # else its runtime is about to be there, and nothing has been read yet
+                self._memory_read_at = now
             self._memory_kib = max(self._memory_kib, total)
         return -(-self._memory_kib // _KIB_PER_MIB)
 
