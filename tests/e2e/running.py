@@ -19,7 +19,7 @@ import msgspec
 from botocore.config import Config
 
 from tests.fakes.archives import readable
-from workshape.run import ProcessMark, RunFile, StateFolder, mark_process, read_run_file
+from workshape.run import ProcessMark, RunFile, StateFolder, is_running, mark_process, read_run_file
 from workshape.status import EngineStatus
 
 WORKSHAPE: Sequence[str] = (sys.executable, "-m", "workshape")
@@ -127,8 +127,10 @@ def bring_up(
         running.wait_until_said(LAST_LINE_OF_START)
         yield running
     finally:
+        # Those that were forked tell of no folder: they are known by their parents, as long as these live.
+        family = [mark_process("", pid) for pid in _descendants(process.pid)]
         running.stop()
-        survivors = processes_under(folder)
+        survivors = {*processes_under(folder), *(mark.pid for mark in family if is_running(mark))}
         for pid in survivors:
             os.kill(pid, signal.SIGKILL)
     assert not survivors
