@@ -38,6 +38,8 @@ BUS_PREFIX = ":event-bus/"
 class EntriesTooLarge(Invalid):
     """Total size of the entries in the request is over the limit."""
 
+    # AWS: undocumented; we chose the words.
+
 
 class EventBridge:
     """The buses of one engine, alive. `run` it for rules with schedules."""

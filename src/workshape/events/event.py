@@ -22,6 +22,9 @@ SCHEDULED_SOURCE = "aws.events"
 SCHEDULED_TYPE = "Scheduled Event"
 
 
+# Entries' errors: their codes are PutEventsResultEntry's. AWS: undocumented; we chose the words.
+
+
 class InvalidArgument(Invalid):
     """{reason}"""
 

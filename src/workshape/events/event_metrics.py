@@ -1,7 +1,8 @@
 """EventBridge's and EventBridge Scheduler's metrics. A core.
 
 Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-Source: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_scheduler.ScheduleGroup.html (a schedule's names)
+Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html (a schedule's)
+Source: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_scheduler.ScheduleGroup.html (their names)
 """
 
 from workshape.events.invocation import TargetInvocation

@@ -86,6 +86,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ENABLED_STATES
 
 
+# The errors. AWS: undocumented; we chose the words.
+
+
 class BusNotFound(NotFound):
     """Event bus {name} does not exist."""
 
@@ -99,8 +102,6 @@ class RuleNotFound(NotFound):
 class ResourceNotFound(NotFound):
     """{name} is neither a rule nor an event bus."""
 
-    # AWS: undocumented; we chose the words.
-
 
 class BusExists(Conflict):
     """Event bus {name} already exists."""
@@ -111,7 +112,6 @@ class BusExists(Conflict):
 class BusInUse(Invalid):
     """Event bus {name} can't be deleted since it has rules."""
 
-    # AWS: undocumented; we chose the words.
     name: str
 
 

@@ -15,6 +15,8 @@ from workshape.events.schedule import At, InvalidSchedule, parse_schedule
 from workshape.events.timetable import Plan
 from workshape.events.transformer import Render, RuleContext, compile_input
 
+# The errors. AWS: undocumented; we chose the words.
+
 
 class NothingToDo(Invalid):
     """Parameter(s) EventPattern or ScheduleExpression must be specified."""

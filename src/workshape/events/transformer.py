@@ -28,6 +28,9 @@ _NAME = re.compile(r"<([A-Za-z0-9_.-]+)>")
 _VARIABLE = re.compile(r"[A-Za-z0-9_-]+")
 
 
+# The errors. AWS: undocumented; we chose the words.
+
+
 class InvalidInput(Invalid):
     """Input for target {target} is not a valid JSON text."""
 
@@ -57,7 +60,6 @@ class InvalidInputPath(Invalid):
 class TwoInputs(Invalid):
     """Only one of Input, InputPath, or InputTransformer must be provided for target {target}."""
 
-    # AWS: undocumented; we chose the words.
     target: str
 
 

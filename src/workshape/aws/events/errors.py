@@ -14,6 +14,8 @@ from workshape.events.model import LimitExceeded, NotBuilt, PolicyTooLong
 from workshape.events.rule import InvalidEventPattern
 from workshape.events.target_queue import TargetQueueFull
 
+# The errors, reasons included. AWS: undocumented; we chose the words.
+
 
 class InvalidParameter(Invalid):
     """Parameter {parameter} is not valid. Reason: {reason}"""

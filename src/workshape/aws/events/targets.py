@@ -63,6 +63,7 @@ class _TargetOperations:
             {
                 "TargetId": target_id,
                 "ErrorCode": "ResourceNotFoundException",
+                # AWS: undocumented; we chose the words.
                 "ErrorMessage": f"Rule {parameters['Rule']} does not have a target with id {target_id}.",
             }
             for target_id in absent
@@ -92,6 +93,7 @@ class _TargetOperations:
         if destination.kind is DestinationKind.QUEUE and destination.is_fifo and not group:
             raise MissingSqsParameters(target=entry["Id"])
         if destination.kind is DestinationKind.TOPIC and destination.is_fifo:
+            # It wants a message group, and targets give one to queues alone. AWS: undocumented; we chose the words.
             reason = f"{entry['Arn']} is a FIFO topic, which EventBridge does not publish to."
             raise InvalidParameter(parameter="Arn", reason=reason)
         if destination.kind is DestinationKind.BUS and {"Input", "InputPath", "InputTransformer"} & entry.keys():

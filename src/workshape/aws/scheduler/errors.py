@@ -14,6 +14,8 @@ from workshape.events.scheduler.model import NotBuilt, QuotaExceeded
 class NoSuchResource(NotFound):
     """{name} is no schedule group."""
 
+    # AWS: undocumented; we chose the words.
+
 
 ERRORS: Mapping[type[WorkshapeError], WireError] = {
     ConstraintsViolated: WireError("ValidationException", 400),

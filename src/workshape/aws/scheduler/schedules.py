@@ -93,6 +93,7 @@ def _window(members: dict[str, Any]) -> int | None:
     if members["Mode"] != FLEXIBLE:
         return None
     if minutes is None:
+        # AWS: undocumented; we chose the words.
         raise InvalidTarget(reason="MaximumWindowInMinutes must be provided when FlexibleTimeWindow Mode is FLEXIBLE.")
     return minutes
 

@@ -77,6 +77,7 @@ def write_target(target: ScheduleTarget) -> dict[str, Any]:
 
 
 def _check(target: ScheduleTarget, read_destination: ReadDestination) -> None:
+    # AWS: undocumented; we chose the words.
     if target.input is not None and len(target.input.encode()) > INPUT_BYTES_MAX:
         raise InvalidTarget(reason=f"Input has more than {INPUT_BYTES_MAX} bytes.")
     if target.dead_letter_arn:
@@ -89,6 +90,7 @@ def _check(target: ScheduleTarget, read_destination: ReadDestination) -> None:
     if destination.kind is DestinationKind.BUS and not target.source:
         raise InvalidTarget(reason="EventBridgeParameters must be provided for an event bus.")
     if destination.kind is DestinationKind.TOPIC and destination.is_fifo:
+        # It wants a message group, and AWS's targets give one to queues alone.
         raise InvalidTarget(reason=f"{target.arn} is a FIFO topic, which EventBridge Scheduler does not publish to.")
     if destination.kind is DestinationKind.QUEUE and destination.is_fifo and not target.message_group_id:
         raise InvalidTarget(reason="SqsParameters must be provided for a FIFO queue.")

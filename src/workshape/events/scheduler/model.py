@@ -10,7 +10,7 @@ from workshape.events.retry import RetryPolicy
 
 DEFAULT_GROUP = "default"
 GROUPS_MAX = 500
-"""Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html"""
+"""Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-group.html"""
 SCHEDULES_MAX = 100_000  # AWS's quota is ten million; this is what one engine holds in memory
 INPUT_BYTES_MAX = 256 * 1024
 """Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Target.html"""
@@ -86,6 +86,9 @@ class ScheduleGroup(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
+# The errors. AWS: undocumented; we chose the words.
+
+
 class ScheduleNotFound(NotFound):
     """Schedule {name} does not exist."""
 
@@ -109,8 +112,6 @@ class GroupExists(Conflict):
 class DefaultGroupStays(Invalid):
     """The default schedule group can't be deleted."""
 
-    # AWS: undocumented; we chose the words.
-
 
 class InvalidScheduleExpression(Invalid):
     """Invalid Schedule Expression {expression}. {reason}"""
@@ -121,7 +122,6 @@ class InvalidScheduleExpression(Invalid):
 class InvalidTimeZone(Invalid):
     """Invalid ScheduleExpressionTimezone {name}: name one of the IANA database, such as Europe/Berlin."""
 
-    # AWS: undocumented; we chose the words.
     name: str
 
 
@@ -131,8 +131,6 @@ class InvalidDates(Invalid):
 
 class InvalidTarget(Invalid):
     """Invalid target: {reason}"""
-
-    # AWS: undocumented; we chose the words.
 
 
 class QuotaExceeded(Throttled):

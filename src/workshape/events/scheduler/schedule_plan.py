@@ -54,6 +54,7 @@ def check_dates(schedule: Schedule, now: float) -> None:
     Raises:
         InvalidDates: they are none.
     """
+    # AWS: undocumented; we chose how far back a start may be, and the words.
     if schedule.starts_at is not None and schedule.starts_at < now - START_IN_PAST_S_MAX:
         raise InvalidDates(reason="The StartDate you specify cannot be earlier than 5 minutes ago.")
     if schedule.ends_at is None:
