@@ -204,8 +204,6 @@ def test_operations_that_are_not_built_are_refused_by_name(door: LiveDoor, archi
         "put_function_code_signing_config": {"CodeSigningConfigArn": signing, "FunctionName": "f"},
         "delete_function_code_signing_config": {"FunctionName": "f"},
         "list_functions_by_code_signing_config": {"CodeSigningConfigArn": signing},
-        "get_function_recursion_config": {"FunctionName": "f"},
-        "put_function_recursion_config": {"FunctionName": "f", "RecursiveLoop": "Allow"},
     }
     for name, parameters in refused.items():
         code, status, message = refusal(partial(getattr(client, name), **parameters))

@@ -201,9 +201,11 @@ async def test_nothing_of_an_environment_outlives_the_process_that_made_it(live:
     layer.add(NAME)
     await live.create_obedient()
     await invoke(live, FINE)
-    [spawner] = [pid for pid in children(os.getpid()) if b"launch.spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    spawners = [pid for pid in children(os.getpid()) if b"launch.spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert spawners
 
-    os.kill(spawner, signal.SIGKILL)
+    for spawner in spawners:
+        os.kill(spawner, signal.SIGKILL)
 
     async with asyncio.timeout(10):
         while [pid for pid in os.listdir("/proc") if pid.isdigit() and _runs(pid, NAME)]:
