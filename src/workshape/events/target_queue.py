@@ -1,11 +1,8 @@
 """Invocations on their way to targets: on disk when accepted, tried until they succeed or are given up.
 
-That one is done with outlives the process at once, and a power cut a little later: after one in between it is done once
-more, as EventBridge's at-least-once allows.
+After a power cut one may be done once more, as EventBridge's at-least-once allows.
 """
 
-import asyncio
-import heapq
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +16,7 @@ from workshape.events.event_metrics import EventMetrics
 from workshape.events.invocation import TargetInvocation, dead_letter, failure_of
 from workshape.events.retry import GiveUp, TryAgain, after_failure
 from workshape.events.timer import Document
+from workshape.store.backlog import Backlog
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "target-invocation"
@@ -59,17 +57,19 @@ class TargetQueue:
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._clock = clock
-        self._waiting: dict[str, TargetInvocation] = {}
-        self._due: list[tuple[float, str]] = []
-        self._bytes = 0
-        self._running = 0
-        self._changed = asyncio.Event()
         self._finished: list[Callable[[TargetInvocation], None]] = []
-        for _, document in store.all(DOCUMENT_KIND):
-            self._hold(msgspec.msgpack.decode(document, type=TargetInvocation))
+        self._waiting = Backlog(
+            store,
+            DOCUMENT_KIND,
+            TargetInvocation,
+            clock,
+            key=lambda one: one.id,
+            at_once_max=RUNNING_MAX,
+            bytes_of=lambda one: len(one.body),
+        )
 
     def __repr__(self) -> str:
-        return f"<TargetQueue waiting={len(self._waiting)} running={self._running}>"
+        return f"<TargetQueue waiting={len(self._waiting)} running={self._waiting.running}>"
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -80,11 +80,11 @@ class TargetQueue:
 
     def check_room(self) -> None:
         """Raises: TargetQueueFull: nothing more can be accepted now."""
-        if len(self._waiting) >= INVOCATIONS_MAX or self._bytes >= self._bytes_max:
+        if len(self._waiting) >= INVOCATIONS_MAX or self._waiting.size_bytes >= self._bytes_max:
             raise TargetQueueFull(
                 count=len(self._waiting),
                 count_max=INVOCATIONS_MAX,
-                size_bytes=self._bytes,
+                size_bytes=self._waiting.size_bytes,
                 bytes_max=self._bytes_max,
             )
 
@@ -92,29 +92,14 @@ class TargetQueue:
         """Take invocations over, and keep documents of the caller's with them; all of it is on disk on return."""
         if not invocations and not marks:
             return
-        encoded = [(DOCUMENT_KIND, one.id, msgspec.msgpack.encode(one)) for one in invocations]
-        self._store.write_all([*encoded, *marks])
+        self._store.write_all([*map(self._waiting.document, invocations), *marks])
         for invocation in invocations:
-            self._hold(invocation)
+            self._waiting.hold(invocation)
         await self._store.durable()
 
     async def run(self, send: Send) -> None:
         """Invoke targets as they come due, until cancelled; `send` does, and answers how it went."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._changed.clear()
-                now = self._clock.wall_s()
-                while self._due and self._due[0][0] <= now and self._running < RUNNING_MAX:
-                    _, key = heapq.heappop(self._due)
-                    self._running += 1
-                    group.create_task(self._attempt(self._waiting[key], send))
-                may_start = self._due and self._running < RUNNING_MAX
-                wait_s = max(self._due[0][0] - now, 0.0) if may_start else None
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
+        await self._waiting.run(lambda invocation: self._attempt(invocation, send))
 
     async def _attempt(self, invocation: TargetInvocation, send: Send) -> None:
         try:
@@ -129,10 +114,7 @@ class TargetQueue:
         except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: the store refused to note its end
             _log.exception("target_not_noted", extra={"origin": invocation.origin, "target": invocation.target_arn})
             if invocation.id in self._waiting:
-                self._hold(msgspec.structs.replace(invocation, due_at=self._clock.wall_s() + STORE_RETRY_S))
-        finally:
-            self._running -= 1
-            self._changed.set()
+                self._waiting.hold(msgspec.structs.replace(invocation, due_at=self._clock.wall_s() + STORE_RETRY_S))
 
     async def _failed(self, invocation: TargetInvocation, outcome: Undelivered, now: float) -> None:
         failure = failure_of(outcome)
@@ -143,8 +125,7 @@ class TargetQueue:
         match decision:
             case TryAgain(due_at):
                 again = msgspec.structs.replace(invocation, due_at=due_at, retries=invocation.retries + 1)
-                self._store.write(DOCUMENT_KIND, again.id, msgspec.msgpack.encode(again))
-                self._hold(again)
+                self._waiting.keep(again)
                 _log.info("target_retried", extra={**fields, "retries": again.retries})
             case GiveUp(exhausted):
                 _log.warning("target_given_up", extra={**fields, "code": failure.code, "retries": invocation.retries})
@@ -163,18 +144,9 @@ class TargetQueue:
             _log.error("dead_letter_lost", extra=fields)
 
     def _finish(self, invocation: TargetInvocation) -> None:
-        self._store.erase(DOCUMENT_KIND, invocation.id)
-        del self._waiting[invocation.id]
-        self._bytes -= len(invocation.body)
+        self._waiting.forget(invocation)
         for finished in self._finished:
             finished(invocation)
-
-    def _hold(self, invocation: TargetInvocation) -> None:
-        if invocation.id not in self._waiting:
-            self._bytes += len(invocation.body)
-        self._waiting[invocation.id] = invocation
-        heapq.heappush(self._due, (invocation.due_at, invocation.id))
-        self._changed.set()
 
 
 async def _sent(invocation: TargetInvocation, send: Send) -> DeliveryOutcome:

@@ -8,12 +8,9 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-hand
 """
 
 import asyncio
-import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
-
-import msgspec
 
 from workshape.clock import Clock
 from workshape.delivery import Delivery
@@ -35,6 +32,7 @@ from workshape.functions.function_state import FunctionNotActive
 from workshape.functions.lineage import entered
 from workshape.functions.model import LATEST, FunctionName, InvocationRequest, InvocationResult
 from workshape.identifiers import new_request_id
+from workshape.store.backlog import Backlog
 from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"
@@ -85,16 +83,18 @@ class AsyncQueue:
         self._metrics = metrics
         self._clock = clock
         self._hand_over: HandOver | None = None
-        self._due: list[tuple[float, str]] = []
-        self._events: dict[str, Event] = {}
-        self._bytes = 0
-        self._running = 0
-        self._changed = asyncio.Event()
-        for _, document in store.all(DOCUMENT_KIND):
-            self._hold(msgspec.msgpack.decode(document, type=Event))
+        self._events = Backlog(
+            store,
+            DOCUMENT_KIND,
+            Event,
+            clock,
+            key=lambda event: event.request_id,
+            at_once_max=RUNNING_MAX,
+            bytes_of=lambda event: len(event.payload),
+        )
 
     def __repr__(self) -> str:
-        return f"<AsyncQueue events={len(self._events)} running={self._running}>"
+        return f"<AsyncQueue events={len(self._events)} running={self._events.running}>"
 
     def connect(self, hand_over: HandOver) -> None:
         """Say who takes over what is told of an event's end. Before `run`."""
@@ -116,16 +116,16 @@ class AsyncQueue:
             EventsFull: too many are waiting.
             BackendUnavailable: the disk refuses.
         """
-        if len(self._events) >= EVENTS_MAX or self._bytes + len(payload) > EVENTS_BYTES_MAX:
+        if len(self._events) >= EVENTS_MAX or self._events.size_bytes + len(payload) > EVENTS_BYTES_MAX:
             raise EventsFull(
                 count=len(self._events),
                 count_max=EVENTS_MAX,
-                size_bytes=self._bytes,
+                size_bytes=self._events.size_bytes,
                 bytes_max=EVENTS_BYTES_MAX,
             )
         now = self._clock.wall_s()
         event = Event(request_id, function, qualifier, payload, now, now, client_context, trace_id)
-        self._keep(event)
+        self._events.keep(event)
         await self._store.durable()
         self._metrics.event_received(function, qualifier, now)
 
@@ -139,38 +139,20 @@ class AsyncQueue:
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._changed.clear()
-                now = self._clock.wall_s()
-                while self._due and self._due[0][0] <= now and self._running < RUNNING_MAX:
-                    _, request_id = heapq.heappop(self._due)
-                    self._running += 1
-                    group.create_task(self._advance(self._events[request_id]))
-                may_start = self._due and self._running < RUNNING_MAX
-                wait_s = max(self._due[0][0] - now, 0.0) if may_start else None
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
+        await self._events.run(self._advance)
 
     async def _advance(self, event: Event) -> None:
         """Try an event once, and see to what follows."""
-        try:
-            policy = self._policy(event.function, event.qualifier)
-            following: Event | Ended | None = before_attempt(event, self._clock.wall_s(), policy)
-            if following is None:
-                outcome = await self._attempt(event)
-                following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits)
-            if isinstance(following, Event):
-                self._keep(following)
-            else:
-                await self._end(event, following, policy)
-                self._forget(event)
-        finally:
-            self._running -= 1
-            self._changed.set()
+        policy = self._policy(event.function, event.qualifier)
+        following: Event | Ended | None = before_attempt(event, self._clock.wall_s(), policy)
+        if following is None:
+            outcome = await self._attempt(event)
+            following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits)
+        if isinstance(following, Event):
+            self._events.keep(following)
+        else:
+            await self._end(event, following, policy)
+            self._events.forget(event)
 
     async def _attempt(self, event: Event) -> InvocationResult | Refusal:
         fields = {"function": event.function, "request_id": event.request_id}
@@ -222,23 +204,6 @@ class AsyncQueue:
                 await asyncio.sleep(BACKOFF_S_MIN)
             else:
                 return
-
-    def _keep(self, event: Event) -> None:
-        """Write it; what has to be sure of the disk waits for that."""
-        self._store.write(DOCUMENT_KIND, event.request_id, msgspec.msgpack.encode(event))
-        self._hold(event)
-
-    def _hold(self, event: Event) -> None:
-        if event.request_id not in self._events:
-            self._bytes += len(event.payload)
-        self._events[event.request_id] = event
-        heapq.heappush(self._due, (event.due_at, event.request_id))
-        self._changed.set()
-
-    def _forget(self, event: Event) -> None:
-        self._store.erase(DOCUMENT_KIND, event.request_id)  # a power cut may undo it: then it runs once more
-        del self._events[event.request_id]
-        self._bytes -= len(event.payload)
 
 
 def _request(event: Event) -> InvocationRequest:

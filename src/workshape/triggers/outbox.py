@@ -4,17 +4,14 @@ When `hand_over` returns, the delivery is durable at its destination, or here, o
 sender told so. So whoever hands over may forget.
 """
 
-import asyncio
-import heapq
 import logging
 import uuid
 from collections.abc import Callable
 
-import msgspec
-
 from workshape.clock import Clock
 from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import Throttled
+from workshape.store.backlog import Backlog
 from workshape.store.documents import Documents
 from workshape.triggers.redelivery import GivenUp, Pending, Sender, SenderKind, after_failure, redirected
 
@@ -43,15 +40,12 @@ class Outbox:
         self._deliver = deliver
         self._clock = clock
         self._on_outcome: dict[SenderKind, OnOutcome] = {}
-        self._pending: dict[str, Pending] = {}
-        self._due: list[tuple[float, str]] = []
-        self._trying = 0
-        self._changed = asyncio.Event()
-        for _, document in documents.all(DOCUMENT_KIND):
-            self._hold(msgspec.msgpack.decode(document, type=Pending))
+        self._pending = Backlog(
+            documents, DOCUMENT_KIND, Pending, clock, key=lambda pending: pending.id, at_once_max=AT_ONCE_MAX
+        )
 
     def __repr__(self) -> str:
-        return f"<Outbox pending={len(self._pending)} trying={self._trying}>"
+        return f"<Outbox pending={len(self._pending)} trying={self._pending.running}>"
 
     def report(self, kind: SenderKind, on_outcome: OnOutcome) -> None:
         """Have the outcome of every attempt told that is made for senders of a kind."""
@@ -71,41 +65,22 @@ class Outbox:
         if isinstance(following, Pending):
             if len(self._pending) >= PENDING_MAX:
                 raise OutboxFull(count=len(self._pending), count_max=PENDING_MAX)
-            self._keep(following)
+            self._pending.keep(following)
             await self._documents.durable()
         self._tell(pending, outcome, is_final=following is None or following.arn != arn)
 
     async def run(self) -> None:
         """Try again what comes due, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._changed.clear()
-                now = self._clock.wall_s()
-                while self._due and self._due[0][0] <= now and self._trying < AT_ONCE_MAX:
-                    _, pending_id = heapq.heappop(self._due)
-                    self._trying += 1
-                    group.create_task(self._try_again(self._pending[pending_id]))
-                may_try = self._due and self._trying < AT_ONCE_MAX
-                wait_s = max(self._due[0][0] - now, 0.0) if may_try else None
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
+        await self._pending.run(self._try_again)
 
     async def _try_again(self, pending: Pending) -> None:
-        try:
-            outcome = await self._deliver(pending.arn, pending.delivery)
-            following = self._after(pending, outcome)
-            if following is not None:
-                self._keep(following)
-            else:
-                self._documents.erase(DOCUMENT_KIND, pending.id)  # a power cut may undo it: then it goes out once more
-                del self._pending[pending.id]
-            self._tell(pending, outcome, is_final=following is None or following.arn != pending.arn)
-        finally:
-            self._trying -= 1
-            self._changed.set()
+        outcome = await self._deliver(pending.arn, pending.delivery)
+        following = self._after(pending, outcome)
+        if following is not None:
+            self._pending.keep(following)
+        else:
+            self._pending.forget(pending)
+        self._tell(pending, outcome, is_final=following is None or following.arn != pending.arn)
 
     def _after(self, pending: Pending, outcome: DeliveryOutcome) -> Pending | None:
         """What is to be tried next: the same again, the dead-letter queue, or nothing."""
@@ -123,12 +98,3 @@ class Outbox:
         on_outcome = self._on_outcome.get(pending.sender.kind)
         if on_outcome is not None:
             on_outcome(pending.sender, outcome, is_final)
-
-    def _keep(self, pending: Pending) -> None:
-        self._documents.write(DOCUMENT_KIND, pending.id, msgspec.msgpack.encode(pending))
-        self._hold(pending)
-
-    def _hold(self, pending: Pending) -> None:
-        self._pending[pending.id] = pending
-        heapq.heappush(self._due, (pending.due_at, pending.id))
-        self._changed.set()
