@@ -13,24 +13,12 @@ from msgspec.structs import replace
 
 from workshape.errors import BackendUnavailable, CallerError, Invalid
 from workshape.http1.client import HttpClient
+from workshape.http1.hop_by_hop import end_to_end
 from workshape.http1.message import Request, Response
 
 ANSWER_S_MAX = 900.0  # nothing at AWS answers later than a function may run
 _DEFAULT = "default"
 _PORTS = {"http": 80, "https": 443}
-_HOP_BY_HOP = {
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
-"""Source: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1; `expect` was met here already."""
 
 
 class NoUpstream(CallerError):
@@ -66,13 +54,13 @@ class Upstream:
         address = self._addresses.get(service) or self._addresses.get(_DEFAULT)
         if address is None:
             raise NoUpstream(service=service)
-        headers = tuple(pair for pair in request.headers if pair[0] not in _HOP_BY_HOP)
+        onward = replace(request, headers=end_to_end(request.headers))
         try:
-            answer = await self._clients[address].send(replace(request, headers=headers), ANSWER_S_MAX)
+            answer = await self._clients[address].send(onward, ANSWER_S_MAX)
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             reason = str(error) or type(error).__name__
             raise BackendUnavailable(backend=f"the upstream of {service}", address=address, reason=reason) from error
-        return replace(answer, headers=tuple(pair for pair in answer.headers if pair[0] not in _HOP_BY_HOP))
+        return replace(answer, headers=end_to_end(answer.headers))
 
     async def close(self) -> None:
         """Close the connections."""

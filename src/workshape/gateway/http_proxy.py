@@ -12,25 +12,11 @@ import httptools
 from workshape.errors import PlatformError
 from workshape.gateway.arrival import Arrival
 from workshape.http1.client import HttpClient
+from workshape.http1.hop_by_hop import end_to_end
 from workshape.http1.message import Request, Response
 
 ORIGINS_MAX = 256  # servers with kept connections; the longest known is let go for a new one
 _PORTS = {"http": 80, "https": 443}
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Source: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
 
 
 class ProxyFailed(PlatformError):
@@ -72,7 +58,7 @@ class HttpProxy:
             raise ProxyFailed(url=uri, reason="it is no URL of http or https")
         query = "&".join(part for part in (url.query, arrival.request.query) if part)
         target = (url.path or "/") + (f"?{query}" if query else "")
-        headers = [(name, value) for name, value in arrival.headers() if name not in _HOP_BY_HOP and name != "host"]
+        headers = [pair for pair in end_to_end(arrival.headers()) if pair[0] != "host"]
         headers.append(("host", url.netloc.rpartition("@")[2]))
         request = Request(method, target, tuple(headers), arrival.request.body)
         try:
@@ -81,7 +67,7 @@ class HttpProxy:
             raise ProxyTimedOut(url=uri, timeout_s=timeout_s) from error
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise ProxyFailed(url=uri, reason=str(error) or type(error).__name__) from error
-        kept = tuple(pair for pair in answer.headers if pair[0] not in _HOP_BY_HOP and pair[0] != "content-length")
+        kept = tuple(pair for pair in end_to_end(answer.headers) if pair[0] != "content-length")
         return Response(answer.status, kept, answer.body)
 
     async def _client(self, scheme: str, host: str, port: int | None) -> HttpClient:
