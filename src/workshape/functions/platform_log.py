@@ -42,6 +42,21 @@ class Report(msgspec.Struct, frozen=True):
     """With SnapStart, of the restore before it."""
     billed_restore_ms: int = 0
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """In the words of the JSON events."""
+        metrics = {
+            "durationMs": round(self.duration_ms, 3),
+            "billedDurationMs": self.billed_ms,
+            "memorySizeMB": self.memory_mb,
+            "maxMemoryUsedMB": self.max_memory_mb,
+        }
+        if self.init_ms is not None:
+            metrics["initDurationMs"] = round(self.init_ms, 3)
+        if self.restore_ms is not None:
+            metrics["restoreDurationMs"] = round(self.restore_ms, 3)
+        return metrics
+
 
 class RestoreReport(msgspec.Struct, frozen=True):
     """How a restore went (SnapStart)."""
@@ -107,17 +122,7 @@ def end_lines(function: FunctionVersion, report: Report, at: float) -> list[byte
     """Write the lines that close an invocation."""
     if function.log_format is LogFormat.TEXT:
         return [f"END RequestId: {report.request}".encode(), _report_text(report).encode()]
-    metrics: dict[str, Any] = {
-        "durationMs": round(report.duration_ms, 3),
-        "billedDurationMs": report.billed_ms,
-        "memorySizeMB": report.memory_mb,
-        "maxMemoryUsedMB": report.max_memory_mb,
-    }
-    if report.init_ms is not None:
-        metrics["initDurationMs"] = round(report.init_ms, 3)
-    if report.restore_ms is not None:
-        metrics["restoreDurationMs"] = round(report.restore_ms, 3)
-    record: dict[str, Any] = {"requestId": report.request, "metrics": metrics, "status": report.status}
+    record: dict[str, Any] = {"requestId": report.request, "metrics": report.metrics, "status": report.status}
     if report.status == ERROR:
         record["errorType"] = report.error_type
     return [_event(at, "platform.report", record)]

@@ -73,17 +73,12 @@ def invocation_ended(running: RunningInvocation, environment: RunningEnvironment
     """An invocation has ended, extensions included."""
     if not environment.telemetry.is_heard:
         return
-    metrics: dict[str, Any] = {
-        "durationMs": round(report.duration_ms, 3),
-        "billedDurationMs": report.billed_ms,
-        "memorySizeMB": report.memory_mb,
-        "maxMemoryUsedMB": report.max_memory_mb,
+    record: dict[str, Any] = {
+        "requestId": report.request,
+        "status": report.status,
+        "metrics": report.metrics,
+        **_tracing(running),
     }
-    if report.init_ms is not None:
-        metrics["initDurationMs"] = round(report.init_ms, 3)
-    if report.restore_ms is not None:
-        metrics["restoreDurationMs"] = round(report.restore_ms, 3)
-    record = {"requestId": report.request, "status": report.status, "metrics": metrics, **_tracing(running)}
     if report.error_type is not None:
         record["errorType"] = report.error_type
     _publish(environment, "report", record)
