@@ -17,11 +17,11 @@ from heapq import heapify, heappop, heappush
 
 from workshape.queues.attempts import Attempts
 from workshape.queues.deadlines import Deadlines
+from workshape.queues.hidden import Hidden
 from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
 from workshape.queues.model import (
     InvalidParameter,
     Message,
-    MessageNotInflight,
     MessageNumber,
     QueueAttributes,
     QueueDepth,
@@ -30,11 +30,8 @@ from workshape.queues.model import (
 from workshape.queues.queue_core import (
     Advanced,
     Received,
-    check_visibility_left,
     count_receive,
     is_latest,
-    unavailable,
-    uncount_receive,
 )
 
 _STALE_TURNS_MIN = 64  # below this the turns are not worth rebuilding
@@ -63,15 +60,12 @@ class FifoQueue:
         self.attributes = attributes
         self._epoch = epoch
         self._messages: dict[MessageNumber, Message] = {}
-        self._delayed: dict[MessageNumber, Message] = {}
-        self._in_flight: dict[MessageNumber, Message] = {}
+        self._hidden = Hidden()
         self._groups: dict[str, _Group] = {}
         self._turns: list[tuple[int, str]] = []
         """A heap of (turn, group); what is not the group's turn any more is passed over."""
         self._newest = 0
         """The largest message number there was."""
-        self._wakes = Deadlines(self._still_hidden)
-        """When delayed and in-flight messages become visible."""
         self._ages = Deadlines(lambda _, number: number in self._messages)
         """When messages were sent: the deadline is a retention period later."""
         self._attempts = Attempts()
@@ -102,7 +96,7 @@ class FifoQueue:
 
     def depth(self) -> QueueDepth:
         """Count the messages by state; those of blocked groups are visible."""
-        in_flight, delayed = len(self._in_flight), len(self._delayed)
+        in_flight, delayed = len(self._hidden.in_flight), len(self._hidden.delayed)
         return QueueDepth(visible=len(self._messages) - in_flight - delayed, in_flight=in_flight, delayed=delayed)
 
     def find(self, number: MessageNumber) -> Message | None:
@@ -132,13 +126,12 @@ class FifoQueue:
         group = self._groups.setdefault(message.group_id, _Group())
         group.messages[number] = message
         if message.visible_at > now:
-            self._wakes.set(message.visible_at, number)
             if message.queue_receive_count:
-                self._in_flight[number] = message
+                self._hidden.put_in_flight(message)
                 group.in_flight += 1
                 group.turn = None
             else:
-                self._delayed[number] = message
+                self._hidden.delay(message)
         self._offer(message.group_id, group)
 
     def advance(self, now: float) -> Advanced:
@@ -154,23 +147,21 @@ class FifoQueue:
             self._offer(message.group_id, self._groups[message.group_id])
             expired.append(number)
         woken = 0
-        while woken < SETTLED_AT_ONCE_MAX and (soonest := self._wakes.first()) is not None:
-            visible_at, number = soonest
-            if visible_at > now:
-                break
-            self._wakes.pop()
-            self._wake(self._messages[number])
+        while woken < SETTLED_AT_ONCE_MAX and (due := self._hidden.wake(now)) is not None:
+            message, was_in_flight = due
+            group = self._groups[message.group_id]
+            if was_in_flight:
+                group.in_flight -= 1
+            self._offer(message.group_id, group)
             woken += 1
         self._attempts.forget_old(now)
         return Advanced(woken, tuple(expired))
 
     def next_deadline(self) -> float | None:
         """When `advance` next has something to do; perhaps a time past, when there was more than one step takes."""
-        wake, oldest = self._wakes.first(), self._ages.first()
-        deadlines = [wake[0]] if wake is not None else []
-        if oldest is not None:
-            deadlines.append(oldest[0] + self.attributes.retention_s)
-        return min(deadlines, default=None)
+        oldest = self._ages.first()
+        expiry = None if oldest is None else oldest[0] + self.attributes.retention_s
+        return min((at for at in (self._hidden.next_wake(), expiry) if at is not None), default=None)
 
     def receive(
         self, count_max: int, visibility_timeout_s: int | None, now: float, *, redrives: bool, attempt_id: str = ""
@@ -183,14 +174,14 @@ class FifoQueue:
         Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
         """
         hidden_s = self.attributes.visibility_timeout_s if visibility_timeout_s is None else visibility_timeout_s
-        if attempt_id and (again := self._attempts.find(attempt_id, self._in_flight)):
+        if attempt_id and (again := self._attempts.find(attempt_id, self._hidden.in_flight)):
             for message in again:
-                self._hide_until(message, now + hidden_s)
+                self._hidden.hide_until(message, now + hidden_s)
             self._attempts.retried(attempt_id, again)
             return Received(again, ())
         redrive = self.attributes.redrive if redrives else None
         dead_at = redrive.receive_count_max if redrive is not None else None
-        count_max = min(count_max, IN_FLIGHT_MAX - len(self._in_flight))
+        count_max = min(count_max, IN_FLIGHT_MAX - len(self._hidden.in_flight))
         messages: list[Message] = []
         dead: list[Message] = []
         while self._turns and len(messages) < count_max and len(dead) < SETTLED_AT_ONCE_MAX:
@@ -201,8 +192,7 @@ class FifoQueue:
                 chosen, exhausted = self._choose(group, count_max - len(messages), dead_at)
                 for message in chosen:
                     count_receive(message, hidden_s, now, self._epoch)
-                    self._in_flight[message.number] = message
-                    self._wakes.set(message.visible_at, message.number)
+                    self._hidden.put_in_flight(message)
                 group.in_flight += len(chosen)
                 messages += chosen
                 dead += exhausted
@@ -224,7 +214,7 @@ class FifoQueue:
         message = self._messages.get(receipt.number)
         if message is None:
             return None
-        if not is_latest(message, receipt) or receipt.number not in self._in_flight:
+        if not is_latest(message, receipt) or receipt.number not in self._hidden.in_flight:
             raise InvalidParameter(value=handle, parameter="ReceiptHandle", reason="The receipt handle has expired.")
         self._remove(message)
         self._offer(message.group_id, self._groups[message.group_id])
@@ -235,36 +225,20 @@ class FifoQueue:
         """Hide an in-flight message for `timeout_s` from now on; 0 makes it visible at once.
 
         Raises:
-            InvalidParameter: gone, received again since, or hidden for more than 12 h since its receive.
-            MessageNotInflight: its visibility timeout has ended.
-        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+            See `Hidden.change_visibility`.
         """
-        message = self._messages.get(receipt.number)
-        if message is None or not is_latest(message, receipt):
-            raise unavailable(handle)
-        if receipt.number not in self._in_flight:
-            raise MessageNotInflight()
-        check_visibility_left(message, timeout_s, now)
-        self._hide_until(message, now + timeout_s)
-        return message
+        return self._hidden.change_visibility(self.find(receipt.number), receipt, timeout_s, now, handle)
 
     def give_back(self, receipts: Iterable[Receipt], now: float) -> list[Message]:
         """Undo receives whose receiver went away before it got the messages; returns those undone."""
-        returned = []
-        for receipt in receipts:
-            message = self._in_flight.get(receipt.number)
-            if message is not None and is_latest(message, receipt):
-                uncount_receive(message)
-                self._hide_until(message, now)
-                returned.append(message)
-        return returned
+        return self._hidden.give_back(receipts, now)
 
     def next_to_move(self) -> Message | None:
         """The message that is moved elsewhere next: the first of the group whose turn it is."""
         while self._turns:
             turn, group_id = self._turns[0]
             group = self._groups.get(group_id)
-            if group is not None and group.turn == turn and group.first.number not in self._delayed:
+            if group is not None and group.turn == turn and group.first.number not in self._hidden.delayed:
                 return group.first
             heappop(self._turns)
             if group is not None and group.turn == turn:
@@ -290,8 +264,9 @@ class FifoQueue:
         """Pick a group's first messages, and those before and among them that were received too often."""
         chosen: list[Message] = []
         exhausted: list[Message] = []
+        delayed = self._hidden.delayed
         for message in group.messages.values():
-            if message.number in self._delayed or len(chosen) == count_max or len(exhausted) == SETTLED_AT_ONCE_MAX:
+            if message.number in delayed or len(chosen) == count_max or len(exhausted) == SETTLED_AT_ONCE_MAX:
                 break
             dead = dead_at is not None and message.queue_receive_count >= dead_at
             (exhausted if dead else chosen).append(message)
@@ -305,48 +280,26 @@ class FifoQueue:
         if group.in_flight or group.turn is not None:
             return
         first = group.first
-        if first.number in self._delayed:
+        if first.number in self._hidden.delayed:
             return
         group.turn = 2 * self._newest + 1 if first.queue_receive_count else 2 * first.number
         heappush(self._turns, (group.turn, group_id))
-
-    def _wake(self, message: Message) -> None:
-        group = self._groups[message.group_id]
-        if self._in_flight.pop(message.number, None) is not None:
-            group.in_flight -= 1
-        else:
-            del self._delayed[message.number]
-        self._offer(message.group_id, group)
 
     def _remove(self, message: Message) -> None:
         """Take a message out of every place; its group is to be offered then."""
         number = message.number
         group = self._groups[message.group_id]
         del self._messages[number], group.messages[number]
-        self._delayed.pop(number, None)
-        if self._in_flight.pop(number, None) is not None:
+        if self._hidden.remove(number):
             group.in_flight -= 1
 
-    def _still_hidden(self, visible_at: float, number: MessageNumber) -> bool:
-        message = self._in_flight.get(number) or self._delayed.get(number)
-        return message is not None and message.visible_at == visible_at
-
-    def _hide_until(self, message: Message, visible_at: float) -> None:
-        message.visible_at = visible_at
-        self._wakes.set(visible_at, message.number)
-        self._drop_stale_entries()
-
     def _clear(self) -> None:
-        for place in (self._messages, self._delayed, self._in_flight, self._groups, self._turns):
+        for place in (self._messages, self._hidden, self._groups, self._turns, self._ages):
             place.clear()
-        self._wakes.clear()
-        self._ages.clear()
         self._newest = 0
 
     def _drop_stale_entries(self) -> None:
-        hidden = len(self._in_flight) + len(self._delayed)
-        places = (self._in_flight, self._delayed)
-        self._wakes.trim(hidden, ((m.visible_at, m.number) for place in places for m in place.values()))
+        self._hidden.drop_stale_entries()
         self._ages.trim(len(self._messages), ((m.sent_at, m.number) for m in self._messages.values()))
         if len(self._turns) > 2 * len(self._groups) + _STALE_TURNS_MIN:
             turns = ((group.turn, group_id) for group_id, group in self._groups.items())

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from workshape.queues.deadlines import Deadlines
+from workshape.queues.hidden import Hidden
 from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
 from workshape.queues.model import (
     Message,
-    MessageNotInflight,
     MessageNumber,
     QueueAttributes,
     QueueDepth,
@@ -24,11 +24,8 @@ from workshape.queues.model import (
 from workshape.queues.queue_core import (
     Advanced,
     Received,
-    check_visibility_left,
     count_receive,
     is_latest,
-    unavailable,
-    uncount_receive,
 )
 
 
@@ -39,10 +36,7 @@ class Queue:
         self.attributes = attributes
         self._epoch = epoch
         self._ready: OrderedDict[MessageNumber, Message] = OrderedDict()
-        self._delayed: dict[MessageNumber, Message] = {}
-        self._in_flight: dict[MessageNumber, Message] = {}
-        self._wakes = Deadlines(self._still_hidden)
-        """When delayed and in-flight messages become visible."""
+        self._hidden = Hidden()
         self._ages = Deadlines(lambda _, number: self.find(number) is not None)
         """When messages were sent: the deadline is a retention period later."""
 
@@ -51,12 +45,12 @@ class Queue:
         return f"<Queue visible={depth.visible} in_flight={depth.in_flight} delayed={depth.delayed}>"
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._delayed) + len(self._in_flight)
+        return len(self._ready) + len(self._hidden)
 
     def __iter__(self) -> Iterator[Message]:
-        yield from self._in_flight.values()
+        yield from self._hidden.in_flight.values()
         yield from self._ready.values()
-        yield from self._delayed.values()
+        yield from self._hidden.delayed.values()
 
     def redefine(self, attributes: QueueAttributes, now: float) -> None:
         """Take over changed attributes. A changed delay is that of messages to come.
@@ -67,25 +61,27 @@ class Queue:
 
     def depth(self) -> QueueDepth:
         """Count the messages by state."""
-        return QueueDepth(visible=len(self._ready), in_flight=len(self._in_flight), delayed=len(self._delayed))
+        in_flight, delayed = len(self._hidden.in_flight), len(self._hidden.delayed)
+        return QueueDepth(visible=len(self._ready), in_flight=in_flight, delayed=delayed)
 
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""
-        return self._in_flight.get(number) or self._ready.get(number) or self._delayed.get(number)
+        return self._ready.get(number) or self._hidden.find(number)
 
     @property
     def is_over_limit(self) -> bool:
         """No more may be received until something is deleted or comes back."""
-        return len(self._in_flight) >= IN_FLIGHT_MAX
+        return len(self._hidden.in_flight) >= IN_FLIGHT_MAX
 
     def add(self, message: Message, now: float) -> None:
         """Put a message in: sent, moved here from another queue, or recovered from disk."""
         self._ages.set(message.sent_at, message.number)
         if message.visible_at <= now:
             self._ready[message.number] = message
-            return
-        (self._in_flight if message.received_at else self._delayed)[message.number] = message
-        self._wakes.set(message.visible_at, message.number)
+        elif message.received_at:
+            self._hidden.put_in_flight(message)
+        else:
+            self._hidden.delay(message)
 
     def advance(self, now: float) -> Advanced:
         """Let time pass: wake what is due, drop what is too old. A bounded amount of it: see `next_deadline`."""
@@ -98,24 +94,18 @@ class Queue:
             self._remove(number)
             expired.append(number)
         woken = 0
-        while woken < SETTLED_AT_ONCE_MAX and (soonest := self._wakes.first()) is not None:
-            visible_at, number = soonest
-            if visible_at > now:
-                break
-            self._wakes.pop()
-            message = self._in_flight.pop(number, None) or self._delayed.pop(number)
+        while woken < SETTLED_AT_ONCE_MAX and (due := self._hidden.wake(now)) is not None:
+            message, _ = due
             # To the back: a message that keeps failing must not stand in front of those not yet tried.
-            self._ready[number] = message
+            self._ready[message.number] = message
             woken += 1
         return Advanced(woken, tuple(expired))
 
     def next_deadline(self) -> float | None:
         """When `advance` next has something to do; perhaps a time past, when there was more than one step takes."""
-        wake, oldest = self._wakes.first(), self._ages.first()
-        deadlines = [wake[0]] if wake is not None else []
-        if oldest is not None:
-            deadlines.append(oldest[0] + self.attributes.retention_s)
-        return min(deadlines, default=None)
+        oldest = self._ages.first()
+        expiry = None if oldest is None else oldest[0] + self.attributes.retention_s
+        return min((at for at in (self._hidden.next_wake(), expiry) if at is not None), default=None)
 
     def receive(
         self, count_max: int, visibility_timeout_s: int | None, now: float, *, redrives: bool, attempt_id: str = ""
@@ -127,17 +117,16 @@ class Queue:
         assert not attempt_id, "refused before"
         hidden_s = self.attributes.visibility_timeout_s if visibility_timeout_s is None else visibility_timeout_s
         redrive = self.attributes.redrive if redrives else None
-        count_max = min(count_max, IN_FLIGHT_MAX - len(self._in_flight))
+        count_max = min(count_max, IN_FLIGHT_MAX - len(self._hidden.in_flight))
         messages: list[Message] = []
         dead: list[Message] = []
         while self._ready and len(messages) < count_max and len(dead) < SETTLED_AT_ONCE_MAX:
-            number, message = self._ready.popitem(last=False)
+            _, message = self._ready.popitem(last=False)
             if redrive is not None and message.queue_receive_count >= redrive.receive_count_max:
                 dead.append(message)
                 continue
             count_receive(message, hidden_s, now, self._epoch)
-            self._in_flight[number] = message
-            self._wakes.set(message.visible_at, number)
+            self._hidden.put_in_flight(message)
             messages.append(message)
         self._drop_stale_entries()
         return Received(tuple(messages), tuple(dead))
@@ -161,29 +150,13 @@ class Queue:
         """Hide an in-flight message for `timeout_s` from now on; 0 makes it visible at once.
 
         Raises:
-            InvalidParameter: gone, received again since, or hidden for more than 12 h since its receive.
-            MessageNotInflight: its visibility timeout has ended.
-        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+            See `Hidden.change_visibility`.
         """
-        message = self.find(receipt.number)
-        if message is None or not is_latest(message, receipt):
-            raise unavailable(handle)
-        if receipt.number not in self._in_flight:
-            raise MessageNotInflight()
-        check_visibility_left(message, timeout_s, now)
-        self._hide_until(message, now + timeout_s)
-        return message
+        return self._hidden.change_visibility(self.find(receipt.number), receipt, timeout_s, now, handle)
 
     def give_back(self, receipts: Iterable[Receipt], now: float) -> list[Message]:
         """Undo receives whose receiver went away before it got the messages; returns those undone."""
-        returned = []
-        for receipt in receipts:
-            message = self._in_flight.get(receipt.number)
-            if message is not None and is_latest(message, receipt):
-                uncount_receive(message)
-                self._hide_until(message, now)
-                returned.append(message)
-        return returned
+        return self._hidden.give_back(receipts, now)
 
     def next_to_move(self) -> Message | None:
         """The message that is moved elsewhere next: the one that has waited longest."""
@@ -197,26 +170,14 @@ class Queue:
     def purge(self) -> list[MessageNumber]:
         """Drop everything, in-flight messages too; returns what there was."""
         numbers = [message.number for message in self]
-        for place in (self._ready, self._delayed, self._in_flight, self._wakes, self._ages):
+        for place in (self._ready, self._hidden, self._ages):
             place.clear()
         return numbers
 
-    def _still_hidden(self, visible_at: float, number: MessageNumber) -> bool:
-        message = self._in_flight.get(number) or self._delayed.get(number)
-        return message is not None and message.visible_at == visible_at
-
-    def _hide_until(self, message: Message, visible_at: float) -> None:
-        message.visible_at = visible_at
-        self._wakes.set(visible_at, message.number)
-        self._drop_stale_entries()
-
     def _remove(self, number: MessageNumber) -> None:
-        for place in (self._in_flight, self._ready, self._delayed):
-            if place.pop(number, None) is not None:
-                return
+        if self._ready.pop(number, None) is None:
+            self._hidden.remove(number)
 
     def _drop_stale_entries(self) -> None:
-        hidden = len(self._in_flight) + len(self._delayed)
-        places = (self._in_flight, self._delayed)
-        self._wakes.trim(hidden, ((m.visible_at, m.number) for place in places for m in place.values()))
+        self._hidden.drop_stale_entries()
         self._ages.trim(len(self), ((m.sent_at, m.number) for m in self))

@@ -278,7 +278,7 @@ def test_heartbeats_and_empty_groups_do_not_grow_the_queues_memory() -> None:
 
     assert len(queue._groups) == 1
     assert len(queue._turns) < 100
-    assert len(queue._wakes) < 200
+    assert len(queue._hidden._wakes) < 200
 
 
 def test_a_long_backlog_of_one_group_goes_through() -> None:

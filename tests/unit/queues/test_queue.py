@@ -237,7 +237,7 @@ def test_heartbeats_do_not_grow_the_queues_memory() -> None:
     for second in range(10_000):
         queue.change_visibility(receipt_of(received), 60, NOW + second, "handle")
 
-    assert len(queue._wakes) < 200
+    assert len(queue._hidden._wakes) < 200
 
 
 def test_a_hundred_thousand_messages_go_through() -> None:
