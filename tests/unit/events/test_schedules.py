@@ -207,6 +207,14 @@ def test_an_update_replaces_everything_and_begins_anew_only_where_the_times_chan
     assert stage.schedules.next_run_at(other) == other.counts_from
 
 
+def test_start_and_end_mean_nothing_to_a_single_time(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ShiftedClock(NOON))
+
+    made = stage.schedules.create(schedule("at(2026-01-01T12:10:00)", starts_at=NOON - 3_600, ends_at=NOON - 1))
+
+    assert stage.schedules.next_run_at(made) == NOON + 600
+
+
 def test_a_disabled_schedule_is_not_due(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ShiftedClock(NOON))
 

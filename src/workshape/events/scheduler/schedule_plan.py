@@ -48,12 +48,16 @@ def plan_of(schedule: Schedule) -> Plan:
     )
 
 
-def check_dates(schedule: Schedule, now: float) -> None:
-    """Check start and end of a schedule that is made or changed at `now`.
+def check_dates(schedule: Schedule, plan: Plan, now: float) -> None:
+    """Check start and end of a schedule that is made or changed at `now`. Of a single time both are ignored.
 
     Raises:
         InvalidDates: they are none.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (StartDate, EndDate)
     """
+    if isinstance(plan.schedule, At):
+        return
     # AWS: undocumented; we chose how far back a start may be, and the words.
     if schedule.starts_at is not None and schedule.starts_at < now - START_IN_PAST_S_MAX:
         raise InvalidDates(reason="The StartDate you specify cannot be earlier than 5 minutes ago.")

@@ -229,7 +229,7 @@ class Schedules:
         plan = plan_of(schedule)
         if is_new:
             check_time(schedule, plan, now)
-            check_dates(schedule, now)
+            check_dates(schedule, plan, now)
         self._store.put(SCHEDULE_KIND, schedule.arn, msgspec.msgpack.encode(schedule))
         self._schedules[schedule.arn] = schedule
         self._follow(schedule, over_since(schedule, plan, now, is_new=is_new))
