@@ -309,6 +309,7 @@ class ProcessLauncher:
         """Kill every environment still there and remove the scratch space."""
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         await asyncio.gather(*self._cleaning)
+        await self._runtimes.close()
         if self._cgroups is not None:
             self._cgroups.close()
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workshape.functions.images.model import ImageProcess
+from workshape.functions.launch.bytecode import Bytecode
 from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import Interpreter, Interpreters
 from workshape.functions.launch.sandbox import CLIENTS as CLIENTS_SHOWN
@@ -89,6 +90,11 @@ class Runtimes:
         self._noted: set[str] = set()
         self._python_folders: dict[str, Path] = {}
         self._python_packages = tuple(_python_packages())
+        self._bytecode = Bytecode()
+
+    async def close(self) -> None:
+        """End what is still being made ready."""
+        await self._bytecode.close()
 
     async def plan(self, function: FunctionVersion) -> RuntimePlan:
         """Say how to start a function's runtime.
@@ -112,6 +118,7 @@ class Runtimes:
             plan = _node_plan(interpreter, function, stems=stems)
         else:
             plan = self._python_plan(interpreter, function, stems=stems)
+            self._bytecode.want(interpreter, [shown.path for shown in self._python_packages])
         wrapper = function.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
         return replace(plan, arguments=(wrapper, *plan.arguments)) if wrapper else plan
 
