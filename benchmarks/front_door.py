@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshape.app.toml import APP_FILE_NAME, load_app
+from workshape.cli.ports import free_ports
 from workshape.run import RunFile, StateFolder, mark_process, write_run_file
 
 START_S_MAX = 60.0
@@ -21,14 +21,17 @@ class Served:
     """Where it listens, and what to look at meanwhile."""
 
     port: int
+    """The front door's."""
+    http: int
+    """The app's own HTTP API's, if it has one."""
     pid: int
 
 
 @asynccontextmanager
 async def front_door(folder: Path, app: str) -> AsyncIterator[Served]:
-    """Serve an app file's text, in which PORT stands for the front door's port."""
-    port = free_port()
-    (folder / APP_FILE_NAME).write_text(app.replace("PORT", str(port)))
+    """Serve an app file's text, in which PORT stands for the front door's port, HTTP_PORT for its HTTP API's."""
+    port, http = free_ports("127.0.0.1", 2)
+    (folder / APP_FILE_NAME).write_text(app.replace("HTTP_PORT", str(http)).replace("PORT", str(port)))
     loaded, settings = load_app(folder)
     state = StateFolder.of(folder)
     state.make()
@@ -48,7 +51,7 @@ async def front_door(folder: Path, app: str) -> AsyncIterator[Served]:
         )
     try:
         await answers(port, "/_workshape/health")
-        yield Served(port, engine.pid)
+        yield Served(port, http, engine.pid)
     finally:
         engine.terminate()
         async with asyncio.timeout(STOP_S_MAX):
@@ -60,13 +63,6 @@ async def answers(port: int, path: str) -> None:
     async with asyncio.timeout(START_S_MAX):
         while not await _is_well(port, path):
             await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _is_well(port: int, path: str) -> bool:

@@ -6,13 +6,10 @@ request costs the engine in CPU time tells the same on a crowded machine.
 """
 
 import asyncio
-import os
-import socket
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +18,24 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from benchmarks.front_door import Served, front_door
 from benchmarks.http_load import BODY, load
 from benchmarks.report import Report, main
-from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.arn import function_arn
 from workshape.http1.message import Request, Response
 from workshape.http1.server import serve_tcp
-from workshape.run import RunFile, StateFolder, mark_process, write_run_file
 
 CALLERS = (1, 10)
 WARM_UP_S = 1.0
 MEASURE_S = 3.0
 ECHO_S = 1.5
-START_S_MAX = 60.0
 FUNCTION = "python"
 REGION, ACCOUNT = "us-east-1", "123456789012"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 APP = f"""
 [platform]
 functions = {{ allow_substitute = true }}
-ports = {{ endpoint = ENDPOINT, http = HTTP, proxy = 0, database = 0 }}
+ports = {{ endpoint = PORT, http = HTTP_PORT, proxy = 0, database = 0 }}
 
 [functions.{FUNCTION}]
 runtime = "{PYTHON}"
@@ -58,10 +53,11 @@ function = "{FUNCTION}"
 async def run(report: Report) -> None:
     """Measure each way in, with one caller and with ten."""
     with tempfile.TemporaryDirectory() as name:
-        async with _engine(Path(name)) as (endpoint, http, pid):
+        async with _engine(Path(name)) as served:
+            endpoint, pid = served.port, served.pid
             ways = {
                 "invoke": (endpoint, *_signed(endpoint)),
-                "HTTP API": (http, "/things/1", []),
+                "HTTP API": (served.http, "/things/1", []),
                 **await asyncio.to_thread(_made_over_the_api, endpoint),
             }
             for callers in CALLERS:
@@ -138,55 +134,11 @@ async def _echo(connections: int) -> list[float]:
         await server.close()
 
 
-@asynccontextmanager
-async def _engine(folder: Path) -> AsyncIterator[tuple[int, int, int]]:
-    """Run a whole engine without the parts beside it; gives the ports of front door and HTTP API, and its id."""
-    endpoint, http = _free_port(), _free_port()
+def _engine(folder: Path) -> AbstractAsyncContextManager[Served]:
     code = folder / "code"
     code.mkdir()
     code.joinpath("app.py").write_text('def handler(event, context):\n    return {"statusCode": 200, "body": "ok"}\n')
-    (folder / APP_FILE_NAME).write_text(APP.replace("ENDPOINT", str(endpoint)).replace("HTTP", str(http)))
-    app, settings = load_app(folder)
-    state = StateFolder.of(folder)
-    state.make()
-    write_run_file(
-        RunFile(
-            folder=str(folder),
-            state_folder=str(state.root),
-            settings=settings,
-            supervisor=mark_process("benchmark", os.getpid()),
-            app_file=str(folder / APP_FILE_NAME),
-            builds={function.name: function.code for function in app.functions},
-        )
-    )
-    arguments = ["-m", "workshape.serve", "engine", str(state.run_file)]
-    with (folder / "engine.log").open("wb") as log:
-        engine = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=log, stderr=log)
-    try:
-        await _ready(http)
-        yield endpoint, http, engine.pid
-    finally:
-        engine.terminate()
-        await engine.wait()
-
-
-async def _ready(port: int) -> None:
-    """Wait until the HTTP API listens: it is the last to."""
-    async with asyncio.timeout(START_S_MAX):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return front_door(folder, APP)
 
 
 def _ms(seconds: list[float], percentile: int) -> float:

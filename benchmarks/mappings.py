@@ -31,7 +31,8 @@ from botocore.config import Config
 
 from benchmarks.report import Report, main
 from benchmarks.sqs import Connection
-from benchmarks.sqs_servers import free_port, ministack, serving
+from benchmarks.sqs_servers import ministack, serving
+from workshape.cli.ports import free_ports
 
 MESSAGES = 10_000
 SENDERS = 16
@@ -100,7 +101,7 @@ async def run(report: Report) -> None:
     """Measure ourselves, and the peer if asked, in turns: a crowded machine is unfair to both alike."""
     async with AsyncExitStack() as servers:
         folder = servers.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd()))
-        port = free_port()
+        [port] = free_ports("127.0.0.1", 1)
         await servers.enter_async_context(serving([*ENGINE, str(port), folder], port))
         peer_port = (await servers.enter_async_context(ministack())).address[1] if report.with_peers else None
         for name in FUNCTIONS:

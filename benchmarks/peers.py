@@ -23,8 +23,8 @@ from zipfile import ZipFile
 
 import boto3
 
-from benchmarks.front_door import free_port
 from benchmarks.http_load import BODY
+from workshape.cli.ports import free_ports
 from workshape.http1.client import HttpClient
 from workshape.http1.message import Request
 
@@ -82,7 +82,7 @@ async def peers(folder: Path, code: Mapping[str, str]) -> AsyncIterator[Peer | s
 async def _ministack(folder: Path, code: Mapping[str, str]) -> AsyncIterator[list[Peer]]:
     await _run(sys.executable, "-m", "venv", str(folder))
     await _run(str(folder / "bin" / "pip"), "install", "--quiet", MINISTACK)
-    port = free_port()
+    [port] = free_ports("127.0.0.1", 1)
     variables = {"GATEWAY_PORT": str(port), "LAMBDA_EXECUTOR": "local", "LOG_LEVEL": "ERROR"}
     async with _started([str(folder / "bin" / "ministack")], folder, variables) as pid:
         names = {runtime: [f"f{each}-{runtime[:6]}" for each in range(FRESH + 1)] for runtime in RUNTIMES}
@@ -97,7 +97,7 @@ async def _ministack(folder: Path, code: Mapping[str, str]) -> AsyncIterator[lis
 async def _serverless_offline(folder: Path, code: Mapping[str, str]) -> AsyncIterator[list[Peer]]:
     folder.mkdir()
     await _run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), *SERVERLESS)
-    port = free_port()
+    [port] = free_ports("127.0.0.1", 1)
     names = {runtime: [f"f{each}{runtime[:6]}" for each in range(FRESH + 1)] for runtime in RUNTIMES}
     tables = [f"  {name}: {{handler: app.handler, runtime: {kind}}}" for kind in names for name in names[kind]]
     lines = [
@@ -105,7 +105,7 @@ async def _serverless_offline(folder: Path, code: Mapping[str, str]) -> AsyncIte
         "frameworkVersion: '3'",
         "provider: {name: aws, region: us-east-1}",
         "plugins: [serverless-offline]",
-        f"custom: {{serverless-offline: {{lambdaPort: {port}, httpPort: {free_port()}}}}}",
+        f"custom: {{serverless-offline: {{lambdaPort: {port}, httpPort: {free_ports('127.0.0.1', 1)[0]}}}}}",
         "functions:",
     ]
     (folder / "serverless.yml").write_text("\n".join([*lines, *tables, ""]))

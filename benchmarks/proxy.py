@@ -11,7 +11,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import Report, main
+from workshape.cli.ports import free_ports
 from workshape.parts.postgres import Postgres, PostgresOrder, postgres_programs
 from workshape.parts.process import accepts, account_named
 
@@ -137,7 +137,7 @@ class _Server:
 
 @asynccontextmanager
 async def _postgres(folder: Path) -> AsyncIterator[_Server]:
-    port = _free_port()
+    [port] = free_ports("127.0.0.1", 1)
     order = PostgresOrder(folder / "postgres", folder / "postgres.log", "127.0.0.1", port, MAX_CONNECTIONS, "bench")
     postgres = Postgres(order)
     await postgres.start()
@@ -149,7 +149,7 @@ async def _postgres(folder: Path) -> AsyncIterator[_Server]:
 
 @asynccontextmanager
 async def _proxy(server: _Server) -> AsyncIterator[_Peer]:
-    port = _free_port()
+    [port] = free_ports("127.0.0.1", 1)
     code = PROXY.replace("port=int(port)", f"port=int(port), settings=ProxySettings({CONNECTIONS})")
     async with _process(
         sys.executable, "-c", code, stdin=f"{server.user} {server.password} {server.port} {port}\n"
@@ -164,7 +164,7 @@ async def _pgbouncer(folder: Path, server: _Server) -> AsyncIterator[_Peer | Non
     if program is None:
         yield None
         return
-    port = _free_port()
+    [port] = free_ports("127.0.0.1", 1)
     users, settings = folder / "users.txt", folder / "pgbouncer.ini"
     users.write_text(f'"{server.user}" "{server.password}"\n')
     version = tuple(int(number) for number in re.findall(r"\d+", await _output(program, "--version"))[:2])
@@ -204,12 +204,6 @@ async def _until_it_accepts(port: int) -> None:
     async with asyncio.timeout(START_S_MAX):
         while not await accepts("127.0.0.1", port):
             await asyncio.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from botocore.config import Config
 
 from benchmarks.report import Report, main
 from benchmarks.sqs import Connection
-from benchmarks.sqs_servers import free_port, moto, serving
+from benchmarks.sqs_servers import moto, serving
+from workshape.cli.ports import free_ports
 from workshape.clock import Clock
 from workshape.events.schedule import At
 from workshape.events.timer import Document, Timer
@@ -55,7 +56,7 @@ async def run(report: Report) -> None:
         async with moto() as running:
             peer = Bench(running.address)
             await peer.run()
-        port = free_port()
+        [port] = free_ports("127.0.0.1", 1)
         async with serving([*SERVER, str(port), folder], port) as running:
             ours = Bench(running.address)
             await ours.run()

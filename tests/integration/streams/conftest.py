@@ -1,7 +1,6 @@
 """One real Kafka broker for all tests of topics, where Java and the client are to be had."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from workshape.cli.ports import free_ports
 from workshape.parts.jars import JavaUnavailable
 from workshape.parts.kafka import kafka_broker
 
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if find_spec("aiokafka") is None:
         pytest.skip("no Kafka client: pip install 'workshape[kafka]'")
     folder, loop = tmp_path_factory.mktemp("kafka"), asyncio.new_event_loop()
-    port, controller_port = free_port(), free_port()
+    port, controller_port = free_ports("127.0.0.1", 2)
     try:
         broker = loop.run_until_complete(made(folder, port, controller_port))
         loop.run_until_complete(broker.start())
@@ -81,9 +81,3 @@ async def made(folder: Path, port: int, controller_port: int) -> Any:
 async def topic(cluster: Cluster) -> str:
     """A topic of two partitions, the test's own."""
     return await cluster.create_topic(partitions=2)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.fakes.live_engine import LiveEngine, live_engine
-from tests.integration.streams.conftest import Cluster, free_port
+from tests.integration.streams.conftest import Cluster
+from workshape.cli.ports import free_ports
 from workshape.streams.model import (
     Assignment,
     ClusterUnavailable,
@@ -136,7 +137,8 @@ async def test_members_of_a_group_share_its_partitions(cluster: Cluster, topic: 
 
 async def test_what_is_not_there_is_told_by_name(cluster: Cluster) -> None:
     missing = make(described(cluster, "no-such-topic"))
-    nobody = make(described(Cluster(f"127.0.0.1:{free_port()}"), "orders"))
+    [port] = free_ports("127.0.0.1", 1)
+    nobody = make(described(Cluster(f"127.0.0.1:{port}"), "orders"))
 
     for reader, error in ((missing, TopicNotFound), (nobody, ClusterUnavailable)):
         with pytest.raises(error, match=r"127\.0\.0\.1"):
