@@ -16,10 +16,13 @@ from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CAP_SETPCAP = 8
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 NOT_STARTED = 127  # what a shell answers for a command it cannot run
 
@@ -75,6 +78,7 @@ def _keep_passage(paths: Sequence[str]) -> bool:
     if libc.capget(header, held) != 0:
         return False
     permitted = held[1] & (1 << CAP_DAC_READ_SEARCH | 1 << CAP_DAC_OVERRIDE)
+    _count_in_access(libc, header, held[1])
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):  # containers often hold only the second
         bit = 1 << capability
         if not permitted & bit:
@@ -84,6 +88,16 @@ def _keep_passage(paths: Sequence[str]) -> bool:
             continue
         return bool(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0)
     return False
+
+
+def _count_in_access(libc: ctypes.CDLL, header: object, permitted: int) -> None:
+    """Have access(2) count what is kept, as everything else does: PostgreSQL's programs ask it for each other.
+
+    Where that cannot be had, they say themselves what they may not enter.
+    """
+    setting = 1 << CAP_SETPCAP
+    if permitted & setting and libc.capset(header, (ctypes.c_uint32 * 6)(setting, permitted, 0, 0, 0, 0)) == 0:
+        libc.prctl(PR_SET_SECUREBITS, libc.prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
 
 
 def _libc() -> ctypes.CDLL:

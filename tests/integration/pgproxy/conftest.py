@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +20,7 @@ import pytest
 import uvloop
 
 from workshape.parts.postgres import postgres_programs
-from workshape.parts.process import account_named
+from workshape.parts.process import SHIM, Account, account_named
 from workshape.pgproxy.config import ProxyConfig, ProxyUser
 from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.tls import Certificates, ensure_certificates
@@ -56,9 +57,8 @@ class Server:
             "log_min_messages=fatal",
         ):
             arguments += ["-c", setting]
-        identity: dict[str, Any] = {} if account is None else {"user": account.user, "group": account.group}
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.folder, **identity)
+            self.process = subprocess.Popen(become(account, arguments), stdout=log, stderr=log, cwd=self.folder)
         for _ in range(200):
             with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url("postgres", "postgres")):
                 return
@@ -85,6 +85,14 @@ class Server:
         return int(self.run(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}'")[0][0])
 
 
+def become(account: Account | None, arguments: list[str]) -> list[str]:
+    """Run a program as the platform does, as an account that may enter the project only for this."""
+    if account is None:
+        return arguments
+    shim = [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(signal.SIGINT))]
+    return [*shim, str(account.user), str(account.group), "--", *arguments]
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     # Not in pytest's folders: those are closed to the account that the server runs as.
@@ -92,14 +100,12 @@ def server() -> Iterator[Server]:
     account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
     password_file = folder / "password"
     password_file.write_text(PASSWORD)
-    identity: dict[str, Any] = {}
     if account is not None:
-        identity = {"user": account.user, "group": account.group}
         for path in (folder, password_file):
             os.chown(path, account.user, account.group)
     initdb = [str(postgres_programs() / "initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--no-sync"]
     initdb += [f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **identity)
+    subprocess.run(become(account, initdb), check=True, capture_output=True, cwd=folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

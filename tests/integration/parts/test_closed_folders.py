@@ -1,0 +1,31 @@
+"""What the first instructions of every child see to."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workshape.parts.process import SHIM, account_named
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_program_that_asks_access_of_a_closed_folder_is_let_in(tmp_path: Path) -> None:
+    account = account_named("postgres", "nobody")
+    assert account is not None
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "file").write_text("")
+    asks = "import os, sys; print(os.access(sys.argv[1], os.R_OK), os.geteuid())"
+    shim = [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), "15", str(account.user), str(account.group), "--"]
+
+    done = subprocess.run(
+        [*shim, sys.executable, "-c", asks, str(closed / "file")],
+        cwd=closed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == f"True {account.user}\n"
