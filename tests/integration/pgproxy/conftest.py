@@ -89,7 +89,8 @@ def become(account: Account | None, arguments: list[str]) -> list[str]:
     """Run a program as the platform does, as an account that may enter the project only for this."""
     if account is None:
         return arguments
-    shim = [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(signal.SIGINT))]
+    # No signal at its parent's end: that would be the end of the thread that starts the server again.
+    shim = [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), "0"]
     return [*shim, str(account.user), str(account.group), "--", *arguments]
 
 
