@@ -25,14 +25,6 @@ from workshape.aws.protocol.errors import (
 )
 from workshape.aws.protocol.foreign import foreign_fault
 from workshape.aws.recognise import knows, recognise
-from workshape.aws.sigv4 import (
-    MissingAuthentication,
-    SignatureExpired,
-    SignatureMismatch,
-    UnknownAccessKey,
-    find_credential,
-    verify,
-)
 from workshape.aws.upstream import NoUpstream, Upstream
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable, Denied, WorkshapeError
@@ -42,6 +34,14 @@ from workshape.http1.server import HttpServer, Limits, serve_tcp
 from workshape.identifiers import new_request_id
 from workshape.later import Later
 from workshape.settings import Settings
+from workshape.sigv4 import (
+    MissingAuthentication,
+    SignatureExpired,
+    SignatureMismatch,
+    UnknownAccessKey,
+    find_credential,
+    verify,
+)
 from workshape.traces.context import read_traceparent
 
 MIB = 1024 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from workshape.aws.protocol.codec import Codec
 from workshape.aws.protocol.errors import UnknownOperation
-from workshape.aws.sigv4 import Credential
 from workshape.http1.message import Request
+from workshape.sigv4 import Credential
 
 STORAGE = "s3"
 _HOST_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn")

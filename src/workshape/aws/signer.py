@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from workshape.aws.sigv4 import MissingAuthentication, find_credential, verify
 from workshape.clock import Clock
 from workshape.http1.message import Request
 from workshape.settings import Settings
+from workshape.sigv4 import MissingAuthentication, find_credential, verify
 
 
 def signer_for(service: str, settings: Settings, clock: Clock) -> Callable[[Request], str]:

@@ -9,8 +9,8 @@ from botocore.loaders import Loader
 from workshape.aws.protocol.codec import Codec
 from workshape.aws.protocol.compiled import compile_codecs
 from workshape.aws.recognise import recognise
-from workshape.aws.sigv4 import find_credential
 from workshape.http1.message import Request
+from workshape.sigv4 import find_credential
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 PREFIXES = {"AmazonSQS": "sqs", "GraniteServiceVersion20100801": "monitoring", "Logs_20140328": "logs"}

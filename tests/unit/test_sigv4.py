@@ -13,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from workshape.aws.sigv4 import (
+from workshape.http1.message import Request
+from workshape.sigv4 import (
     Credential,
+    Keys,
     MissingAuthentication,
     SignatureExpired,
     SignatureMismatch,
     UnknownAccessKey,
     find_credential,
+    sign,
     verify,
 )
-from workshape.http1.message import Request
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 SECRETS = {KEY: SECRET}
@@ -138,3 +140,17 @@ def test_the_scope_names_service_and_region(signer: Callable[[], Any]) -> None:
 def test_an_unsigned_request_has_no_scope() -> None:
     assert find_credential(Request("GET", "/?a=b", (("authorization", "Basic eDp5"),))) is None
     assert find_credential(Request("GET", "/")) is None
+
+
+@pytest.mark.parametrize("session_token", ["", "FQoG/+="])
+def test_what_we_sign_is_what_botocore_signs(session_token: str) -> None:
+    own = SigV4Auth(Credentials(KEY, SECRET, session_token or None), "secretsmanager", "eu-west-1")
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "secretsmanager.GetSecretValue"}
+    theirs = signed(own, body=b"{}", headers=headers)
+    signed_at = datetime.strptime(theirs.header("x-amz-date"), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    bare = Request("POST", "/", (("host", HOST), *headers.items()), b"{}")
+
+    ours = sign(bare, Keys(KEY, SECRET, session_token), "eu-west-1", "secretsmanager", signed_at)
+
+    assert ours.header("authorization") == theirs.header("authorization")
+    verify(ours, SECRETS, now())

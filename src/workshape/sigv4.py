@@ -1,4 +1,4 @@
-"""AWS Signature Version 4: who signed a request, for which service, and whether the signature holds. A core.
+"""AWS Signature Version 4: who signed a request, for which service, whether the signature holds; and signing. A core.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -12,6 +12,7 @@ from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from workshape.errors import Denied
 from workshape.http1.message import Request
@@ -24,6 +25,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-re
 """
 PRESIGNED_S_MAX = 604_800
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (X-Amz-Expires)"""
+EXPIRES_DIGITS_MAX = 9  # more than PRESIGNED_S_MAX has
 _SIGNING_KEYS_MAX = 256  # one a day, region and service: more than a door ever sees at once
 _SCOPES_MAX = 256  # what an Authorization says before its signature: one a day, client, region and service
 _TIMESTAMPS_MAX = 64  # seconds that differ, of requests that arrive about now
@@ -46,9 +48,13 @@ class UnknownAccessKey(Denied):
 class SignatureExpired(Denied):
     """Signature expired: {reason}"""
 
+    reason: str
+
 
 class SignatureMismatch(Denied):
     """The request signature we calculated does not match the signature you provided. {reason}"""
+
+    reason: str
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -59,6 +65,18 @@ class Credential(msgspec.Struct, frozen=True):
     region: str
     service: str
     """The signing name: `lambda`, `sqs`, `s3`."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """What one signs with."""
+
+    access_key: str
+    secret_key: str
+    session_token: str = ""
+    """Of temporary credentials."""
+
+    def __repr__(self) -> str:
+        return f"<Keys {self.access_key}>"
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -90,8 +108,10 @@ def find_credential(request: Request) -> Credential | None:
     return None
 
 
-def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
+def verify(request: Request, secrets: Mapping[str, str], now: float, presigned_s_max: int = PRESIGNED_S_MAX) -> None:
     """Check that the request was signed with the secret of its access key, at about `now` (Unix time).
+
+    `presigned_s_max` bounds how long a presigned one may say that it is valid.
 
     Raises:
         MissingAuthentication, UnknownAccessKey, SignatureExpired, SignatureMismatch: it was not.
@@ -104,12 +124,27 @@ def verify(request: Request, secrets: Mapping[str, str], now: float) -> None:
     secret = secrets.get(credential.access_key)
     if secret is None:
         raise UnknownAccessKey()
-    _check_age(signature, now)
+    _check_age(signature, now, presigned_s_max)
     payload_hash = _payload_hash(request, fields, signature)
-    mac = _keyed(secret, credential.date, credential.region, credential.service).copy()
-    mac.update(_string_to_sign(signature, _canonical_request(request, fields, signature.scope, payload_hash)))
-    if not hmac.compare_digest(mac.hexdigest().encode(), signature.value.encode()):
+    value = _mac(secret, signature, _canonical_request(request, fields, signature.scope, payload_hash))
+    if not hmac.compare_digest(value.encode(), signature.value.encode()):
         raise SignatureMismatch(reason="Check your secret access key and signing method.")
+
+
+def sign(request: Request, keys: Keys, region: str, service: str, now: float) -> Request:
+    """Sign a request (with its `host` header, and no `x-amz-*` of signing) at `now` (Unix time)."""
+    timestamp = datetime.fromtimestamp(now, UTC).strftime(_DATE_FORMAT)
+    token = (("x-amz-security-token", keys.session_token),) if keys.session_token else ()
+    request = replace(request, headers=(*request.headers, ("x-amz-date", timestamp), *token))
+    fields = _fields(request)
+    credential = Credential(keys.access_key, timestamp[:8], region, service)
+    scope = Scope(credential, tuple(sorted(fields)))
+    signature = Signature(scope, "", timestamp, CLOCK_SKEW_S_MAX, is_presigned=False)
+    payload_hash = _payload_hash(request, fields, signature)
+    value = _mac(keys.secret_key, signature, _canonical_request(request, fields, scope, payload_hash))
+    signer = f"Credential={keys.access_key}/{credential.date}/{region}/{service}/aws4_request"
+    said = f"{ALGORITHM} {signer}, SignedHeaders={';'.join(scope.signed_headers)}, Signature={value}"
+    return replace(request, headers=(*request.headers, ("authorization", said)))
 
 
 @lru_cache(maxsize=_SCOPES_MAX)
@@ -141,7 +176,7 @@ def _find_signature(request: Request, fields: Mapping[str, str]) -> Signature | 
     if credential is None or query.get("X-Amz-Algorithm") != ALGORITHM:
         return None
     expires = query.get("X-Amz-Expires", "")
-    valid_s = min(int(expires), PRESIGNED_S_MAX) if expires.isdecimal() else 0
+    valid_s = int(expires[:EXPIRES_DIGITS_MAX]) if expires.isdecimal() else 0
     names = tuple(query.get("X-Amz-SignedHeaders", "").split(";"))
     value, timestamp = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
     return Signature(Scope(credential, names), value, timestamp, valid_s, is_presigned=True)
@@ -157,9 +192,10 @@ def _scope(text: str) -> Scope | None:
     return Scope(Credential(*credential), tuple(headers.split(";")))
 
 
-def _check_age(signature: Signature, now: float) -> None:
+def _check_age(signature: Signature, now: float, presigned_s_max: int) -> None:
     age_s = now - _signed_at(signature.timestamp)
-    if not -CLOCK_SKEW_S_MAX <= age_s <= signature.valid_s:
+    valid_s = min(signature.valid_s, presigned_s_max) if signature.is_presigned else signature.valid_s
+    if not -CLOCK_SKEW_S_MAX <= age_s <= valid_s:
         raise SignatureExpired(reason=f"signed at {signature.timestamp}, which is {age_s:.0f} s ago")
 
 
@@ -229,6 +265,13 @@ def _string_to_sign(signature: Signature, canonical_request: str) -> bytes:
     signed = signature.scope.credential
     scope = f"{signed.date}/{signed.region}/{signed.service}/aws4_request"
     return f"{ALGORITHM}\n{signature.timestamp}\n{scope}\n{digest}".encode()
+
+
+def _mac(secret: str, signature: Signature, canonical_request: str) -> str:
+    signed = signature.scope.credential
+    mac = _keyed(secret, signed.date, signed.region, signed.service).copy()
+    mac.update(_string_to_sign(signature, canonical_request))
+    return mac.hexdigest()
 
 
 @lru_cache(maxsize=_SIGNING_KEYS_MAX)
