@@ -34,11 +34,19 @@ CHURN_CONNECTIONS_EACH = 50
 START_S_MAX = 20.0
 PROXY = """
 import sys, uvloop
-from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
 from workshape.settings import ProxySettings
 user, password, database_port, port = sys.stdin.readline().split()
-uvloop.run(run_proxy(ProxyConfig("127.0.0.1", int(database_port), (ProxyUser(user, password),), port=int(port))))
+server = DatabaseServer("bench", "127.0.0.1", int(database_port))
+endpoint = Endpoint(port=int(port))
+
+
+async def serve():
+    await run_proxy(ProxyConfig((server,), (ProxyUser(user, password),), endpoints=(endpoint,)))
+
+
+uvloop.run(serve())
 """
 PGBOUNCER = """
 [databases]

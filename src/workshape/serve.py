@@ -19,7 +19,7 @@ from workshape.app.toml import load_app
 from workshape.engine.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
-from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
 from workshape.run import RunFile, read_run_file
 
@@ -63,13 +63,9 @@ def _proxy_config(run: RunFile) -> ProxyConfig:
     assert database is not None, "the supervisor starts a proxy only for a database"
     assert proxy is not None, "the supervisor starts it only where the app wants one"
     return ProxyConfig(
-        database_host=database.server_host,
-        database_port=database.server_port,
+        servers=(DatabaseServer.of(database),),
         users=(ProxyUser(database.user, database.password),),
-        host=settings.host,
-        port=settings.ports.proxy,
-        database_tls=database.server_tls,
-        database_ca_file=None if database.ca_file is None else Path(database.ca_file),
+        endpoints=(Endpoint(settings.host, settings.ports.proxy),),
         certificate_file=Path(proxy.certificate_file),
         key_file=Path(proxy.key_file),
         status_port=proxy.status_port,

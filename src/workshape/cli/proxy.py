@@ -21,7 +21,7 @@ from workshape.cli.proxy_file import NO_FILE, ProxyFile, read_proxy_file
 from workshape.cli.proxy_top import top
 from workshape.errors import Invalid
 from workshape.event_log import log_events_to_stderr
-from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
 from workshape.pgproxy.tls import ensure_certificates
 from workshape.run import DatabaseRun, StateFolder
@@ -60,14 +60,10 @@ class _Wanted:
         database, owner = self.database, ProxyUser(self.database.user, self.database.password)
         certificate, key = self.certificate or (None, None)
         return ProxyConfig(
-            database_host=database.server_host,
-            database_port=database.server_port,
+            servers=(DatabaseServer.of(database),),
             users=(owner, *(ProxyUser(name, secret) for name, secret in read.users.items() if name != owner.name)),
-            host=self.listen[0],
-            port=self.listen[1],
+            endpoints=(Endpoint(*self.listen),),
             reuse_port=self.reuse_port,
-            database_tls=database.server_tls,
-            database_ca_file=None if database.ca_file is None else Path(database.ca_file),
             certificate_file=certificate,
             key_file=key,
             tls_required=self.require_tls,
@@ -138,7 +134,7 @@ def serve_proxy(
 
 async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
     serving = asyncio.ensure_future(
-        run_proxy(config, read_again=wanted.config, started=lambda port: _say(wanted, config, port))
+        run_proxy(config, read_again=wanted.config, started=lambda ports: _say(wanted, config, ports[0]))
     )
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -151,7 +147,8 @@ async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
 def _say(wanted: _Wanted, config: ProxyConfig, port: int) -> None:
     """What a user wants to know, once clients may come."""
     database = wanted.database
-    shown = f"{config.host}:{port}"
+    host = config.endpoints[0].host
+    shown = f"{host}:{port}"
     lines = [
         f"proxy     {shown} in front of {database.server_host}:{database.server_port}",
         f"connect   {_client_url(wanted, shown, database.name)}",
@@ -159,7 +156,7 @@ def _say(wanted: _Wanted, config: ProxyConfig, port: int) -> None:
     if config.settings.admin_database:
         lines.append(f"console   {_client_url(wanted, shown, config.settings.admin_database)}  (SHOW HELP)")
     if config.status_port is not None:
-        lines.append(f"status    http://{config.host}:{config.status_port}/status")
+        lines.append(f"status    http://{host}:{config.status_port}/status")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

@@ -25,7 +25,6 @@ from workshape.pgproxy.admin_commands import (
 from workshape.pgproxy.admin_session import AdminSession, Answer
 from workshape.pgproxy.admin_tables import Column, TableShown
 from workshape.pgproxy.client_connection import ClientConnection
-from workshape.pgproxy.pool import PoolAction
 from workshape.pgproxy.present import Present
 from workshape.pgproxy.sqlstate import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, WireError, killed
 from workshape.settings import ProxySettings
@@ -40,7 +39,6 @@ class Controls:
 
     now: Callable[[], float]
     settings: Callable[[], ProxySettings]
-    perform: Callable[[list[PoolAction]], None]
     reload: Callable[[], WireError | None]
     """Read the settings again; tell why not."""
     shut_down: Callable[[ShutdownWait], None]
@@ -66,7 +64,7 @@ class AdminConsole:
     def tick(self) -> None:
         """Answer the pauses that have come true."""
         for client, database in list(self._pausing.items()):
-            if self._present.pools.is_drained(database):
+            if self._present.is_drained(database):
                 del self._pausing[client]
                 assert client.admin is not None
                 client.answer_admin("PAUSE")
@@ -91,32 +89,35 @@ class AdminConsole:
         return self._do(client, command)
 
     def _do(self, client: ClientConnection, command: Command) -> Answer | None:
-        pools, controls = self._present.pools, self._controls
+        present, controls = self._present, self._controls
         match command:
             case Pause(database):
-                controls.perform(pools.pause(database))
-                if pools.is_drained(database):
+                present.each(lambda lending: lending.pause(database))
+                if present.is_drained(database):
                     return "PAUSE"
                 self._pausing[client] = database
                 return None
             case Resume(database):
-                controls.perform(pools.resume(database, controls.now()))
+                present.each(lambda lending: lending.resume(database))
                 return "RESUME"
             case Reconnect(database):
-                controls.perform(pools.renew(database, controls.now()))
+                present.each(lambda lending: lending.renew(database))
                 return "RECONNECT"
             case KillClient(number):
-                found = next((one for one in self._present.clients if one.id == number), None)
-                if found is None:
-                    return WireError(UNDEFINED_OBJECT, f"no client {number}", hint="SHOW CLIENTS has those there are.")
-                found.end(killed())
-                return "KILL"
+                return self._kill(number)
             case Reload():
                 return controls.reload() or "RELOAD"
             case Shutdown(wait):
                 controls.shut_down(wait)
                 return "SHUTDOWN"
         raise AssertionError(command)
+
+    def _kill(self, number: int) -> Answer:
+        found = next((one for one in self._present.clients if one.id == number), None)
+        if found is None:
+            return WireError(UNDEFINED_OBJECT, f"no client {number}", hint="SHOW CLIENTS has those there are.")
+        found.end(killed())
+        return "KILL"
 
     # tables
 
@@ -161,10 +162,13 @@ class AdminConsole:
         return TableShown(columns, rows)
 
     def _servers(self) -> TableShown:
-        columns = _columns("id:int pid:int user database state in_transaction client:int state_s:float age_s:float")
+        columns = _columns(
+            "id:int target pid:int user database state in_transaction client:int state_s:float age_s:float"
+        )
         rows = [
             (
                 one.id,
+                one.target,
                 one.backend_pid,
                 one.user,
                 one.database,

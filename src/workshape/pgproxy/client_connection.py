@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import cast
+from typing import Protocol, cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
 from workshape.pgproxy.admission import Admitted
@@ -15,7 +15,8 @@ from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseCo
 from workshape.pgproxy.messages import KIB, ProtocolViolation
 from workshape.pgproxy.pool import PoolKey
 from workshape.pgproxy.session import Session, Want
-from workshape.pgproxy.sqlstate import WireError, refused
+from workshape.pgproxy.sqlstate import WireError, connection_lost, refused
+from workshape.pgproxy.welcomes import Welcome
 
 TLS_HANDSHAKE_S_MAX = 10.0
 HELD_BYTES_MAX = 256 * KIB  # while a client waits it is read on, to notice that it left; but not without end
@@ -33,14 +34,23 @@ class ClientEvents:
     """It logged in."""
     refused: Callable[["ClientConnection"], None]
     """It could not."""
-    wants: Callable[["ClientConnection"], None]
-    """It needs a database connection."""
-    rested: Callable[[DatabaseConnection], None]
-    """Its database connection may be at rest."""
     cancels: Callable[["ClientConnection", bytes], None]
     """It asks to cancel what the holder of that key runs."""
     gone: Callable[["ClientConnection"], None]
     """It left; nothing can be sent any more."""
+
+
+class Lender(Protocol):
+    """Who lends a client its database connections: one server's, or whichever reader's."""
+
+    def want(self, client: "ClientConnection") -> None:
+        """Lend the client a connection: now, or as soon as there is one."""
+
+    def withdraw(self, client: "ClientConnection") -> None:
+        """The client does not want one any more."""
+
+    def known_welcome(self, key: PoolKey) -> Welcome | None:
+        """What the server says to such clients; None while it has not been asked."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -54,12 +64,15 @@ class ClientConnection(asyncio.Protocol):
         """In the place of a session, on the admin console."""
         self.database: DatabaseConnection | None = None
         self.pool_key: PoolKey | None = None
+        self.lender: Lender | None = None
+        """Set once it has logged in, unless it is on the admin console."""
         self.admitted: Admitted | None = None
         """What it counts for, once it has logged in."""
         self.session_key = b""
         """What it was given for cancel requests."""
         self.is_waiting = False
         self.is_encrypted = False
+        self.is_ended = False
         self.held = b""
         """What it sent before it was welcomed."""
         self.loop = asyncio.get_running_loop()
@@ -69,7 +82,6 @@ class ClientConnection(asyncio.Protocol):
         self._tls = tls
         self._end_point = end_point
         self._encrypting: asyncio.Task[None] | None = None
-        self._is_ended = False
         self._held_bytes = 0
         self._is_slow = False
 
@@ -119,7 +131,7 @@ class ClientConnection(asyncio.Protocol):
         self._end()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_ended:
+        if self.is_ended:
             return
         session = self.session
         if session is None:
@@ -187,6 +199,19 @@ class ClientConnection(asyncio.Protocol):
         if admin.is_over:
             self._end()
 
+    def want(self) -> None:
+        """Ask for a database connection."""
+        assert self.lender is not None
+        self.is_waiting = True
+        self.lender.want(self)
+
+    def lose(self, reason: str) -> None:
+        """Its database connection ended: so must it, with the reason where a message can stand."""
+        link = self.take_back().link
+        assert link is not None
+        said = link.said_why or not link.at_message_boundary
+        self.end(None if said else connection_lost(reason))
+
     def lend(self, database: DatabaseConnection) -> None:
         """Go on with this database connection."""
         assert self.session is not None
@@ -202,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self.obey(want)
         if self.session.may_detach:  # there was nothing left to do
-            self._events.rested(database)
+            database.events.rested(database)
 
     def take_back(self) -> DatabaseConnection:
         """Part the client from its database connection."""
@@ -229,7 +254,7 @@ class ClientConnection(asyncio.Protocol):
 
     def end(self, error: WireError | None = None) -> None:
         """Say why, and hang up."""
-        if self._is_ended:
+        if self.is_ended:
             return
         if error is not None and not self.transport.is_closing():
             self.transport.write(bytes(error))
@@ -248,10 +273,9 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write(b"".join(session.to_client))
             session.to_client.clear()
             if self.database is not None and session.may_detach:
-                self._events.rested(self.database)
+                self.database.events.rested(self.database)
         if want is Want.CONNECTION and not self.is_waiting:
-            self.is_waiting = True
-            self._events.wants(self)
+            self.want()
         elif want is Want.END:
             self._end()
 
@@ -314,9 +338,9 @@ class ClientConnection(asyncio.Protocol):
     # ends
 
     def _end(self) -> None:
-        if self._is_ended:
+        if self.is_ended:
             return
-        self._is_ended = True
+        self.is_ended = True
         self._events.gone(self)
         self.transport.close()
 

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from workshape.errors import BackendUnavailable
+from workshape.pgproxy import messages
 from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits
 from workshape.pgproxy.link import Link
 from workshape.pgproxy.messages import KIB, SSL_REQUEST, ProtocolViolation, cancel_request, startup_message
@@ -37,6 +38,8 @@ class DatabaseEvents:
     """No transaction is open, nothing is owed."""
     lost: Callable[["DatabaseConnection", str], None]
     """It ended, for this reason."""
+    left: Callable[["DatabaseConnection"], None]
+    """Its client left, at whatever moment."""
     schema_changed: Callable[[], None]
     """Tables, types or the like are others now."""
 
@@ -44,8 +47,10 @@ class DatabaseEvents:
 class DatabaseConnection(asyncio.Protocol):
     """One connection. What comes from it goes to the client it serves, while there is one."""
 
-    def __init__(self, link_id: int, events: DatabaseEvents) -> None:
+    def __init__(self, link_id: int, target: "DatabaseTarget", events: DatabaseEvents) -> None:
         self.id = link_id
+        self.target = target
+        self.events = events
         self.link: Link | None = None
         self.limits: ServerLimits | None = None
         self.active_at = 0.0
@@ -53,7 +58,6 @@ class DatabaseConnection(asyncio.Protocol):
         self.cancels = 0
         """Cancel requests on their way: until they are through, nobody else may get the connection."""
         self.transport: asyncio.Transport
-        self._events = events
         self._login: DatabaseLogin | None = None
         self._loop = asyncio.get_running_loop()
         self._first_byte: asyncio.Future[bytes] = self._loop.create_future()
@@ -79,7 +83,7 @@ class DatabaseConnection(asyncio.Protocol):
                 future.set_exception(ConnectionError(reason))
                 future.exception()  # whoever waits sees it; if nobody does, it is no news
         if self.link is not None:
-            self._events.lost(self, reason)
+            self.events.lost(self, reason)
 
     def data_received(self, data: bytes) -> None:
         link = self.link
@@ -96,7 +100,7 @@ class DatabaseConnection(asyncio.Protocol):
         if link.broken:
             self.abort(f"{link.broken}.")
         elif link.at_rest:
-            self._events.rested(self)
+            self.events.rested(self)
         else:
             self.active_at = self._loop.time()
 
@@ -131,6 +135,11 @@ class DatabaseConnection(asyncio.Protocol):
             else:
                 self.transport.resume_reading()
 
+    def hang_up(self) -> None:
+        """Say good-bye and end it."""
+        self.send(messages.message(messages.TERMINATE))
+        self.transport.close()
+
     def abort(self, reason: str) -> None:
         """End it at once."""
         self._lost_reason = self._lost_reason or reason
@@ -145,20 +154,19 @@ class DatabaseConnection(asyncio.Protocol):
 
     # opening
 
-    async def open(
-        self, target: "DatabaseTarget", login: Callable[[bytes | None], DatabaseLogin], first: bytes
-    ) -> None:
+    async def open(self, login: Callable[[bytes | None], DatabaseLogin], first: bytes) -> None:
         """Negotiate TLS if wanted, and log in.
 
         Raises:
             BackendUnavailable, LoginFailed
         """
-        end_point = await self._encrypt(target)
+        end_point = await self._encrypt()
         self._login = login(end_point)
         self.send(first)
         await self._opened
 
-    async def _encrypt(self, target: "DatabaseTarget") -> bytes | None:
+    async def _encrypt(self) -> bytes | None:
+        target = self.target
         if target.tls is None:
             return None
         self.send(SSL_REQUEST)
@@ -192,7 +200,7 @@ class DatabaseConnection(asyncio.Protocol):
             self.send(b"".join(self._login.to_database))
             self._login.to_database.clear()
         if done and not self._opened.done():
-            self.link = Link(self.id, self._login.parameters, self._login.key, self._events.schema_changed)
+            self.link = Link(self.id, self._login.parameters, self._login.key, self.events.schema_changed)
             self.limits = self._login.limits
             self._login = None
             self._opened.set_result(None)
@@ -231,10 +239,9 @@ class DatabaseTarget:
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 transport, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: DatabaseConnection(link_id, events), self.host, self.port
+                    lambda: DatabaseConnection(link_id, self, events), self.host, self.port
                 )
                 await connection.open(
-                    self,
                     lambda end_point: DatabaseLogin(user, password, nonce, end_point, init_query),
                     startup_message({"user": user, **parameters}),
                 )

@@ -95,8 +95,10 @@ class _Wait:
 class Pools:
     """All connections to one server, by pool, and all who wait for one."""
 
-    def __init__(self, settings: ProxySettings) -> None:
+    def __init__(self, settings: ProxySettings, numbers: Iterator[int]) -> None:
+        """`numbers` are what connections are known by, each used once."""
         self._settings = settings
+        self._numbers = numbers
         self._limit: int | None = None
         self._idle_limit = 0
         self._places: dict[int, _Place] = {}
@@ -104,7 +106,6 @@ class Pools:
         self._connecting: dict[PoolKey, int] = {}
         self._waiting: OrderedDict[Borrower, _Wait] = OrderedDict()
         self._waiting_by_key: dict[PoolKey, OrderedDict[Borrower, None]] = {}
-        self._links_made = 0
         self._idle_count = 0
         self._paused: set[str] = set()
         self._is_all_paused = False
@@ -378,10 +379,10 @@ class Pools:
         return Lend(borrower, place.link)
 
     def _connect(self, key: PoolKey, now: float) -> Connect:
-        self._links_made += 1
-        self._places[self._links_made] = _Place(self._links_made, key, PlaceState.CONNECTING, now)
+        link = next(self._numbers)
+        self._places[link] = _Place(link, key, PlaceState.CONNECTING, now)
         self._connecting[key] = self._connecting.get(key, 0) + 1
-        return Connect(self._links_made, key)
+        return Connect(link, key)
 
     def _disconnect(self, place: _Place, now: float) -> list[PoolAction]:
         del self._places[place.link]

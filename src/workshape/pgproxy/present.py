@@ -1,14 +1,14 @@
 """Who is there at this moment: clients, database connections, who has which, who waits; and how that is shown."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.client_connection import ClientConnection
-from workshape.pgproxy.database_connection import DatabaseConnection
 from workshape.pgproxy.figures import Counters, PinShown, Snapshot
-from workshape.pgproxy.pool import PlaceState, PoolKey, Pools
+from workshape.pgproxy.lending import Lending
+from workshape.pgproxy.pool import PlaceState, PoolKey
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown
 from workshape.status import ProxyHolder, ProxyPin, ProxyPool, ProxyStatus
 
@@ -19,36 +19,37 @@ HOLDERS_SHOWN_MAX = 100  # the longest: nobody reads more at a time
 class Present:
     """The proxy's books. The server keeps them; everybody else reads."""
 
-    pools: Pools
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters
+    lendings: Mapping[str, Lending]
+    """By the names of the servers."""
     clients: set[ClientConnection] = field(default_factory=set)
     by_session_key: dict[bytes, ClientConnection] = field(default_factory=dict)
-    databases: dict[int, DatabaseConnection] = field(default_factory=dict)
-    """By the number that the pools know them by."""
-    borrowers: dict[int, ClientConnection] = field(default_factory=dict)
-    """Who has which of them."""
-    waiting_since: dict[ClientConnection, float] = field(default_factory=dict)
+
+    def each(self, do: Callable[[Lending], None]) -> None:
+        """Do it with every server's part."""
+        for lending in self.lendings.values():
+            do(lending)
 
     def snapshot(self, now: float) -> Snapshot:
         """Give the figures of this moment."""
         sessions = [client.session for client in self.clients if client.session is not None]
+        lendings = self.lendings.values()
+        links = [one.link for lending in lendings for one in lending.databases.values() if one.link is not None]
+        limits = [lending.pools.limit for lending in lendings if lending.pools.limit is not None]
         return Snapshot(
             client_connections=len(self.clients),
             client_connections_tls=sum(client.is_encrypted for client in self.clients),
-            database_connections=len(self.databases),
-            max_database_connections=self.pools.limit,
-            borrowed=len(self.borrowers),
+            database_connections=sum(len(lending.databases) for lending in lendings),
+            max_database_connections=sum(limits) if limits else None,
+            borrowed=sum(len(lending.borrowers) for lending in lendings),
             pinned=sum(bool(session.state.pins) for session in sessions),
-            in_transaction=sum(
-                database.link is not None and database.link.status != messages.IDLE
-                for database in self.databases.values()
-            ),
-            waiting=self.pools.waiting,
-            idle=self.pools.idle,
+            in_transaction=sum(link.status != messages.IDLE for link in links),
+            waiting=sum(lending.pools.waiting for lending in lendings),
+            idle=sum(lending.pools.idle for lending in lendings),
             query_requests=self.counters.queries + sum(session.queries for session in sessions),
             counters=self.counters,
             pins=tuple(self.pins(now)),
-            backend_pids=tuple(one.link.backend_pid for one in self.databases.values() if one.link is not None),
+            backend_pids=tuple(link.backend_pid for link in links),
         )
 
     def may_end(self, after: ShutdownWait | None) -> bool:
@@ -59,9 +60,13 @@ class Present:
             case ShutdownWait.NOTHING:
                 return True
             case ShutdownWait.SERVERS:
-                return self.pools.is_drained(None)
+                return self.is_drained(None)
             case ShutdownWait.CLIENTS:
                 return all(client.admin is not None for client in self.clients)
+
+    def is_drained(self, database: str | None) -> bool:
+        """Whether no server has a connection of ours to this database (None: to any), none being opened either."""
+        return all(lending.pools.is_drained(database) for lending in self.lendings.values())
 
     def status(self, now: float) -> ProxyStatus:
         """Give everything that is shown to people at once."""
@@ -88,7 +93,8 @@ class Present:
         )
 
     def _holders(self, now: float) -> Iterator[ProxyHolder]:
-        held = [(one, self.borrowers[one.id]) for one in self.shown_servers(now) if one.id in self.borrowers]
+        holders = {number: client for lending in self.lendings.values() for number, client in lending.borrowers.items()}
+        held = [(one, holders[one.id]) for one in self.shown_servers(now) if one.id in holders]
         held.sort(key=lambda pair: -pair[0].state_s)
         for server, client in held[:HOLDERS_SHOWN_MAX]:
             yield ProxyHolder(
@@ -115,9 +121,10 @@ class Present:
 
     def shown_clients(self, now: float) -> Iterator[ClientShown]:
         """Every client, in the order in which they came."""
+        waits = {client: since for one in self.lendings.values() for client, since in one.waiting_since.items()}
         for client in sorted(self.clients, key=lambda one: one.id):
             database, session = client.database, client.session
-            waiting_since = self.waiting_since.get(client)
+            waiting_since = waits.get(client)
             yield ClientShown(
                 id=client.id,
                 user=client.user,
@@ -136,41 +143,44 @@ class Present:
 
     def shown_servers(self, now: float) -> Iterator[ServerShown]:
         """Every database connection."""
-        for number, key, state, since, connected in self.pools.places():
-            database = self.databases.get(number)
-            link = None if database is None else database.link
-            client = self.borrowers.get(number)
-            yield ServerShown(
-                id=number,
-                backend_pid=None if link is None else link.backend_pid,
-                user=key.user,
-                database=key.database,
-                state=_server_state(state, client),
-                in_transaction=link is not None and link.status != messages.IDLE,
-                client=None if client is None else client.id,
-                state_s=now - since,
-                age_s=now - connected if connected else None,
-            )
+        for lending in self.lendings.values():
+            for number, key, state, since, connected in lending.pools.places():
+                database = lending.databases.get(number)
+                link = None if database is None else database.link
+                client = lending.borrowers.get(number)
+                yield ServerShown(
+                    id=number,
+                    target=lending.server.name,
+                    backend_pid=None if link is None else link.backend_pid,
+                    user=key.user,
+                    database=key.database,
+                    state=_server_state(state, client),
+                    in_transaction=link is not None and link.status != messages.IDLE,
+                    client=None if client is None else client.id,
+                    state_s=now - since,
+                    age_s=now - connected if connected else None,
+                )
 
     def shown_pools(self, now: float) -> Iterator[PoolShown]:
         """Every pool that somebody is in."""
         pools: dict[PoolKey, PoolShown] = {}
-        for _, key, state, _, _ in self.pools.places():
-            pool = pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters)))
-            pool.lent += state is PlaceState.LENT
-            pool.idle += state is PlaceState.IDLE
-            pool.connecting += state is PlaceState.CONNECTING
-        for key, since in self.pools.waits():
-            pool = pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters)))
-            pool.waiting += 1
-            pool.longest_wait_s = max(pool.longest_wait_s, now - since)
+        for lending in self.lendings.values():
+            for _, key, state, _, _ in lending.pools.places():
+                pool = pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters)))
+                pool.lent += state is PlaceState.LENT
+                pool.idle += state is PlaceState.IDLE
+                pool.connecting += state is PlaceState.CONNECTING
+            for key, since in lending.pools.waits():
+                pool = pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters)))
+                pool.waiting += 1
+                pool.longest_wait_s = max(pool.longest_wait_s, now - since)
         for client in self.clients:
-            if client.pool_key is not None and client.admin is None:
-                key = client.pool_key
-                pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters))).clients += 1
-        for client in self.borrowers.values():
-            if client.pool_key is not None and client.session is not None and client.session.state.pins:
-                pools[client.pool_key].pinned += 1
+            mine, session = client.pool_key, client.session
+            if mine is None or client.admin is not None:
+                continue
+            pool = pools.setdefault(mine, PoolShown(mine.database, mine.user, dict(mine.parameters)))
+            pool.clients += 1
+            pool.pinned += client.database is not None and session is not None and bool(session.state.pins)
         yield from pools.values()
 
     def shown_databases(self, now: float) -> Iterator[DatabaseShown]:
@@ -181,7 +191,7 @@ class Present:
             shown.clients += pool.clients
             shown.waiting += pool.waiting
             shown.connections += pool.lent + pool.idle + pool.connecting
-            shown.is_paused = self.pools.is_paused(pool.database)
+            shown.is_paused = any(lending.pools.is_paused(pool.database) for lending in self.lendings.values())
         yield from databases.values()
 
 

@@ -18,11 +18,11 @@ async def run_proxy(
     config: ProxyConfig,
     *,
     read_again: Callable[[], ProxyConfig] | None = None,
-    started: Callable[[int], None] = lambda _port: None,
+    started: Callable[[tuple[int, ...]], None] = lambda _ports: None,
 ) -> None:
     """Serve until cancelled, or ended on the admin console; then tell the clients and close.
 
-    `read_again` reads the configuration anew: on SIGHUP and on RELOAD. `started` is told the port.
+    `read_again` reads the configuration anew: on SIGHUP and on RELOAD. `started` is told the endpoints' ports.
 
     Raises:
         OSError: an address is in use or not ours.
@@ -33,10 +33,10 @@ async def run_proxy(
     if read_again is not None:
         loop.add_signal_handler(signal.SIGHUP, proxy.try_reload)
     try:
-        port = await proxy.start()
+        ports = await proxy.start()
         if config.status_port is not None:
-            status = await start_status(proxy, config.host, config.status_port)
-        started(port)
+            status = await start_status(proxy, config.endpoints[0].host, config.status_port)
+        started(ports)
         await proxy.wait_ended()
     finally:
         if read_again is not None:

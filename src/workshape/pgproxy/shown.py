@@ -47,6 +47,8 @@ class ServerShown:
     """One database connection."""
 
     id: int
+    target: str
+    """The name of the database server."""
     backend_pid: int | None
     user: str
     database: str

@@ -16,6 +16,7 @@ CACHED_PLAN_CHANGED = "0A000"
 IDLE_IN_TRANSACTION = "25P03"
 INVALID_STATEMENT_NAME = "26000"
 INVALID_CURSOR_NAME = "34000"
+INVALID_CATALOG_NAME = "3D000"
 SYNTAX_ERROR = "42601"
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"
@@ -71,6 +72,17 @@ def too_many_clients(clients_max: int, whose: str, setting: str) -> WireError:
         "sorry, too many clients already",
         f"The proxy serves {clients_max} clients {whose} at most.",
         f"Raise {setting}.",
+        fatal=True,
+    )
+
+
+def no_such_database(name: str) -> WireError:
+    """The proxy stands before no database of this name."""
+    return WireError(
+        INVALID_CATALOG_NAME,
+        f'database "{name}" does not exist',
+        "The proxy has no such database, and none for all others.",
+        "SHOW DATABASES on the proxy's admin console has those there are.",
         fatal=True,
     )
 

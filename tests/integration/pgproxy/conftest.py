@@ -21,7 +21,7 @@ import uvloop
 
 from workshape.parts.postgres import postgres_programs
 from workshape.parts.process import SHIM, Account, account_named
-from workshape.pgproxy.config import ProxyConfig, ProxyUser
+from workshape.pgproxy.config import DatabaseServer, ProxyConfig, ProxyUser
 from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.tls import Certificates, ensure_certificates
 from workshape.settings import ProxySettings
@@ -160,17 +160,16 @@ def make_proxy(server: Server, certificates: Certificates) -> MakeProxy:
     @asynccontextmanager
     async def make(settings: ProxySettings | None = None, **changes: Any) -> AsyncIterator[Proxy]:
         config = ProxyConfig(
-            database_host="127.0.0.1",
-            database_port=server.port,
+            servers=(DatabaseServer("main", "127.0.0.1", server.port),),
             users=(ProxyUser(USER, PASSWORD), ProxyUser("stranger", "x")),
             certificate_file=certificates.proxy_certificate,
             key_file=certificates.proxy_key,
             settings=settings or ProxySettings(connection_borrow_timeout_s=5.0),
         )
         proxy = ProxyServer(replace(config, **changes))
-        port = await proxy.start()
+        ports = await proxy.start()
         try:
-            yield Proxy(server, proxy, port, certificates)
+            yield Proxy(server, proxy, ports[0], certificates)
         finally:
             await proxy.close()
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.integration.pgproxy.conftest import PASSWORD, USER, MakeProxy, Proxy
+from workshape.pgproxy.config import Endpoint
 from workshape.settings import ProxySettings
 
 ADMINISTRATED = {"administrators": (USER,)}
@@ -136,7 +137,7 @@ async def test_shutdown_lets_the_next_proxy_take_over_while_old_clients_finish(m
         make_proxy(**ADMINISTRATED, reuse_port=True) as old,
         console_of(old) as console,
         await old.connect() as client,
-        make_proxy(port=old.port, reuse_port=True) as new,
+        make_proxy(endpoints=(Endpoint(port=old.port),), reuse_port=True) as new,
     ):
         await console.execute("SHUTDOWN WAIT_FOR_CLIENTS")
         ending = asyncio.create_task(old.proxy.wait_ended())

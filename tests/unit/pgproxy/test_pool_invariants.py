@@ -1,6 +1,7 @@
 """The pools under any sequence of events: no connection lent twice, none lost, nobody forgotten."""
 
 from collections.abc import Sequence
+from itertools import count
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ class PoolsOfOneServer(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.pools = Pools(SETTINGS)
+        self.pools = Pools(SETTINGS, count(1))
         self.limit = 1
         self.borrowers_made = 0
         self.waiting: dict[int, tuple[PoolKey, float]] = {}
@@ -210,7 +211,7 @@ def opened(pools: Pools, actions: Sequence[PoolAction], now: float) -> list[Pool
 
 
 def of_limit(limit: int) -> Pools:
-    pools = Pools(SETTINGS)
+    pools = Pools(SETTINGS, count(1))
     pools.set_limit(limit, 0, 0.0)
     return pools
 
@@ -220,7 +221,7 @@ def lends(actions: Sequence[PoolAction]) -> dict[object, int]:
 
 
 def test_before_the_server_was_asked_for_its_limit_one_connection_is_opened() -> None:
-    pools = Pools(SETTINGS)
+    pools = Pools(SETTINGS, count(1))
 
     first, second = pools.borrow("a", KEYS[0], 0.0), pools.borrow("b", KEYS[0], 0.0)
 
@@ -229,7 +230,7 @@ def test_before_the_server_was_asked_for_its_limit_one_connection_is_opened() ->
 
 
 def test_the_limit_is_the_configured_share_of_what_the_server_leaves_us() -> None:
-    pools = Pools(ProxySettings(max_connections_percent=50))
+    pools = Pools(ProxySettings(max_connections_percent=50), count(1))
 
     pools.set_limit(max_connections=103, reserved=3, now=0.0)
 

@@ -1,0 +1,300 @@
+"""One database server's part of the proxy: its pools, its connections, and what is done as the pools decide.
+
+A connection that comes back dirty (a client left in a transaction, or pinned) is rolled back and reset before it is
+lent again, or closed where that cannot be done.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+
+from workshape.errors import BackendUnavailable
+from workshape.pgproxy import messages
+from workshape.pgproxy.client_connection import ClientConnection
+from workshape.pgproxy.client_statements import Statements
+from workshape.pgproxy.config import DatabaseServer
+from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget, database_tls
+from workshape.pgproxy.database_login import LoginFailed
+from workshape.pgproxy.expected import OUR_SYNC
+from workshape.pgproxy.figures import Counters
+from workshape.pgproxy.pins import BEYOND_RESET
+from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
+from workshape.pgproxy.routes import Routes
+from workshape.pgproxy.sqlstate import WireError, idle_in_transaction
+from workshape.pgproxy.welcomes import Welcome, Welcomes
+from workshape.settings import ProxySettings
+
+RESET_S_MAX = 5.0  # a rollback that takes longer is not waited for: the connection is closed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ProxyGround:
+    """What all servers' parts of one proxy stand on. A reload puts other settings, passwords and routes here."""
+
+    settings: ProxySettings
+    passwords: Mapping[str, str]
+    """By user."""
+    routes: Routes
+    counters: Counters
+    statements: Statements
+    numbers: Iterator[int]
+    """Database connections are numbered through."""
+    own: Callable[[Coroutine[None, None, None]], None]
+    """Runs work until the proxy ends."""
+    welcome: Callable[[ClientConnection, Welcome], None]
+    """Begins the session of a client that has waited for the server's words."""
+
+
+class Lending:
+    """One server's. `want` a connection for a client; the rest follows from what its connections tell."""
+
+    def __init__(self, server: DatabaseServer, ground: ProxyGround) -> None:
+        self.server = server
+        self.pools = Pools(ground.settings, ground.numbers)
+        self.welcomes = Welcomes()
+        self.databases: dict[int, DatabaseConnection] = {}
+        """Open connections by the number that the pools know them by."""
+        self.borrowers: dict[int, ClientConnection] = {}
+        """Who has which of them."""
+        self.waiting_since: dict[ClientConnection, float] = {}
+        self._ground = ground
+        self._counters = ground.counters
+        self._loop = asyncio.get_running_loop()
+        self._target = _target(server)
+        self._resetting: dict[int, float] = {}
+        self._to_do: deque[PoolAction] = deque()
+        self._is_performing = False
+        self._events = DatabaseEvents(
+            rested=self._rested,
+            lost=self._lost,
+            left=self._left,
+            schema_changed=ground.statements.renew,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Lending {self.server.name} {self.pools.describe()}>"
+
+    # clients
+
+    def want(self, client: ClientConnection) -> None:
+        """Lend the client a connection: now, or as soon as there is one."""
+        assert client.pool_key is not None
+        now = self._loop.time()
+        self.waiting_since[client] = now
+        self._perform(self.pools.borrow(client, client.pool_key, now))
+
+    def withdraw(self, client: ClientConnection) -> None:
+        """The client does not want one any more."""
+        if self.waiting_since.pop(client, None) is not None:
+            self.pools.withdraw(client)
+
+    def known_welcome(self, key: PoolKey) -> Welcome | None:
+        """What the server says to such clients; None while it has not been asked."""
+        return self.welcomes.known(key)
+
+    # connections
+
+    def _rested(self, database: DatabaseConnection) -> None:
+        """Take a connection back that nobody needs any more, unless its client keeps it."""
+        link = database.link
+        if link is None or not link.at_rest or database.cancels or self.databases.get(database.id) is not database:
+            return
+        client = self.borrowers.get(database.id)
+        if client is not None:
+            if client.session is None or not client.session.may_detach:
+                return
+            client.take_back()
+            del self.borrowers[database.id]
+        elif self.pools.state(database.id) is not PlaceState.LENT:
+            return
+        self._resetting.pop(database.id, None)
+        self._perform(self.pools.give_back(database.id, self._loop.time()))
+
+    def _left(self, database: DatabaseConnection) -> None:
+        """Bring a connection to rest that its client left as it was."""
+        client = self.borrowers.pop(database.id)
+        session, link = client.session, database.link
+        assert session is not None
+        assert link is not None
+        can_rest = session.may_hang_up and not BEYOND_RESET & session.state.pins.keys()
+        pinned = bool(session.state.pins)
+        client.take_back()
+        if database.transport.is_closing():
+            return
+        if not can_rest:
+            if link.expected:
+                self._ground.own(self._target.cancel(link.key))
+            database.abort("Its client left in the middle.")
+            return
+        self._resetting[database.id] = self._loop.time()
+        if link.unsynced or link.ignoring:
+            link.unsynced = link.ignoring = False
+            link.expected.append(OUR_SYNC)
+            database.send(messages.message(messages.SYNC))
+        statements = ["ROLLBACK"] if link.status != messages.IDLE or link.expected else []
+        if pinned:
+            link.forget_statements()
+            statements.append("DISCARD ALL")
+            if self._ground.settings.init_query:
+                statements.append(self._ground.settings.init_query)
+        for statement in statements:
+            database.send(link.ask(statement))
+        self._rested(database)
+
+    def _lost(self, database: DatabaseConnection, reason: str) -> None:
+        known = self.databases.pop(database.id, None) is database
+        self._resetting.pop(database.id, None)
+        client = self.borrowers.pop(database.id, None)
+        if client is not None:
+            client.lose(reason)
+        if known and self.pools.state(database.id) is not None:
+            self._perform(self.pools.lost(database.id, self._loop.time()))
+
+    async def _connect(self, link_id: int, key: PoolKey) -> None:
+        self._counters.connects += 1
+        ground = self._ground
+        try:
+            database = await self._target.connect(
+                link_id,
+                self._events,
+                user=key.user,
+                password=ground.passwords[key.user],
+                parameters={"database": ground.routes.real_name(key.database), **dict(key.parameters)},
+                init_query=ground.settings.init_query,
+            )
+        except LoginFailed as error:
+            self._connect_failed(link_id, str(error), error.error if error.lasting else None)
+            return
+        except BackendUnavailable as error:
+            self._connect_failed(link_id, str(error), None)
+            return
+        except asyncio.CancelledError:
+            self.pools.failed(link_id, "the proxy ends", self._loop.time())
+            raise
+        self._counters.connects_succeeded += 1
+        self.databases[link_id] = database
+        self._connected(database, key)
+
+    def _connected(self, database: DatabaseConnection, key: PoolKey) -> None:
+        assert database.link is not None
+        now = self._loop.time()
+        self.welcomes.learn(key, dict(database.link.parameters), database.link.variables)
+        actions = self.pools.connected(database.id, now)
+        limits = database.limits
+        if limits is not None:
+            actions += self.pools.set_limit(limits.max_connections, limits.reserved, now)
+        self._perform(actions)
+
+    def _connect_failed(self, link_id: int, reason: str, for_good: WireError | None) -> None:
+        self._counters.connects_failed += 1
+        _log.warning("database_connect_failed", extra={"database": self.server.address, "reason": reason})
+        now = self._loop.time()
+        if for_good is None:
+            self._perform(self.pools.failed(link_id, reason, now))
+        else:
+            self._perform(self.pools.failed_for_good(link_id, for_good, now))
+
+    # what the pools decide
+
+    def _perform(self, actions: list[PoolAction]) -> None:
+        """Do what was decided, in order; what is decided meanwhile comes after it."""
+        self._to_do.extend(actions)
+        if self._is_performing:
+            return
+        self._is_performing = True
+        try:
+            while self._to_do:
+                self._do(self._to_do.popleft())
+        finally:
+            self._is_performing = False
+
+    def _do(self, action: PoolAction) -> None:
+        match action:
+            case Lend(borrower, link_id):
+                assert isinstance(borrower, ClientConnection)
+                self._lend(borrower, link_id)
+            case Connect(link_id, key):
+                self._ground.own(self._connect(link_id, key))
+            case Disconnect(link_id):
+                database = self.databases.pop(link_id, None)
+                if database is not None:
+                    database.hang_up()
+            case Refuse(borrower, error):
+                assert isinstance(borrower, ClientConnection)
+                self.waiting_since.pop(borrower, None)
+                self._counters.borrow_timeouts += 1
+                borrower.refuse(error)
+
+    def _lend(self, client: ClientConnection, link_id: int) -> None:
+        now = self._loop.time()
+        database = self.databases.get(link_id)
+        if client.is_ended:  # it left since this was decided
+            if database is not None:
+                self._perform(self.pools.give_back(link_id, now))
+            return
+        if database is None:  # the connection was lost since this was decided
+            assert client.pool_key is not None
+            self._perform(self.pools.borrow(client, client.pool_key, now))
+            return
+        self.borrowers[link_id] = client
+        self._counters.borrow_latency_ms.add((now - self.waiting_since.pop(client)) * 1_000)
+        if client.session is None:
+            assert client.pool_key is not None
+            welcome = self.welcomes.known(client.pool_key)
+            assert welcome is not None, "its first connection brought it"
+            self._ground.welcome(client, welcome)
+        client.lend(database)
+
+    # time
+
+    def tick(self, now: float) -> None:
+        """Let time pass: borrow time-outs, idle connections, transactions whose clients say nothing, late resets."""
+        self._perform(self.pools.tick(now))
+        self._end_idle_transactions(now)
+        for link_id in [link_id for link_id, since in self._resetting.items() if now - since > RESET_S_MAX]:
+            self.databases[link_id].abort("It could not be reset in time.")
+
+    def _end_idle_transactions(self, now: float) -> None:
+        limit_s = self._ground.settings.idle_in_transaction_timeout_s
+        for link_id, client in list(self.borrowers.items()):
+            database = self.databases.get(link_id)
+            if database is None or database.link is None or not database.link.waits_for_client:
+                continue
+            if now - max(client.active_at, database.active_at) > limit_s:
+                self._counters.idle_in_transaction_ended += 1
+                client.end(idle_in_transaction(limit_s))
+
+    # whoever runs the proxy
+
+    def apply(self, server: DatabaseServer) -> None:
+        """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
+        self.pools.apply(self._ground.settings)
+        if server != self.server:
+            self.server, self._target = server, _target(server)
+            self.renew(None)
+
+    def pause(self, database: str | None) -> None:
+        """Lend no connections of this database (None: of any) until `resume`."""
+        self._perform(self.pools.pause(database))
+
+    def resume(self, database: str | None) -> None:
+        """Lend again; None ends every pause."""
+        self._perform(self.pools.resume(database, self._loop.time()))
+
+    def renew(self, database: str | None) -> None:
+        """Replace every connection to this database (None: to any) as soon as nobody holds it."""
+        self._perform(self.pools.renew(database, self._loop.time()))
+
+    def close(self) -> None:
+        """Close every connection."""
+        for database in list(self.databases.values()):
+            database.hang_up()
+        self.databases.clear()
+
+
+def _target(server: DatabaseServer) -> DatabaseTarget:
+    return DatabaseTarget(server.host, server.port, database_tls(server.ca_file) if server.tls else None)

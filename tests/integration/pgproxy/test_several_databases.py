@@ -1,0 +1,34 @@
+"""Several databases behind one proxy: who comes where, and what each server may take."""
+
+import psycopg
+import pytest
+
+from tests.integration.pgproxy.conftest import DATABASE, MakeProxy, Server
+from workshape.pgproxy.config import DatabaseServer
+from workshape.pgproxy.routes import ProxiedDatabase
+
+
+async def test_clients_come_to_the_database_that_the_name_they_ask_for_stands_for(
+    make_proxy: MakeProxy, server: Server
+) -> None:
+    here = DatabaseServer("here", "127.0.0.1", server.port)
+    there = DatabaseServer("there", "localhost", server.port)
+    databases = (
+        ProxiedDatabase("shop", "here", real_name=DATABASE),
+        ProxiedDatabase("reports", "there", real_name="postgres"),
+    )
+    async with make_proxy(servers=(here, there), databases=databases) as proxy:
+        answers = []
+        for name in ("shop", "reports"):
+            async with await proxy.connect(dbname=name) as client:
+                answers.append(await (await client.execute("SELECT current_database()")).fetchone())
+        with pytest.raises(psycopg.OperationalError, match='database "other" does not exist'):
+            await proxy.connect(dbname="other")
+        async with await proxy.connect(dbname="workshape") as console:
+            servers = await (await console.execute("SHOW SERVERS")).fetchall()
+        snapshot = proxy.proxy.snapshot()
+
+    assert answers == [(DATABASE,), ("postgres",)]
+    assert sorted((row[1], row[4]) for row in servers) == [("here", "shop"), ("there", "reports")]
+    assert len({row[0] for row in servers}) == 2, "connections are numbered through"
+    assert snapshot.database_connections == 2
