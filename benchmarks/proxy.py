@@ -1,218 +1,159 @@
-"""The PostgreSQL proxy under pgbench: transactions a second, beside the server itself and beside PgBouncer.
+"""The PostgreSQL proxy beside the server itself and beside PgBouncer, all in one run.
 
-All three in one run: a machine's figures mean little from one day to the next, their ratios something. PgBouncer is
-measured where it is installed, with as many database connections; before 1.21 it cannot carry prepared statements.
+A machine's figures mean little from one day to the next, their ratios something, and what a transaction takes of the
+processors most. PgBouncer is measured where it is installed, with as many database connections; before 1.21 it cannot
+carry prepared statements in transaction mode: the server itself stands beside us there.
 
-    python -m benchmarks.proxy [--json FILE]
+    python -m benchmarks.proxy [--quick] [--json FILE]
+
+`--quick` measures fewer cells, once each. The parts: proxy_pgbench.py, proxy_memory.py, proxy_storms.py.
 """
 
-import asyncio
-import os
-import pwd
-import re
-import shutil
-import sys
+import math
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.proxy_memory import measure_memory
+from benchmarks.proxy_pgbench import Pgbench, Result
+from benchmarks.proxy_servers import Peer, allow_many_files, pgbouncer, pgbouncer_version, postgres, proxy
+from benchmarks.proxy_storms import measure_storms
 from benchmarks.report import Report, main
-from workshape.cli.ports import free_ports
-from workshape.parts.postgres import Postgres, PostgresOrder, postgres_programs
-from workshape.parts.process import accepts, account_named
+from workshape.pgproxy.tls import ensure_certificates
 
-CLIENTS = (1, 8, 32)
 PROTOCOLS = ("simple", "extended", "prepared")
-ROUND_S = 2
-SCALE = 2  # 200,000 accounts: all in memory
-CONNECTIONS = 20
-MAX_CONNECTIONS = 103  # the server's: 100 for us all, 3 for superusers
+CLIENTS = (1, 8, 32, 100)
+WRITERS = (8, 32)
+SCALE = 40  # more branches than clients: they do not wait for each other's locks. 4 million accounts, all in memory
+SECONDS = 1
+ROUNDS = 3
+RATE_PER_S = 1_000  # well below what any of them can do: latencies are theirs, not a queue's
+LATENCY_CLIENTS = 8
+LATENCY_SECONDS = 2
 CHURN_CLIENTS = 10
-CHURN_CONNECTIONS_EACH = 50
-START_S_MAX = 20.0
-PROXY = """
-import sys, uvloop
-from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
-from workshape.pgproxy.process import run_proxy
-from workshape.settings import ProxySettings
-user, password, database_port, port = sys.stdin.readline().split()
-server = DatabaseServer("bench", "127.0.0.1", int(database_port))
-endpoint = Endpoint(port=int(port))
-
-
-async def serve():
-    await run_proxy(ProxyConfig((server,), (ProxyUser(user, password),), endpoints=(endpoint,)))
-
-
-uvloop.run(serve())
-"""
-PGBOUNCER = """
-[databases]
-bench = host=127.0.0.1 port={server_port} dbname=bench
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {users}
-pool_mode = transaction
-default_pool_size = {connections}
-max_client_conn = 1000
-{more}
-"""
+TLS_CLIENTS = (1, 32)
 
 
 async def run(report: Report) -> None:
-    """Measure; processor time tells more than the rates where the machine has other work."""
+    """Measure all of it."""
+    allow_many_files()
+    version = await pgbouncer_version()
+    print(f"pgbouncer {'.'.join(map(str, version)) or 'is not installed'}")
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workshape-bench-")))
         folder.chmod(0o755)
-        server = await stack.enter_async_context(_postgres(folder))
-        peers = {"direct": _Peer(server.port), "proxy": await stack.enter_async_context(_proxy(server))}
-        bouncer = await stack.enter_async_context(_pgbouncer(folder, server))
-        if bouncer is not None:
-            peers["pgbouncer"] = bouncer
-        await server.pgbench(server.port, "--initialize", "--quiet", f"--scale={SCALE}")
-        for protocol in PROTOCOLS:
-            for clients in CLIENTS:
-                arguments = ("-n", "-S", "-M", protocol, "-c", str(clients), "-T", str(ROUND_S))
-                await _compare(report, server, peers, f"{protocol}, {clients} clients", arguments)
-        churn = ("-n", "-S", "-C", "-c", str(CHURN_CLIENTS), "-t", str(CHURN_CONNECTIONS_EACH))
-        await _compare(report, server, peers, "a connection for each transaction", churn)
+        server = await stack.enter_async_context(postgres(folder, ensure_certificates(folder / "tls")))
+        pgbench = Pgbench.of(server)
+        assert await pgbench.run(server.port, "--initialize", "--quiet", f"--scale={SCALE}") is not None
+        async with AsyncExitStack() as poolers:
+            peers = {"direct": Peer(server.port), "proxy": await poolers.enter_async_context(proxy(server))}
+            bouncer = await poolers.enter_async_context(pgbouncer(server))
+            if bouncer is not None:
+                peers["pgbouncer"] = bouncer
+            matrix = _Matrix(report, peers, rounds=1 if report.quick else ROUNDS)
+            await _throughput(matrix, pgbench)
+            matrix.summarize()
+            await _over_tls(matrix, pgbench)
+            await _latencies(matrix, pgbench)
+        await measure_memory(report, server, quick=report.quick)
+        await measure_storms(report, server, quick=report.quick)
 
 
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    port: int
-    pid: int | None = None
-    """Of the process whose processor time is measured, where it is one."""
+@dataclass(slots=True)
+class _Matrix:
+    report: Report
+    peers: dict[str, Peer]
+    rounds: int
+    ratios: dict[str, float] = field(default_factory=dict)
+    """To PgBouncer, by cell."""
+    costs: dict[str, float] = field(default_factory=dict)
 
-    def cpu_s(self) -> float:
-        """Processor time so far; Linux only, elsewhere 0."""
-        file = Path(f"/proc/{self.pid}/stat")
-        if self.pid is None or not file.exists():
-            return 0.0
-        fields = file.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    async def cell(self, pgbench: Pgbench, measure: str, arguments: Sequence[str], *, prepared: bool = False) -> None:
+        """Measure one cell, and say how we stand."""
+        peers = {name: peer for name, peer in self.peers.items() if peer.prepares or not prepared}
+        results = await pgbench.compare(peers, ("-n", "-j", "1", *arguments), self.rounds)
+        if "proxy" not in results:
+            raise RuntimeError(f"{measure}: pgbench failed through the proxy")
+        ours = results.pop("proxy")
+        for name, result in results.items():
+            ratio = ours.rate / result.rate
+            self.report.add(measure, ours.rate, "transactions/s", f"{name} {result.rate:,.0f}", ratio)
+        self._costs(measure, ours, results.get("pgbouncer"))
 
+    def _costs(self, measure: str, ours: Result, theirs: Result | None) -> None:
+        cost, beside, ratio = ours.cost_us, "", None
+        assert cost is not None
+        if theirs is not None and theirs.cost_us:
+            beside, ratio = f"pgbouncer {theirs.cost_us:,.1f}", cost / theirs.cost_us
+            self.ratios[measure], self.costs[measure] = ours.rate / theirs.rate, ratio
+        self.report.add(measure, cost, "us of processor time each", beside, ratio)
 
-async def _compare(
-    report: Report, server: "_Server", peers: dict[str, _Peer], measure: str, arguments: tuple[str, ...]
-) -> None:
-    rates: dict[str, float] = {}
-    costs: dict[str, float] = {}
-    for name, peer in peers.items():
-        before = peer.cpu_s()
-        output = await server.pgbench(peer.port, *arguments)
-        rate, count = (re.search(pattern, output or "") for pattern in (r"tps = ([\d.]+)", r"processed: (\d+)"))
-        if rate is not None and count is not None:
-            rates[name] = float(rate.group(1))
-            costs[name] = (peer.cpu_s() - before) / int(count.group(1)) * 1e6
-    for name in rates.keys() - {"proxy"}:
-        report.add(
-            measure, rates["proxy"], "transactions/s", f"{name} {rates[name]:,.0f}", rates["proxy"] / rates[name]
-        )
-    if costs.get("proxy"):
-        theirs = costs.get("pgbouncer")
-        shown, ratio = ("", None) if not theirs else (f"pgbouncer {theirs:,.0f}", costs["proxy"] / theirs)
-        report.add(measure, costs["proxy"], "us of processor time each", shown, ratio)
-
-
-class _Server:
-    def __init__(self, port: int, user: str, password: str) -> None:
-        self.port = port
-        self.user = user
-        self.password = password
-
-    async def pgbench(self, port: int, *arguments: str) -> str | None:
-        """Run pgbench; None when it failed."""
-        environment = {**os.environ, "PGPASSWORD": self.password, "PGSSLMODE": "disable"}
-        address = ["-h", "127.0.0.1", "-p", str(port), "-U", self.user]
-        process = await asyncio.create_subprocess_exec(
-            str(postgres_programs() / "pgbench"),
-            *address,
-            *arguments,
-            "bench",
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, _ = await process.communicate()
-        return output.decode() if process.returncode == 0 else None
+    def summarize(self) -> None:
+        """Say how we stand beside PgBouncer in all cells so far."""
+        if not self.ratios:
+            return
+        worst = min(self.ratios, key=lambda measure: self.ratios[measure])
+        cells = f"{len(self.ratios)} cells"
+        self.report.add("geometric mean", _geometric_mean(self.ratios), "x pgbouncer's transactions/s", cells)
+        self.report.add("smallest cell", self.ratios[worst], "x pgbouncer's transactions/s", worst)
+        self.report.add("geometric mean", _geometric_mean(self.costs), "x pgbouncer's processor time", cells)
 
 
-@asynccontextmanager
-async def _postgres(folder: Path) -> AsyncIterator[_Server]:
-    [port] = free_ports("127.0.0.1", 1)
-    order = PostgresOrder(folder / "postgres", folder / "postgres.log", "127.0.0.1", port, MAX_CONNECTIONS, "bench")
-    postgres = Postgres(order)
-    await postgres.start()
-    try:
-        yield _Server(port, postgres.credentials.user, postgres.credentials.password)
-    finally:
-        await postgres.stop()
+async def _throughput(matrix: _Matrix, pgbench: Pgbench) -> None:
+    quick = matrix.report.quick
+    for protocol in PROTOCOLS:
+        for clients in (1, 32) if quick else CLIENTS:
+            select = ("-S", "-M", protocol, "-c", str(clients), "-T", str(SECONDS))
+            measure = f"{protocol}, {_clients(clients)}"
+            await matrix.cell(pgbench, measure, select, prepared=protocol == "prepared")
+    for clients in WRITERS[: 1 if quick else None]:
+        await matrix.cell(pgbench, f"read-write, {_clients(clients)}", ("-c", str(clients), "-T", str(SECONDS)))
+    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS), "-T", str(SECONDS))
+    await matrix.cell(pgbench, "a connection for each transaction", churn)
 
 
-@asynccontextmanager
-async def _proxy(server: _Server) -> AsyncIterator[_Peer]:
-    [port] = free_ports("127.0.0.1", 1)
-    code = PROXY.replace("port=int(port)", f"port=int(port), settings=ProxySettings({CONNECTIONS})")
-    async with _process(
-        sys.executable, "-c", code, stdin=f"{server.user} {server.password} {server.port} {port}\n"
-    ) as pid:
-        await _until_it_accepts(port)
-        yield _Peer(port, pid)
-
-
-@asynccontextmanager
-async def _pgbouncer(folder: Path, server: _Server) -> AsyncIterator[_Peer | None]:
-    program = shutil.which("pgbouncer")
-    if program is None:
-        yield None
+async def _over_tls(matrix: _Matrix, pgbench: Pgbench) -> None:
+    """The clients' side; towards the server, which is beside the poolers, there is none."""
+    tls = pgbench.over_tls()
+    poolers = {name: peer for name, peer in matrix.peers.items() if name != "direct"}
+    if tls is None or await tls.run(poolers["proxy"].port, "-n", "-S", "-c", "1", "-t", "1") is None:
+        print("TLS: left out, no pgbench that can do TLS is installed")
         return
-    [port] = free_ports("127.0.0.1", 1)
-    users, settings = folder / "users.txt", folder / "pgbouncer.ini"
-    users.write_text(f'"{server.user}" "{server.password}"\n')
-    version = tuple(int(number) for number in re.findall(r"\d+", await _output(program, "--version"))[:2])
-    more = "max_prepared_statements = 100" if version >= (1, 21) else ""
-    settings.write_text(
-        PGBOUNCER.format(server_port=server.port, port=port, users=users, connections=CONNECTIONS, more=more)
-    )
-    account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
-    identity = [] if account is None else [f"--user={pwd.getpwuid(account.user).pw_name}"]
-    async with _process(program, "--quiet", *identity, str(settings)) as pid:
-        await _until_it_accepts(port)
-        yield _Peer(port, pid)
+    over = _Matrix(matrix.report, poolers, matrix.rounds)
+    for clients in TLS_CLIENTS:
+        select = ("-S", "-c", str(clients), "-T", str(SECONDS))
+        await over.cell(tls, f"simple over TLS, {_clients(clients)}", select)
+    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS), "-T", str(SECONDS))
+    await over.cell(tls, "a TLS connection for each transaction", churn)
 
 
-@asynccontextmanager
-async def _process(*arguments: str, stdin: str = "") -> AsyncIterator[int]:
-    process = await asyncio.create_subprocess_exec(
-        *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    assert process.stdin is not None
-    process.stdin.write(stdin.encode())
-    await process.stdin.drain()
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        await process.wait()
+async def _latencies(matrix: _Matrix, pgbench: Pgbench) -> None:
+    """How much later an answer comes than from the server itself, when nobody is busy."""
+    at_rate = ("-n", "-S", "-j", "1", "-c", str(LATENCY_CLIENTS), "-R", str(RATE_PER_S), "-T", str(LATENCY_SECONDS))
+    results = await pgbench.compare(matrix.peers, at_rate, matrix.rounds, latencies=True)
+    direct = results.pop("direct")
+    for percentile in ("p50", "p99"):
+        base = _median(direct, percentile)
+        for name, result in results.items():
+            found = _median(result, percentile)
+            measure = f"{percentile} at {RATE_PER_S:,}/s, {name}"
+            matrix.report.add(measure, found, "ms", f"direct {base:.2f}: {found - base:+.2f}", found / base)
 
 
-async def _output(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    return output.decode()
+def _median(result: Result, percentile: str) -> float:
+    values = sorted(result.p50_ms if percentile == "p50" else result.p99_ms)
+    return values[len(values) // 2]
 
 
-async def _until_it_accepts(port: int) -> None:
-    async with asyncio.timeout(START_S_MAX):
-        while not await accepts("127.0.0.1", port):
-            await asyncio.sleep(0.05)
+def _clients(number: int) -> str:
+    return f"{number} client{'s' if number > 1 else ''}"
+
+
+def _geometric_mean(ratios: dict[str, float]) -> float:
+    return math.exp(sum(map(math.log, ratios.values())) / len(ratios))
 
 
 if __name__ == "__main__":
-    main("proxy", run)
+    main("proxy", run, has_quick=True)

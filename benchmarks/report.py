@@ -30,10 +30,12 @@ class Row:
 class Report:
     """The rows of one benchmark, in the order they were measured."""
 
-    def __init__(self, name: str, *, with_peers: bool = False) -> None:
+    def __init__(self, name: str, *, with_peers: bool = False, quick: bool = False) -> None:
         self.name = name
         self.with_peers = with_peers
         """Whether peers were asked for that have to be fetched first."""
+        self.quick = quick
+        """Whether a part of the figures will do."""
         self.rows: list[Row] = []
 
     def add(self, measure: str, value: float, unit: str, peer: str = "", ratio: float | None = None) -> None:
@@ -56,14 +58,18 @@ class Report:
         path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def main(name: str, run: Callable[[Report], Awaitable[None] | None], *, has_peers: bool = False) -> None:
+def main(
+    name: str, run: Callable[[Report], Awaitable[None] | None], *, has_peers: bool = False, has_quick: bool = False
+) -> None:
     """Run a benchmark from the command line. `run` adds its rows; a coroutine function runs on uvloop."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     if has_peers:
         parser.add_argument("--peers", action="store_true", help="also fetch and measure other programs")
+    if has_quick:
+        parser.add_argument("--quick", action="store_true", help="measure less, and less often")
     arguments = parser.parse_args()
-    report = Report(name, with_peers=has_peers and arguments.peers)
+    report = Report(name, with_peers=has_peers and arguments.peers, quick=has_quick and arguments.quick)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(report, run))
     report.print()
