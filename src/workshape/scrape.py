@@ -13,28 +13,14 @@ from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.http1.client import HttpClient
 from workshape.http1.message import Request
 from workshape.metrics.exposition import Family, Labels, counter, exposition, gauge, histogram
+from workshape.pgproxy.prometheus import proxy_families
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueName
-from workshape.status import Figures, RouteStatus
+from workshape.status import ProxyFigures, RouteStatus
 
 DURATION_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 """From what a warm function takes to Lambda's longest timeout."""
 PROXY_ANSWER_S_MAX = 1.0  # another process of this machine; scrapers themselves wait ten
-_PROXY_GAUGES = {
-    "ClientConnections": ("client_connections", "Clients connected."),
-    "DatabaseConnections": ("database_connections", "Connections to the database."),
-    "MaxDatabaseConnectionsAllowed": ("database_connections_max", "Connections to the database, at most."),
-    "DatabaseConnectionsCurrentlyBorrowed": ("borrowed_connections", "Connections lent to a client."),
-    "DatabaseConnectionsCurrentlySessionPinned": ("pinned_connections", "Connections that a session keeps."),
-    "DatabaseConnectionsCurrentlyInTransaction": ("in_transaction_connections", "Connections in a transaction."),
-}
-_PROXY_COUNTERS = {
-    "ClientConnectionsReceived": ("clients_received_total", "Clients that came."),
-    "ClientConnectionsSetupFailedAuth": ("clients_refused_total", "Clients whose login was refused."),
-    "DatabaseConnectionsSetupFailed": ("connects_failed_total", "Connections to the database that failed."),
-    "QueryRequests": ("queries_total", "Queries."),
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -70,25 +56,19 @@ class Scrape:
         functions = [*self._function_families(), self._environments(), *self._provisioned_families()]
         return exposition([*functions, self._concurrency(), self._queues(), self._answers(), *proxy])
 
-    async def _proxy_families(self) -> list[Family]:
+    async def _proxy_families(self) -> Sequence[Family]:
         """The proxy's figures; none when it does not answer, which is what a scraper should see then."""
         if self._proxy is None:
             return []
-        request = Request("GET", "/_workshape/status", (("host", "proxy"),))
+        request = Request("GET", "/_workshape/figures", (("host", "proxy"),))
         try:
             response = await self._proxy.send(request, PROXY_ANSWER_S_MAX)
             assert isinstance(response.body, bytes), "the figures are short"
-            figures = msgspec.json.decode(response.body, type=Figures)
+            figures = msgspec.json.decode(response.body, type=ProxyFigures)
         except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:
             _log.warning("proxy_not_scraped", extra={"reason": str(error) or type(error).__name__})
             return []
-        families = []
-        for make, names in ((gauge, _PROXY_GAUGES), (counter, _PROXY_COUNTERS)):
-            for figure, (name, text) in names.items():
-                value = figures.get(figure)
-                if isinstance(value, int | float):
-                    families.append(make(f"workshape_proxy_{name}", text, [({}, value)]))
-        return families
+        return proxy_families([({}, figures)])
 
     def _function_families(self) -> Iterator[Family]:
         rows: list[tuple[Labels, int, int, int]] = []

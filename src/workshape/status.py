@@ -193,5 +193,18 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     pins: tuple[ProxyPin, ...]
 
 
+class ProxyFigures(msgspec.Struct, frozen=True):
+    """What a proxy has counted since it began, and how many there are of what now: for whoever keeps metrics."""
+
+    began: str
+    """No other proxy has the same: what is counted begins with it at zero."""
+    values: dict[str, float]
+    """By RDS Proxy's names."""
+    latencies_us: dict[str, bytes]
+    """Encoded distributions of microseconds, by RDS Proxy's names."""
+    endpoints: dict[str, dict[str, float]] = {}
+    """`values` of the clients of each endpoint, by its name."""
+
+
 Figures = dict[str, float | int | str | bool | None]
 """The proxy's answer."""

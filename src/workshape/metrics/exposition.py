@@ -39,15 +39,20 @@ def histogram(
     help: str,  # noqa: A002 - the format's word
     values: Iterable[tuple[Labels, Distribution]],
     bounds_s: Sequence[float],
+    *,
+    per_second: int = 1_000,
 ) -> Family:
-    """Seconds, out of distributions of milliseconds; a value within 2 % above a bound may count as below it."""
+    """Seconds, out of distributions of milliseconds, or whatever else a second has `per_second` of.
+
+    A value within 2 % above a bound may count as below it.
+    """
     lines = []
     for labels, measured in values:
-        counts = measured.counts_up_to([bound * 1_000 for bound in bounds_s])
+        counts = measured.counts_up_to([bound * per_second for bound in bounds_s])
         for bound, count in zip(bounds_s, counts, strict=True):
             lines.append(_line(f"{name}_bucket", {**labels, "le": f"{bound:g}"}, count))
         lines.append(_line(f"{name}_bucket", {**labels, "le": "+Inf"}, measured.count))
-        lines.append(_line(f"{name}_sum", labels, measured.total / 1_000))
+        lines.append(_line(f"{name}_sum", labels, measured.total / per_second))
         lines.append(_line(f"{name}_count", labels, measured.count))
     return Family(name, help, "histogram", lines)
 

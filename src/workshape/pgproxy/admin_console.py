@@ -222,12 +222,12 @@ class AdminConsole:
 
     def _stats(self) -> TableShown:
         figures = self._present.snapshot(self._controls.now()).cloudwatch()
-        rows = [(name, None if value is None else float(value)) for name, value in figures.items()]
+        rows = [(name, float(value)) for name, value in figures.items()]
         return TableShown(_columns("figure value:float"), rows)
 
     def _latency(self) -> TableShown:
-        measured = self._present.counters.borrow_latency_ms
-        counts = measured.counts_up_to(LATENCY_BOUNDS_MS)
+        measured = self._present.counters.borrow_latency_us
+        counts = measured.counts_up_to([bound * 1_000 for bound in LATENCY_BOUNDS_MS])
         rows = [(bound, count) for bound, count in zip(LATENCY_BOUNDS_MS, counts, strict=True)]
         return TableShown(_columns("up_to_ms:float borrows:int"), [*rows, (None, measured.count)])
 

@@ -38,6 +38,8 @@ class ClientEvents:
     """It asks to cancel what the holder of that key runs."""
     gone: Callable[["ClientConnection"], None]
     """It left; nothing can be sent any more."""
+    endpoint: str
+    """The name of the endpoint whose clients these are."""
 
 
 class Lender(Protocol):
@@ -89,6 +91,11 @@ class ClientConnection(asyncio.Protocol):
         return f"<ClientConnection {self.login or self.session} waiting={self.is_waiting}>"
 
     # how it is shown
+
+    @property
+    def endpoint(self) -> str:
+        """The name of the endpoint that it came to."""
+        return self._events.endpoint
 
     @property
     def address(self) -> str:

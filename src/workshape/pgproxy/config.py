@@ -67,6 +67,8 @@ class Endpoint:
     port: int = 0
     """0 picks a free one."""
     role: EndpointRole = EndpointRole.READ_WRITE
+    name: str = "default"
+    """By which its clients are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,38 @@
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from workshape.metrics.distribution import Distribution
+from workshape.status import ProxyFigures
+
+
+@dataclass(slots=True)
+class ClientCounters:
+    """What one endpoint's clients did since the proxy began."""
+
+    received: int = 0
+    accepted: int = 0
+    refused_authentication: int = 0
+    closed: int = 0
+    queries: int = 0
+    """Of clients that have left, as the next one."""
+    queries_tls: int = 0
 
 
 @dataclass(slots=True)
 class Counters:
     """Since the proxy began."""
 
-    clients_received: int = 0
-    clients_accepted: int = 0
-    clients_refused_authentication: int = 0
-    clients_closed: int = 0
+    clients: dict[str, ClientCounters] = field(default_factory=dict)
+    """By the names of endpoints; what clients of one that is gone did stays."""
     clients_refused: int = 0
     """For the client limit."""
     connects: int = 0
+    connects_tls: int = 0
     connects_succeeded: int = 0
     connects_failed: int = 0
-    queries: int = 0
-    """Of clients that have left; see `Snapshot.query_requests`."""
-    borrow_latency_ms: Distribution = field(default_factory=Distribution)
+    borrow_latency_us: Distribution = field(default_factory=Distribution)
     """How long clients waited for the connections they got."""
     borrow_timeouts: int = 0
     cancels: int = 0
@@ -45,45 +56,96 @@ class PinShown:
     age_s: float
 
 
+@dataclass(slots=True)
+class ClientFigures:
+    """Clients of one endpoint, or of all, and what they did since the proxy began."""
+
+    connections: int = 0
+    connections_tls: int = 0
+    received: int = 0
+    accepted: int = 0
+    refused_authentication: int = 0
+    closed: int = 0
+    queries: int = 0
+    queries_tls: int = 0
+
+    def add(self, other: "ClientFigures") -> None:
+        """Count another endpoint's in."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    def cloudwatch(self) -> dict[str, float]:
+        """The figures by RDS Proxy's names."""
+        return {
+            "ClientConnections": self.connections,
+            "ClientConnectionsTLS": self.connections_tls,
+            "ClientConnectionsNoTLS": self.connections - self.connections_tls,
+            "ClientConnectionsReceived": self.received,
+            "ClientConnectionsSetupSucceeded": self.accepted,
+            "ClientConnectionsSetupFailedAuth": self.refused_authentication,
+            "ClientConnectionsClosed": self.closed,
+            "QueryRequests": self.queries,
+            "QueryRequestsTLS": self.queries_tls,
+            "QueryRequestsNoTLS": self.queries - self.queries_tls,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The figures of one moment."""
 
-    client_connections: int
-    client_connections_tls: int
+    endpoints: dict[str, ClientFigures]
+    """By name."""
     database_connections: int
+    database_connections_tls: int
     max_database_connections: int | None
     borrowed: int
     pinned: int
     in_transaction: int
     waiting: int
     idle: int
-    query_requests: int
     counters: Counters
     pins: tuple[PinShown, ...]
     backend_pids: tuple[int, ...]
     """The server's process ids of the database connections."""
 
-    def cloudwatch(self) -> dict[str, float | int | str | bool | None]:
-        """The figures by RDS Proxy's names; latencies in microseconds, as there."""
-        counters = self.counters
-        latency_ms = counters.borrow_latency_ms.average() if counters.borrow_latency_ms.count else 0.0
+    @property
+    def clients(self) -> ClientFigures:
+        """Those of all endpoints."""
+        summed = ClientFigures()
+        for figures in self.endpoints.values():
+            summed.add(figures)
+        return summed
+
+    @property
+    def client_connections(self) -> int:
+        """Of all endpoints."""
+        return self.clients.connections
+
+    def cloudwatch(self) -> dict[str, float]:
+        """The figures by RDS Proxy's names; what is not known yet is not there. Latencies are averages."""
+        counters, latency = self.counters, self.counters.borrow_latency_us
+        limit = self.max_database_connections
         return {
-            "ClientConnections": self.client_connections,
-            "ClientConnectionsTLS": self.client_connections_tls,
-            "ClientConnectionsNoTLS": self.client_connections - self.client_connections_tls,
-            "ClientConnectionsReceived": counters.clients_received,
-            "ClientConnectionsSetupSucceeded": counters.clients_accepted,
-            "ClientConnectionsSetupFailedAuth": counters.clients_refused_authentication,
-            "ClientConnectionsClosed": counters.clients_closed,
+            **self.clients.cloudwatch(),
             "DatabaseConnections": self.database_connections,
-            "MaxDatabaseConnectionsAllowed": self.max_database_connections,
+            "DatabaseConnectionsWithTLS": self.database_connections_tls,
+            **({} if limit is None else {"MaxDatabaseConnectionsAllowed": limit}),
             "DatabaseConnectionRequests": counters.connects,
+            "DatabaseConnectionRequestsWithTLS": counters.connects_tls,
             "DatabaseConnectionsSetupSucceeded": counters.connects_succeeded,
             "DatabaseConnectionsSetupFailed": counters.connects_failed,
             "DatabaseConnectionsCurrentlyBorrowed": self.borrowed,
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
             "DatabaseConnectionsCurrentlyInTransaction": self.in_transaction,
-            "DatabaseConnectionsBorrowLatency": latency_ms * 1e3,
-            "QueryRequests": self.query_requests,
+            **({"DatabaseConnectionsBorrowLatency": latency.average()} if latency.count else {}),
         }
+
+    def figures(self, began: str) -> ProxyFigures:
+        """The figures for whoever keeps metrics; `began` is what tells this proxy from one before it."""
+        return ProxyFigures(
+            began,
+            self.cloudwatch(),
+            {"DatabaseConnectionsBorrowLatency": self.counters.borrow_latency_us.encoded()},
+            {name: figures.cloudwatch() for name, figures in self.endpoints.items()},
+        )

@@ -156,6 +156,7 @@ class Lending:
 
     async def _connect(self, link_id: int, key: PoolKey) -> None:
         self._counters.connects += 1
+        self._counters.connects_tls += self.server.tls
         ground = self._ground
         try:
             database = await self._target.connect(
@@ -241,7 +242,7 @@ class Lending:
             self._perform(self.pools.borrow(client, client.pool_key, now))
             return
         self.borrowers[link_id] = client
-        self._counters.borrow_latency_ms.add((now - self.waiting_since.pop(client)) * 1_000)
+        self._counters.borrow_latency_us.add((now - self.waiting_since.pop(client)) * 1_000_000)
         if client.session is None:
             assert client.pool_key is not None
             welcome = self.welcomes.known(client.pool_key)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from workshape.metrics.distribution import Distribution
 from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.client_connection import ClientConnection
-from workshape.pgproxy.figures import Counters, PinShown, Snapshot
+from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapshot
 from workshape.pgproxy.lending import Lending
 from workshape.pgproxy.pool import PlaceState, PoolKey
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown
@@ -32,25 +33,46 @@ class Present:
 
     def snapshot(self, now: float) -> Snapshot:
         """Give the figures of this moment."""
-        sessions = [client.session for client in self.clients if client.session is not None]
         lendings = self.lendings.values()
         links = [one.link for lending in lendings for one in lending.databases.values() if one.link is not None]
         limits = [lending.pools.limit for lending in lendings if lending.pools.limit is not None]
         return Snapshot(
-            client_connections=len(self.clients),
-            client_connections_tls=sum(client.is_encrypted for client in self.clients),
+            endpoints=self._endpoints(),
             database_connections=sum(len(lending.databases) for lending in lendings),
+            database_connections_tls=sum(len(lending.databases) for lending in lendings if lending.server.tls),
             max_database_connections=sum(limits) if limits else None,
             borrowed=sum(len(lending.borrowers) for lending in lendings),
-            pinned=sum(bool(session.state.pins) for session in sessions),
+            pinned=sum(client.session is not None and bool(client.session.state.pins) for client in self.clients),
             in_transaction=sum(link.status != messages.IDLE for link in links),
             waiting=sum(lending.pools.waiting for lending in lendings),
             idle=sum(lending.pools.idle for lending in lendings),
-            query_requests=self.counters.queries + sum(session.queries for session in sessions),
             counters=self.counters,
             pins=tuple(self.pins(now)),
             backend_pids=tuple(link.backend_pid for link in links),
         )
+
+    def _endpoints(self) -> dict[str, ClientFigures]:
+        """Each endpoint's clients, those that have left included."""
+        found = {
+            name: ClientFigures(
+                received=counted.received,
+                accepted=counted.accepted,
+                refused_authentication=counted.refused_authentication,
+                closed=counted.closed,
+                queries=counted.queries,
+                queries_tls=counted.queries_tls,
+            )
+            for name, counted in self.counters.clients.items()
+        }
+        for client in self.clients:
+            figures = found[client.endpoint]
+            queries = 0 if client.session is None else client.session.queries
+            figures.connections += 1
+            figures.queries += queries
+            if client.is_encrypted:
+                figures.connections_tls += 1
+                figures.queries_tls += queries
+        return found
 
     def may_end(self, after: ShutdownWait | None) -> bool:
         """Whether what is waited for before the proxy ends has come; None: it does not end."""
@@ -70,10 +92,10 @@ class Present:
 
     def status(self, now: float) -> ProxyStatus:
         """Give everything that is shown to people at once."""
-        figures, measured = self.snapshot(now), self.counters.borrow_latency_ms
-        latency = {f"p{percent}": measured.percentile(percent) for percent in (50, 90, 99)} if measured.count else {}
+        figures = self.snapshot(now)
+        clients = figures.clients
         return ProxyStatus(
-            client_connections=figures.client_connections,
+            client_connections=clients.connections,
             database_connections=figures.database_connections,
             borrowed=figures.borrowed,
             pinned=figures.pinned,
@@ -81,9 +103,9 @@ class Present:
             idle=figures.idle,
             waiting=figures.waiting,
             max=figures.max_database_connections,
-            query_requests=figures.query_requests,
+            query_requests=clients.queries,
             borrow_timeouts=self.counters.borrow_timeouts,
-            borrow_latency_ms={**latency, "max": measured.maximum} if latency else {},
+            borrow_latency_ms=_latency_ms(self.counters.borrow_latency_us),
             pools=tuple(_pool_status(pool) for pool in self.shown_pools(now)),
             holders=tuple(self._holders(now)),
             pins=tuple(
@@ -193,6 +215,13 @@ class Present:
             shown.connections += pool.lent + pool.idle + pool.connecting
             shown.is_paused = any(lending.pools.is_paused(pool.database) for lending in self.lendings.values())
         yield from databases.values()
+
+
+def _latency_ms(measured_us: Distribution) -> dict[str, float]:
+    if not measured_us.count:
+        return {}
+    shown = {f"p{percent}": measured_us.percentile(percent) / 1_000 for percent in (50, 90, 99)}
+    return {**shown, "max": measured_us.maximum / 1_000}
 
 
 def _pool_status(pool: PoolShown) -> ProxyPool:

@@ -3,15 +3,21 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, serve_tcp
+from workshape.identifiers import random_hex
+from workshape.metrics.exposition import CONTENT_TYPE, exposition
 from workshape.pgproxy.config import ProxyConfig
+from workshape.pgproxy.prometheus import proxy_families
 from workshape.pgproxy.server import ProxyServer
+from workshape.status import ProxyFigures
 
 JSON = (("content-type", "application/json"),)
+PROMETHEUS = (("content-type", CONTENT_TYPE),)
 
 
 async def run_proxy(
@@ -47,17 +53,29 @@ async def run_proxy(
 
 
 async def start_status(proxy: ProxyServer, host: str, port: int) -> HttpServer:
-    """Answer GET /_workshape/status (CloudWatch's names), GET /status (`ProxyStatus`: pools, holders, pins) and
-    GET /_workshape/backends (the process ids of its connections on the server).
+    """Answer GET /metrics (Prometheus), /status (`ProxyStatus`: pools, holders, pins) and, for the engine,
+    /_workshape/status (CloudWatch's names), /_workshape/figures (`ProxyFigures`) and
+    /_workshape/backends (the process ids of its connections on the server).
     """
+    began = random_hex(16)
+
+    def figures() -> ProxyFigures:
+        return proxy.snapshot().figures(began)
+
+    pages: dict[str, Callable[[], Response]] = {
+        "/metrics": lambda: Response(200, PROMETHEUS, exposition(proxy_families([({}, figures())]))),
+        "/status": lambda: _json(proxy.status()),
+        "/_workshape/status": lambda: _json(proxy.snapshot().cloudwatch()),
+        "/_workshape/figures": lambda: _json(figures()),
+        "/_workshape/backends": lambda: _json(proxy.snapshot().backend_pids),
+    }
 
     async def answer(request: Request) -> Response:
-        if request.method == "GET" and request.path == "/_workshape/status":
-            return Response(200, JSON, msgspec.json.encode(proxy.snapshot().cloudwatch()))
-        if request.method == "GET" and request.path == "/_workshape/backends":
-            return Response(200, JSON, msgspec.json.encode(proxy.snapshot().backend_pids))
-        if request.method == "GET" and request.path == "/status":
-            return Response(200, JSON, msgspec.json.encode(proxy.status()))
-        return Response(404, JSON, b'{"message": "not found"}')
+        page = pages.get(request.path) if request.method == "GET" else None
+        return Response(404, JSON, b'{"message": "not found"}') if page is None else page()
 
     return await serve_tcp(answer, host, port)
+
+
+def _json(value: Any) -> Response:
+    return Response(200, JSON, msgspec.json.encode(value))

@@ -17,9 +17,9 @@ from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, 
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import Statements
-from workshape.pgproxy.config import EndpointRole, ProxyConfig
+from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
 from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection
-from workshape.pgproxy.figures import Counters, Snapshot
+from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
 from workshape.pgproxy.lending import Lending, ProxyGround
 from workshape.pgproxy.link import PROCESS_ID_BYTES
 from workshape.pgproxy.pool_key import pool_key
@@ -76,7 +76,7 @@ class ProxyServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ends_after: ShutdownWait | None = None
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: dict[Endpoint, asyncio.Server] = {}
         self._loop = asyncio.get_running_loop()
         controls = Controls(
             now=self._loop.time,
@@ -85,15 +85,6 @@ class ProxyServer:
             shut_down=self._shut_down,
         )
         self._console = AdminConsole(self._present, controls, config.administrators)
-        self._events = {
-            role: ClientEvents(
-                accepted=partial(self._accepted, role),
-                refused=self._login_refused,
-                cancels=self._cancels,
-                gone=self._gone,
-            )
-            for role in EndpointRole
-        }
 
     def __repr__(self) -> str:
         return f"<ProxyServer clients={len(self._clients)} {list(self._lendings.values())}>"
@@ -104,20 +95,38 @@ class ProxyServer:
         Raises:
             OSError: an address is in use or not ours.
         """
-        for endpoint in self._config.endpoints:
-            listener = await self._loop.create_server(
-                partial(self._client_came, endpoint.role),
-                endpoint.host,
-                endpoint.port,
-                backlog=BACKLOG,
-                reuse_port=self._config.reuse_port or None,
-            )
-            self._listeners.append(listener)
+        ports = tuple([await self.listen(endpoint) for endpoint in self._config.endpoints])
         self._own(self._keep_time())
-        ports = tuple(int(listener.sockets[0].getsockname()[1]) for listener in self._listeners)
         servers = [server.address for server in self._config.servers]
         _log.info("proxy_listens", extra={"ports": ports, "servers": servers})
         return ports
+
+    async def listen(self, endpoint: Endpoint) -> int:
+        """Listen at one more endpoint; return its port.
+
+        Raises:
+            OSError: the address is in use or not ours.
+        """
+        counters = self._counters.clients.setdefault(endpoint.name, ClientCounters())
+        events = ClientEvents(
+            accepted=partial(self._accepted, counters, endpoint.role),
+            refused=partial(self._login_refused, counters),
+            cancels=self._cancels,
+            gone=partial(self._gone, counters),
+            endpoint=endpoint.name,
+        )
+        listener = self._listeners[endpoint] = await self._loop.create_server(
+            partial(self._client_came, counters, events),
+            endpoint.host,
+            endpoint.port,
+            backlog=BACKLOG,
+            reuse_port=self._config.reuse_port or None,
+        )
+        return int(listener.sockets[0].getsockname()[1])
+
+    def stop_listening(self, endpoint: Endpoint) -> None:
+        """Let nobody come to an endpoint any more; who is there stays."""
+        self._listeners.pop(endpoint).close()
 
     async def close(self) -> None:
         """Stop listening, tell every client, close every connection."""
@@ -149,14 +158,14 @@ class ProxyServer:
 
     # clients
 
-    def _client_came(self, role: EndpointRole) -> ClientConnection:
-        self._counters.clients_received += 1
+    def _client_came(self, counters: ClientCounters, events: ClientEvents) -> ClientConnection:
+        counters.received += 1
         login = ClientLogin(self._policy, secrets.token_urlsafe(NONCE_BYTES))
-        client = ClientConnection(self._events[role], login, self._client_tls, self._end_point)
+        client = ClientConnection(events, login, self._client_tls, self._end_point)
         self._clients.add(client)
         return client
 
-    def _accepted(self, role: EndpointRole, client: ClientConnection) -> None:
+    def _accepted(self, counters: ClientCounters, role: EndpointRole, client: ClientConnection) -> None:
         """Find out what the server would say to this client, and say it."""
         assert client.login is not None
         settings = self._ground.settings
@@ -173,7 +182,7 @@ class ProxyServer:
         client.admitted = admitted
         client.pool_key = key
         client.lender = lender
-        self._counters.clients_accepted += 1
+        counters.accepted += 1
         if lender is None:
             client.begin_admin(self._console.open(client), WELCOME_TO_ADMIN)
             return
@@ -207,11 +216,11 @@ class ProxyServer:
         state = ClientState(welcome.variables, process_id=client.session_key[:PROCESS_ID_BYTES])
         client.begin(Session(state, self._ground.statements), b"".join(said))
 
-    def _login_refused(self, client: ClientConnection) -> None:
+    def _login_refused(self, counters: ClientCounters, client: ClientConnection) -> None:
         assert client.login is not None
         error = client.login.refusal
         if error is not None and error.code[:2] == "28":
-            self._counters.clients_refused_authentication += 1
+            counters.refused_authentication += 1
         _log.info("client_refused", extra={"user": client.login.user, "reason": "" if error is None else error.message})
 
     def _cancels(self, asking: ClientConnection, session_key: bytes) -> None:
@@ -229,12 +238,13 @@ class ProxyServer:
         else:
             asking.end()
 
-    def _gone(self, client: ClientConnection) -> None:
+    def _gone(self, counters: ClientCounters, client: ClientConnection) -> None:
         """The client left, at whatever moment."""
         self._clients.discard(client)
-        self._counters.clients_closed += 1
+        counters.closed += 1
         if client.session is not None:
-            self._counters.queries += client.session.queries
+            counters.queries += client.session.queries
+            counters.queries_tls += client.session.queries if client.is_encrypted else 0
         self._by_session_key.pop(client.session_key, None)
         if client.lender is not None:
             client.lender.withdraw(client)
@@ -312,7 +322,7 @@ class ProxyServer:
                 lending.pause(None)
 
     def _stop_listening(self) -> None:
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
 
     def _own(self, work: Coroutine[None, None, None]) -> None:

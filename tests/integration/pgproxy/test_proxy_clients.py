@@ -170,7 +170,7 @@ async def test_tls_is_verified_in_full_with_our_ca_and_channel_binding_holds(mak
         ca = str(proxy.certificates.ca)
         verified = await proxy.connect(sslmode="verify-full", sslrootcert=ca, channel_binding="require")
         row = await (await verified.execute("SELECT 1")).fetchone()
-        encrypted = proxy.proxy.snapshot().client_connections_tls
+        encrypted = proxy.proxy.snapshot().clients.connections_tls
         await verified.close()
         with pytest.raises(psycopg.OperationalError, match="TLS is required"):
             await proxy.connect(sslmode="disable")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -80,6 +81,7 @@ def test_clients_verify_it_use_it_and_watch_it_and_settings_are_read_again(runni
         shown = subprocess.run(
             [*COMMAND, "top", "--once", "--url", status], capture_output=True, text=True, check=True, timeout=WAIT_S_MAX
         ).stdout
+        scraped = httpx.get(f"{status.removesuffix('/status')}/metrics", trust_env=False).text
     output, errors = running.end()
 
     assert whom == (USER,)
@@ -87,6 +89,7 @@ def test_clients_verify_it_use_it_and_watch_it_and_settings_are_read_again(runni
     assert (before, after, kept) == ("7.0", "9.0", "9.0")
     assert "LISTEN news" in shown
     assert "pinned 1" in shown
+    assert "workshape_proxy_pinned_connections 1\n" in scraped
     assert (running.process.returncode, output) == (0, "stopped\n")
     assert "Traceback" not in errors
 
