@@ -3,9 +3,11 @@
 What there is to run (functions, queues, ...) is not configuration: that is `app/model.py`.
 """
 
-from typing import Literal
+from enum import StrEnum
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Struct = msgspec.Struct
 
@@ -62,6 +64,20 @@ class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True):
     secret_key: str = "workshape"  # noqa: S105 - the local door's, and checked only by choice
 
 
+class PoolMode(StrEnum):
+    """How long a client keeps the database connection that it borrowed. PgBouncer's names.
+
+    Source: https://www.pgbouncer.org/config.html#pool_mode
+    """
+
+    SESSION = "session"
+    """Until it leaves."""
+    TRANSACTION = "transaction"
+    """Until its transaction is over."""
+    STATEMENT = "statement"
+    """As with TRANSACTION, and transactions of several statements are refused."""
+
+
 class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The PostgreSQL proxy. The first five carry RDS Proxy's names and defaults.
 
@@ -73,6 +89,13 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     connection_borrow_timeout_s: float = 120.0
     idle_client_timeout_s: float = 1_800.0
     init_query: str = ""
+    reset_query: str = "DISCARD ALL"
+    """Run when a pinned client has left. Empty: its connection is closed."""
+    pool_mode: PoolMode = PoolMode.TRANSACTION
+    connection_lifetime_s: Annotated[float, Meta(gt=0)] = 3_600.0
+    """Then a connection is replaced when it comes back: the server's memory and plans start anew."""
+    idle_connection_timeout_s: Annotated[float, Meta(ge=0)] = 300.0
+    """Beyond the idle share, a connection unused for this long is closed."""
     idle_in_transaction_timeout_s: float = 60.0
     startup_timeout_s: float = 10.0
     clients_max: int = 10_000

@@ -21,8 +21,9 @@ from workshape.cli.proxy_file import NO_FILE, ProxyFile, read_proxy_file
 from workshape.cli.proxy_top import top
 from workshape.errors import Invalid
 from workshape.event_log import log_events_to_stderr
-from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
+from workshape.pgproxy.config import DatabaseServer, Endpoint, EndpointRole, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
+from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase
 from workshape.pgproxy.tls import ensure_certificates
 from workshape.run import DatabaseRun, StateFolder
 
@@ -41,8 +42,10 @@ proxy.command("top")(top)
 class _Wanted:
     """What the command line asks for."""
 
-    database: DatabaseRun
+    database: DatabaseRun | None
+    """What --database says; None: the file says it."""
     listen: tuple[str, int]
+    listen_readers: tuple[str, int] | None
     status: tuple[str, int] | None
     file: Path | None
     certificate: tuple[Path, Path] | None
@@ -57,18 +60,36 @@ class _Wanted:
             Invalid, NotFound: the file.
         """
         read = NO_FILE if self.file is None else read_proxy_file(self.file)
-        database, owner = self.database, ProxyUser(self.database.user, self.database.password)
+        servers, databases = read.proxied()
+        users = read.proxy_users()
+        if self.database is not None:
+            own = DatabaseServer.of(self.database)
+            servers = (own, *(server for server in servers if server.name != own.name))
+            if EVERY_DATABASE not in read.databases:
+                databases = (*databases, ProxiedDatabase(EVERY_DATABASE, own.name))
+            users = (ProxyUser(self.database.user, self.database.password), *users)
+        elif not databases:
+            raise Invalid(
+                reason="in front of which database? --database postgresql://user:password@host:port/name, or "
+                "[databases.NAME] in a file for --settings"
+            )
+        if not users:
+            raise Invalid(reason=f'{self.file}: nobody may log in: add [users] with NAME = "password"')
         certificate, key = self.certificate or (None, None)
+        endpoints = [Endpoint(*self.listen)]
+        if self.listen_readers is not None:
+            endpoints.append(Endpoint(*self.listen_readers, EndpointRole.READ_ONLY))
         return ProxyConfig(
-            servers=(DatabaseServer.of(database),),
-            users=(owner, *(ProxyUser(name, secret) for name, secret in read.users.items() if name != owner.name)),
-            endpoints=(Endpoint(*self.listen),),
+            servers=servers,
+            users=tuple({user.name: user for user in reversed(users)}.values()),
+            databases=databases,
+            endpoints=tuple(endpoints),
             reuse_port=self.reuse_port,
             certificate_file=certificate,
             key_file=key,
             tls_required=self.require_tls,
             status_port=None if self.status is None else self.status[1],
-            administrators=_administrators(read, owner.name, self.file),
+            administrators=_administrators(read, self.database, self.file),
             settings=read.proxy,
         )
 
@@ -82,11 +103,14 @@ def serve_proxy(
         typer.Option("--database", envvar="DATABASE_URL", help="postgresql://user:password@host:port/name"),
     ] = None,
     listen: Annotated[str, typer.Option("--listen", help="Where clients connect.")] = "127.0.0.1:6432",
+    listen_readers: Annotated[
+        str | None, typer.Option("--listen-readers", help="Where clients connect that only read: to readers.")
+    ] = None,
     status: Annotated[
         str, typer.Option("--status", help="Where figures are served over HTTP on the same host; 0: nowhere.")
     ] = "6433",
     settings: Annotated[
-        Path | None, typer.Option("--settings", help="TOML: proxy, users, administrators; docs/proxy.md.")
+        Path | None, typer.Option("--settings", help="TOML: proxy, databases, users, administrators; docs/proxy.md.")
     ] = None,
     tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Offer clients TLS.")] = True,
     certificate: Annotated[
@@ -116,6 +140,7 @@ def serve_proxy(
     wanted = _Wanted(
         database=_database(database),
         listen=(host, port),
+        listen_readers=None if listen_readers is None else _address("--listen-readers", listen_readers),
         status=_status(status, host),
         file=settings,
         certificate=files if tls else None,
@@ -134,7 +159,7 @@ def serve_proxy(
 
 async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
     serving = asyncio.ensure_future(
-        run_proxy(config, read_again=wanted.config, started=lambda ports: _say(wanted, config, ports[0]))
+        run_proxy(config, read_again=wanted.config, started=lambda ports: _say(wanted, config, ports))
     )
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -144,33 +169,39 @@ async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
     sys.stdout.write("stopped\n")
 
 
-def _say(wanted: _Wanted, config: ProxyConfig, port: int) -> None:
+def _say(wanted: _Wanted, config: ProxyConfig, ports: tuple[int, ...]) -> None:
     """What a user wants to know, once clients may come."""
-    database = wanted.database
     host = config.endpoints[0].host
-    shown = f"{host}:{port}"
+    shown = f"{host}:{ports[0]}"
+    user = (config.administrators or (config.users[0].name,))[0]
+    named = [database.name for database in config.databases if database.name != EVERY_DATABASE]
+    name = named[0] if wanted.database is None and named else "postgres"
+    if wanted.database is not None:
+        user, name = wanted.database.user, wanted.database.name
     lines = [
-        f"proxy     {shown} in front of {database.server_host}:{database.server_port}",
-        f"connect   {_client_url(wanted, shown, database.name)}",
+        f"proxy     {shown} in front of {', '.join(server.address for server in config.servers)}",
+        f"connect   {_client_url(wanted, user, shown, name)}",
     ]
     if config.settings.admin_database:
-        lines.append(f"console   {_client_url(wanted, shown, config.settings.admin_database)}  (SHOW HELP)")
+        lines.append(f"console   {_client_url(wanted, user, shown, config.settings.admin_database)}  (SHOW HELP)")
     if config.status_port is not None:
         lines.append(f"status    http://{host}:{config.status_port}/status")
+    if wanted.listen_readers is not None:
+        lines.append(f"readers   {_client_url(wanted, user, f'{wanted.listen_readers[0]}:{ports[1]}', name)}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
-def _client_url(wanted: _Wanted, address: str, database: str) -> str:
+def _client_url(wanted: _Wanted, user: str, address: str, database: str) -> str:
     query = ""
     if wanted.ca is not None:
         query = "?" + urlencode({"sslmode": "verify-full", "sslrootcert": str(wanted.ca.resolve())}, safe="/")
-    return f"postgresql://{quote(wanted.database.user)}@{address}/{quote(database)}{query}"
+    return f"postgresql://{quote(user)}@{address}/{quote(database)}{query}"
 
 
-def _database(url: str | None) -> DatabaseRun:
+def _database(url: str | None) -> DatabaseRun | None:
     if url is None:
-        raise Invalid(reason="in front of which database? --database postgresql://user:password@host:port/name")
+        return None
     found = own_database(url)
     if not found.password:
         found = msgspec.structs.replace(found, password=os.environ.get(PASSWORD_VARIABLE, ""))
@@ -192,9 +223,10 @@ def _address(option: str, text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _administrators(read: ProxyFile, owner: str, file: Path | None) -> tuple[str, ...]:
+def _administrators(read: ProxyFile, database: DatabaseRun | None, file: Path | None) -> tuple[str, ...]:
     """Who may do more than look: who the file names, else the user of the database's URL."""
-    unknown = [name for name in read.administrators if name not in (owner, *read.users)]
+    owner = () if database is None else (database.user,)
+    unknown = [name for name in read.administrators if name not in (*owner, *read.users)]
     if unknown:
         raise Invalid(reason=f"{file}: administrators: there is no user {unknown[0]}: add it to [users]")
-    return read.administrators or (owner,)
+    return read.administrators or owner

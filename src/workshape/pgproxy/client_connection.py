@@ -217,7 +217,7 @@ class ClientConnection(asyncio.Protocol):
         link = self.take_back().link
         assert link is not None
         said = link.said_why or not link.at_message_boundary
-        self.end(None if said else connection_lost(reason))
+        self.end(link.offence or (None if said else connection_lost(reason)))
 
     def lend(self, database: DatabaseConnection) -> None:
         """Go on with this database connection."""

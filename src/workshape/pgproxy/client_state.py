@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from workshape.pgproxy.expected import Lift, Names
 from workshape.pgproxy.pins import Pin, PinReason
+from workshape.settings import PoolMode
 
 CARRIED = (
     "application_name",
@@ -28,6 +29,7 @@ class ClientState:
 
     variables: Mapping[str, str]
     """Carried variables as the server reported them. Never changed in place: connections share it."""
+    pool_mode: PoolMode = PoolMode.TRANSACTION
     names: Names = field(default_factory=Names)
     pins: dict[PinReason, tuple[int, Pin]] = field(default_factory=dict)
     """By reason, the latest pin and its number."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from workshape.errors import Invalid
-from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase
+from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase, Routes
 from workshape.run import DatabaseRun
-from workshape.settings import ProxySettings
+from workshape.settings import PoolMode, ProxySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class ProxyUser:
 
     name: str
     password: str = field(repr=False)
+    pool_mode: PoolMode | None = None
+    """Another one than the database's or the proxy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,12 @@ class DatabaseServer:
     def of(cls, database: DatabaseRun) -> Self:
         """The one that the app's database is on."""
         ca_file = None if database.ca_file is None else Path(database.ca_file)
-        return cls(database.name, database.server_host, database.server_port, database.server_tls, ca_file)
+        return cls.at(database.server_host, database.server_port, tls=database.server_tls, ca_file=ca_file)
+
+    @classmethod
+    def at(cls, host: str, port: int, *, tls: bool, ca_file: Path | None) -> Self:
+        """The one at this address, and named by it."""
+        return cls(f"{host}:{port}", host, port, tls, ca_file)
 
     @property
     def address(self) -> str:
@@ -112,6 +119,10 @@ class ProxyConfig:
                     known = ", ".join(servers)
                     raise Invalid(reason=f"database {database.name!r}: there is no server {name!r}, only {known}")
 
-    def all_databases(self) -> tuple[ProxiedDatabase, ...]:
+    def routes(self) -> Routes:
         """Where each database is, the plain case included."""
-        return self.databases or (ProxiedDatabase(EVERY_DATABASE, self.servers[0].name),)
+        return Routes(
+            self.databases or (ProxiedDatabase(EVERY_DATABASE, self.servers[0].name),),
+            self.settings.pool_mode,
+            {user.name: user.pool_mode for user in self.users if user.pool_mode is not None},
+        )

@@ -54,7 +54,7 @@ class Lending:
 
     def __init__(self, server: DatabaseServer, ground: ProxyGround) -> None:
         self.server = server
-        self.pools = Pools(ground.settings, ground.numbers)
+        self.pools = Pools(ground.settings, ground.numbers, lambda name: ground.routes.connections_max(name))
         self.welcomes = Welcomes()
         self.databases: dict[int, DatabaseConnection] = {}
         """Open connections by the number that the pools know them by."""
@@ -125,7 +125,8 @@ class Lending:
         client.take_back()
         if database.transport.is_closing():
             return
-        if not can_rest:
+        reset_query = self._ground.settings.reset_query
+        if not can_rest or (pinned and not reset_query):
             if link.expected:
                 self._ground.own(self._target.cancel(link.key))
             database.abort("Its client left in the middle.")
@@ -138,7 +139,7 @@ class Lending:
         statements = ["ROLLBACK"] if link.status != messages.IDLE or link.expected else []
         if pinned:
             link.forget_statements()
-            statements.append("DISCARD ALL")
+            statements.append(reset_query)
             if self._ground.settings.init_query:
                 statements.append(self._ground.settings.init_query)
         for statement in statements:

@@ -25,7 +25,8 @@ from workshape.pgproxy.expected import (
     Undo,
 )
 from workshape.pgproxy.messages import HEAD_BYTES, KIB, ProtocolViolation, read_head
-from workshape.pgproxy.sqlstate import CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME
+from workshape.pgproxy.sqlstate import CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME, WireError, transaction_refused
+from workshape.settings import PoolMode
 
 STATEMENTS_MAX = (
     500  # prepared on one connection: each costs the server some KiB; the least used is closed for a new one
@@ -73,6 +74,7 @@ class Link:
         "id",
         "ignoring",
         "key",
+        "offence",
         "parameters",
         "prepared",
         "said_why",
@@ -111,6 +113,8 @@ class Link:
         """The server reads COPY data: a Sync among it gets no answer."""
         self.broken = ""
         """Why the connection must not be used again; empty: it may."""
+        self.offence: WireError | None = None
+        """What its client did that it must not: it is told that in the end."""
         self.said_why = False
         """The server reported a fatal error: it hangs up next."""
         self._failed = False
@@ -346,6 +350,10 @@ class Link:
             self.variables = done.restores
         if done.ends_query and not expected:  # a query ends the batch before it, unless it was skipped with it
             self.unsynced = False
+        if status != messages.IDLE and self.holder is not None and self.holder.pool_mode is PoolMode.STATEMENT:
+            self.offence = transaction_refused()
+            self.broken = "its client began a transaction in statement pooling mode"
+            return True
         self.status = status
         self._failed = False
         self.copying_in = False

@@ -41,9 +41,11 @@ class PinReason(Enum):
     FUNCTION_CALL = "a fast-path function call, which may do any of these"
     BLOCK = "a DO block that may do any of these"
     UNREAD = "a statement too long or too odd to be read"
+    SESSION_MODE = "pool_mode is session"
 
 
-EVERYTHING = frozenset(PinReason)
+EVERYTHING = frozenset(PinReason) - {PinReason.SESSION_MODE}
+"""That a statement can pin for."""
 BEYOND_RESET = frozenset({PinReason.LIBRARY, PinReason.BLOCK, PinReason.UNREAD})
 """DISCARD ALL does not unload a library; and who knows what the unread did."""
 

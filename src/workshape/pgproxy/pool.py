@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-connect
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -17,8 +17,6 @@ from workshape.settings import ProxySettings
 
 Borrower = Hashable
 
-IDLE_S_MAX = 300.0  # beyond the idle share, a connection unused for this long is closed
-LIFETIME_S_MAX = 3600.0  # then a connection is replaced when it comes back: the server's memory and plans start anew
 TAKE_OVER_S = 0.25  # connecting anew costs some 10 ms: a pool may keep what it has for so long while another waits
 RETRY_S_MIN = 0.1  # after a failure to connect, doubled with each
 RETRY_S_MAX = 2.0  # a server that comes back is found within this
@@ -95,10 +93,16 @@ class _Wait:
 class Pools:
     """All connections to one server, by pool, and all who wait for one."""
 
-    def __init__(self, settings: ProxySettings, numbers: Iterator[int]) -> None:
-        """`numbers` are what connections are known by, each used once."""
+    def __init__(
+        self,
+        settings: ProxySettings,
+        numbers: Iterator[int],
+        connections_max: Callable[[str], int | None] = lambda _database: None,
+    ) -> None:
+        """`numbers` are what connections are known by, each used once; `connections_max` are databases' own limits."""
         self._settings = settings
         self._numbers = numbers
+        self._connections_max = connections_max
         self._limit: int | None = None
         self._idle_limit = 0
         self._places: dict[int, _Place] = {}
@@ -186,7 +190,7 @@ class Pools:
         place = self._places[link]
         assert place.state is PlaceState.LENT, place
         if (
-            now - place.connected > LIFETIME_S_MAX
+            now - place.connected > self._settings.connection_lifetime_s
             or self._is_over_limit()
             or self._is_wanted_elsewhere(place.key, now)
             or (self._renewed_at and self._is_outdated(place))
@@ -303,11 +307,13 @@ class Pools:
 
     def _reap(self, now: float) -> list[PoolAction]:
         actions: list[PoolAction] = []
+        lifetime_s, idle_s = self._settings.connection_lifetime_s, self._settings.idle_connection_timeout_s
         for places in list(self._idle.values()):
             while places:
                 oldest = places[0]
-                is_surplus = self._idle_count > self._idle_limit and now - oldest.since >= IDLE_S_MAX
-                if not is_surplus and now - oldest.connected < LIFETIME_S_MAX and not self._is_over_limit():
+                is_surplus = self._idle_count > self._idle_limit and now - oldest.since >= idle_s
+                is_beyond = self._is_over_limit() or self._is_full(oldest.key.database, one_more=0)
+                if not is_surplus and now - oldest.connected < lifetime_s and not is_beyond:
                     break
                 actions.append(self._close_idle(oldest))
         return actions
@@ -320,18 +326,34 @@ class Pools:
         if not self._waiting or now < self._retry_at:
             return actions
         planned: dict[PoolKey, int] = {}
+        full: set[str] = set()
         for wait in self._waiting.values():
-            if self.is_paused(wait.key.database):
+            database = wait.key.database
+            if database in full or self.is_paused(database):
                 continue
             planned[wait.key] = planned.get(wait.key, 0) + 1
             if planned[wait.key] <= self._connecting.get(wait.key, 0):
                 continue
-            while not self._has_room() and (evicted := self._evict()) is not None:
+            while self._is_full(database) and (evicted := self._evict(database)) is not None:
                 actions.append(evicted)
-            if not self._has_room():
+            if self._is_full(database):
+                full.add(database)
+            elif self._make_room(actions):
+                actions.append(self._connect(wait.key, now))
+            else:
                 break
-            actions.append(self._connect(wait.key, now))
         return actions
+
+    def _make_room(self, actions: list[PoolAction]) -> bool:
+        """Close idle connections until the server has room for one more; False when that was not enough."""
+        while not self._has_room() and (evicted := self._evict()) is not None:
+            actions.append(evicted)
+        return self._has_room()
+
+    def _is_full(self, database: str, one_more: int = 1) -> bool:
+        """Whether one connection more would be too many for this database, whatever room the server has."""
+        most = self._connections_max(database)
+        return most is not None and sum(one.key.database == database for one in self._places.values()) + one_more > most
 
     def _has_room(self) -> bool:
         # Before the server has been asked there is one connection, which asks it.
@@ -340,21 +362,35 @@ class Pools:
     def _is_over_limit(self) -> bool:
         return self._limit is not None and len(self._places) > self._limit
 
-    def _evict(self) -> Disconnect | None:
-        """Close the connection that has been idle longest: nobody of its own pool waits, or it would not be idle."""
-        oldest = min(
-            (places[0] for places in self._idle.values() if places), key=lambda place: place.since, default=None
-        )
+    def _evict(self, database: str | None = None) -> Disconnect | None:
+        """Close the connection (to that database) that has been idle longest: nobody of its own pool waits, or it would
+        not be idle.
+        """
+        idle = (places[0] for key, places in self._idle.items() if places and database in (None, key.database))
+        oldest = min(idle, key=lambda place: place.since, default=None)
         return None if oldest is None else self._close_idle(oldest)
 
     def _is_wanted_elsewhere(self, key: PoolKey, now: float) -> bool:
-        """Whether somebody of another pool has waited long, longer than anybody of this one, and there is no room."""
-        if not self._waiting or self._has_room():
+        """Whether somebody of another pool has waited long, longer than anybody of this one, and its room helps."""
+        if not self._waiting or now < self._retry_at:
             return False
-        wait = next(iter(self._waiting.values()))
-        if self.is_paused(wait.key.database):
+        own = self._waiting_by_key.get(key)
+        limit = min(now - TAKE_OVER_S, self._longest(own) if own else now)
+        return any(
+            self._longest(waiting) <= limit and other != key and self._would_help(key, other)
+            for other, waiting in self._waiting_by_key.items()
+        )
+
+    def _longest(self, waiting: OrderedDict[Borrower, None]) -> float:
+        return self._waiting[next(iter(waiting))].since
+
+    def _would_help(self, closed: PoolKey, wanted: PoolKey) -> bool:
+        """Whether a connection of one pool less lets another pool have one."""
+        if self.is_paused(wanted.database):
             return False
-        return wait.key != key and now - wait.since >= TAKE_OVER_S and now >= self._retry_at
+        if self._is_full(wanted.database):
+            return closed.database == wanted.database
+        return not self._has_room()
 
     # bookkeeping
 

@@ -1,7 +1,9 @@
-"""Which database is where: from the name that a client asks for to servers, and the name there. A core."""
+"""Which database is where, by the name that a client asks for, and how its clients share connections. A core."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from workshape.settings import PoolMode
 
 EVERY_DATABASE = "*"
 
@@ -18,12 +20,21 @@ class ProxiedDatabase:
     """The names of those that a READ_ONLY endpoint sends to."""
     real_name: str = ""
     """What it is called on the server; empty: the same."""
+    pool_mode: PoolMode | None = None
+    """Another one than the proxy's."""
+    connections_max: int | None = None
+    """How many database connections there may be to it on each server, whatever its share has room for."""
 
 
 class Routes:
     """One configuration's."""
 
-    def __init__(self, databases: Iterable[ProxiedDatabase]) -> None:
+    def __init__(
+        self, databases: Iterable[ProxiedDatabase], pool_mode: PoolMode, user_modes: Mapping[str, PoolMode]
+    ) -> None:
+        """`pool_mode` is the proxy's own; `user_modes` are those of users that have one of theirs."""
+        self._pool_mode = pool_mode
+        self._user_modes = user_modes
         self._by_name = {database.name: database for database in databases}
 
     def __repr__(self) -> str:
@@ -37,3 +48,14 @@ class Routes:
         """What the database is called on its server."""
         found = self.find(name)
         return name if found is None or not found.real_name else found.real_name
+
+    def pool_mode(self, database: str, user: str) -> PoolMode:
+        """The user's own, else the database's, else the proxy's: as PgBouncer has it."""
+        found = self.find(database)
+        own = None if found is None else found.pool_mode
+        return self._user_modes.get(user) or own or self._pool_mode
+
+    def connections_max(self, database: str) -> int | None:
+        """How many connections to it there may be on each server; None: as many as the server's share has room for."""
+        found = self.find(database)
+        return None if found is None else found.connections_max

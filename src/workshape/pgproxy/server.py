@@ -22,9 +22,9 @@ from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnectio
 from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
 from workshape.pgproxy.lending import Lending, ProxyGround
 from workshape.pgproxy.link import PROCESS_ID_BYTES
+from workshape.pgproxy.pins import Pin, PinReason
 from workshape.pgproxy.pool_key import pool_key
 from workshape.pgproxy.present import Present
-from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.session import Session
 from workshape.pgproxy.sqlstate import (
     CONFIG_FILE_ERROR,
@@ -38,6 +38,7 @@ from workshape.pgproxy.sqlstate import (
 )
 from workshape.pgproxy.tls import clients_tls
 from workshape.pgproxy.welcomes import Welcome
+from workshape.settings import PoolMode
 from workshape.status import ProxyStatus
 
 TICK_S = 0.1  # how late a time-out may be
@@ -62,7 +63,7 @@ class ProxyServer:
         self._ground = ProxyGround(
             settings=config.settings,
             passwords=_passwords(config),
-            routes=Routes(config.all_databases()),
+            routes=config.routes(),
             counters=self._counters,
             statements=Statements(),
             numbers=count(1),
@@ -213,7 +214,10 @@ class ProxyServer:
         said = [messages.parameter_status(name, value) for name, value in welcome.parameters.items()]
         said.append(messages.message(messages.BACKEND_KEY_DATA, client.session_key))
         said.append(messages.ready_for_query(messages.IDLE))
-        state = ClientState(welcome.variables, process_id=client.session_key[:PROCESS_ID_BYTES])
+        pool_mode = self._ground.routes.pool_mode(client.database_name, client.login.user)
+        state = ClientState(welcome.variables, pool_mode, process_id=client.session_key[:PROCESS_ID_BYTES])
+        if pool_mode is PoolMode.SESSION:
+            state.pin(Pin(PinReason.SESSION_MODE, "", self._loop.time()))
         client.begin(Session(state, self._ground.statements), b"".join(said))
 
     def _login_refused(self, counters: ClientCounters, client: ClientConnection) -> None:
@@ -291,7 +295,7 @@ class ProxyServer:
         ground.settings, ground.passwords, ground.routes = (
             config.settings,
             _passwords(config),
-            Routes(config.all_databases()),
+            config.routes(),
         )
         for server in config.servers:
             lending = self._lendings.get(server.name)

@@ -148,6 +148,17 @@ def refused(error_message: str, code: str = PROTOCOL_VIOLATION) -> WireError:
     return WireError(code, error_message, fatal=True)
 
 
+def transaction_refused() -> WireError:
+    """A transaction of several statements in statement pooling mode. PgBouncer's rule, words and SQLSTATE."""
+    return WireError(
+        PROTOCOL_VIOLATION,
+        "transaction blocks not allowed in statement pooling mode",
+        "What the transaction did so far is rolled back.",
+        'Commit each statement by itself (autocommit), or use pool_mode = "transaction".',
+        fatal=True,
+    )
+
+
 def canceled() -> WireError:
     """A cancel request came while the statement waited for a connection."""
     return WireError(QUERY_CANCELED, "canceling statement due to user request")

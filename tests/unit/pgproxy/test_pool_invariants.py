@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from workshape.pgproxy.pool import (
-    IDLE_S_MAX,
-    LIFETIME_S_MAX,
     RETRY_S_MAX,
     TAKE_OVER_S,
     Connect,
@@ -25,8 +23,15 @@ from workshape.pgproxy.sqlstate import CONNECTION_REFUSED, INVALID_PASSWORD, TOO
 from workshape.settings import ProxySettings
 
 BORROW_TIMEOUT_S = 5.0
-KEYS = (PoolKey("creator", "app"), PoolKey("creator", "reports"), PoolKey("billing", "app"))
+KEYS = (
+    PoolKey("creator", "app"),
+    PoolKey("creator", "reports"),
+    PoolKey("billing", "app"),
+    PoolKey("billing", "reports"),
+)
+CONNECTIONS_MAX = {"billing": 2}
 SETTINGS = ProxySettings(connection_borrow_timeout_s=BORROW_TIMEOUT_S, max_idle_connections_percent=50)
+IDLE_S, LIFETIME_S = SETTINGS.idle_connection_timeout_s, SETTINGS.connection_lifetime_s
 NO_ENTRY = WireError(INVALID_PASSWORD, "no", fatal=True)
 DATA = st.data()
 
@@ -37,7 +42,7 @@ class PoolsOfOneServer(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.pools = Pools(SETTINGS, count(1))
+        self.pools = Pools(SETTINGS, count(1), CONNECTIONS_MAX.get)
         self.limit = 1
         self.borrowers_made = 0
         self.waiting: dict[int, tuple[PoolKey, float]] = {}
@@ -58,6 +63,8 @@ class PoolsOfOneServer(RuleBasedStateMachine):
                     assert link not in self.connecting | self.opened, "a number is used once"
                     self.connecting[link] = key
                     assert len(self.connecting) + len(self.opened) <= self.limit
+                    alike = [one for one in (self.connecting | self.opened).values() if one.database == key.database]
+                    assert len(alike) <= CONNECTIONS_MAX.get(key.database, self.limit)
                 case Disconnect(link):
                     assert link not in self.lent, "nobody loses what he borrowed"
                     del self.opened[link]
@@ -155,7 +162,19 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         self.limit = limit
         self.perform(self.pools.set_limit(limit, 0, self.now))
 
-    @rule(seconds=st.sampled_from([0.01, TAKE_OVER_S, 1.0, RETRY_S_MAX, BORROW_TIMEOUT_S, IDLE_S_MAX, LIFETIME_S_MAX]))
+    @rule(
+        seconds=st.sampled_from(
+            [
+                0.01,
+                TAKE_OVER_S,
+                1.0,
+                RETRY_S_MAX,
+                BORROW_TIMEOUT_S,
+                SETTINGS.idle_connection_timeout_s,
+                SETTINGS.connection_lifetime_s,
+            ]
+        )
+    )
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         self.perform(self.pools.tick(self.now), refusals=True)
@@ -270,6 +289,36 @@ def test_who_waited_too_long_is_refused_once_with_the_figures_and_gets_nothing_l
     assert pools.give_back(lend.link, 8.0) == []
 
 
+def test_a_database_at_its_own_limit_keeps_no_room_from_others() -> None:
+    pools = Pools(SETTINGS, count(1), {"billing": 1}.get)
+    pools.set_limit(2, 0, 0.0)
+    [held] = opened(pools, pools.borrow("a", PoolKey("billing", "app"), 0.0), 0.0)
+    pools.borrow("b", PoolKey("billing", "app"), 0.0)
+
+    third = pools.borrow("c", PoolKey("creator", "app"), 0.1)
+    [lent] = opened(pools, third, 0.1)
+    pools.borrow("d", PoolKey("creator", "reports"), 0.2)
+    assert isinstance(lent, Lend)
+    after = pools.give_back(lent.link, 0.2 + TAKE_OVER_S)
+
+    assert [type(action) for action in after] == [Disconnect, Connect], "b waits longest, and this would not help it"
+    assert isinstance(after[1], Connect)
+    assert after[1].key == PoolKey("creator", "reports")
+    assert isinstance(held, Lend)
+
+
+def test_within_a_databases_limit_an_idle_connection_of_one_user_makes_way_for_another() -> None:
+    pools = Pools(SETTINGS, count(1), {"billing": 1}.get)
+    pools.set_limit(5, 0, 0.0)
+    [held] = opened(pools, pools.borrow("a", PoolKey("billing", "app"), 0.0), 0.0)
+    assert isinstance(held, Lend)
+    pools.give_back(held.link, 0.1)
+
+    actions = pools.borrow("b", PoolKey("billing", "reports"), 0.2)
+
+    assert actions == [Disconnect(held.link), Connect(held.link + 1, PoolKey("billing", "reports"))]
+
+
 def test_a_server_that_cannot_be_reached_is_tried_again_with_backoff_and_named_in_the_refusal() -> None:
     pools = of_limit(3)
     now, attempts = 0.0, len(pools.borrow("a", KEYS[0], 0.0))
@@ -308,8 +357,8 @@ def test_idle_connections_beyond_the_idle_share_are_closed_when_unused_for_long(
     for link in links.values():
         pools.give_back(link, 10.0)
 
-    before = pools.tick(10.0 + IDLE_S_MAX - 1)
-    closed = pools.tick(10.0 + IDLE_S_MAX)
+    before = pools.tick(10.0 + SETTINGS.idle_connection_timeout_s - 1)
+    closed = pools.tick(10.0 + SETTINGS.idle_connection_timeout_s)
 
     assert before == []
     assert closed == [Disconnect(links["a"]), Disconnect(links["b"])]
@@ -319,10 +368,10 @@ def test_idle_connections_beyond_the_idle_share_are_closed_when_unused_for_long(
 def test_a_connection_past_its_lifetime_is_replaced_when_it_comes_back() -> None:
     pools = of_limit(1)
     [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
-    pools.borrow("b", KEYS[0], LIFETIME_S_MAX)
+    pools.borrow("b", KEYS[0], SETTINGS.connection_lifetime_s)
     assert isinstance(lend, Lend)
 
-    actions = pools.give_back(lend.link, LIFETIME_S_MAX + 1)
+    actions = pools.give_back(lend.link, SETTINGS.connection_lifetime_s + 1)
 
     assert actions == [Disconnect(lend.link), Connect(lend.link + 1, KEYS[0])]
 

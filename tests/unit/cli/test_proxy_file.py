@@ -1,0 +1,74 @@
+"""The settings file of `workshape proxy`: where its databases are, and who may use them."""
+
+from pathlib import Path
+
+import pytest
+
+from workshape.cli.proxy_file import read_proxy_file
+from workshape.errors import Invalid
+from workshape.pgproxy.config import DatabaseServer, ProxyUser
+from workshape.pgproxy.routes import ProxiedDatabase
+from workshape.settings import PoolMode
+
+SHOP = """
+[databases.shop]
+host = "db1"
+readers = ["db2:5433", "db3"]
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
+[databases.reports]
+host = "db1"
+dbname = "shop"
+sslmode = "verify-full"
+sslrootcert = "ca.pem"
+pool_mode = "session"
+connections_max = 5
+[databases."*"]
+host = "db9"
+[users]
+app = "secret"
+[users.jobs]
+password = "other"
+pool_mode = "statement"
+"""
+
+
+def test_databases_on_one_server_share_it_and_each_has_its_own_settings(tmp_path: Path) -> None:
+    (tmp_path / "proxy.toml").write_text(SHOP)
+
+    read = read_proxy_file(tmp_path / "proxy.toml")
+    servers, databases = read.proxied()
+
+    ca = Path("ca.pem")
+    assert servers == (
+        DatabaseServer("db1:5432", "db1", 5432, tls=True, ca_file=ca),
+        DatabaseServer("db2:5433", "db2", 5433, tls=True, ca_file=ca),
+        DatabaseServer("db3:5432", "db3", 5432, tls=True, ca_file=ca),
+        DatabaseServer("db9:5432", "db9", 5432),
+    )
+    assert databases == (
+        ProxiedDatabase("shop", "db1:5432", ("db2:5433", "db3:5432")),
+        ProxiedDatabase("reports", "db1:5432", (), "shop", PoolMode.SESSION, 5),
+        ProxiedDatabase("*", "db9:5432"),
+    )
+    assert read.proxy_users() == (ProxyUser("app", "secret"), ProxyUser("jobs", "other", PoolMode.STATEMENT))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[databases.a]\nhost = "x"\nsslmode = "verify-full"', "databases.a: .*sslrootcert belong together"),
+        ('[databases.a]\nhost = "x"\nsslrootcert = "ca.pem"', "belong together"),
+        ('[databases.a]\nhost = "x"\n[databases.b]\nhost = "x"\nsslmode = "require"', "databases.b: another database"),
+        ('[databases.a]\nhost = "x"\nreaders = ["y:z"]', "databases.a.readers: 'y:z': give host:port"),
+        ("[databases.a]\nport = 1", "missing required field `host`"),
+        ('[databases.a]\nhost = "x"\npool_mode = "lazy"', "Invalid enum value 'lazy'"),
+        ('[databases.a]\nhost = "x"\nconnections_max = 0', "connections_max"),
+        ("[proxy]\nconnection_lifetime_s = 0", "connection_lifetime_s"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "proxy.toml").write_text(text)
+
+    with pytest.raises(Invalid, match=told):
+        read_proxy_file(tmp_path / "proxy.toml").proxied()
