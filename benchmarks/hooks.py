@@ -45,6 +45,7 @@ RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SOURCE = """
 import os
 import socket
+import time
 
 told = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
@@ -52,7 +53,7 @@ told = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 def handler(event, context):
     record = event["Records"][0]
     name = record["s3"]["object"]["key"] if "s3" in record else record["Sns"]["Message"]
-    told.sendto(name.encode(), ("127.0.0.1", int(os.environ["HEARD_AT"])))
+    told.sendto(f"{name} {time.monotonic()}".encode(), ("127.0.0.1", int(os.environ["HEARD_AT"])))
 """
 APP = """
 [platform]
@@ -106,10 +107,12 @@ class Ear:
         self._socket.settimeout(HEARD_S_MAX)
         self.port = int(self._socket.getsockname()[1])
 
-    def wait_for(self, name: str) -> None:
-        """Return when a function has been invoked for that name."""
-        while self._socket.recv(1_024).decode() != name:
-            pass
+    def wait_for(self, name: str) -> float:
+        """Return when a function was invoked for that name, by the clock that all processes share."""
+        while True:
+            told, at = self._socket.recv(1_024).decode().split()
+            if told == name:
+                return float(at)
 
 
 def run(report: Report) -> None:
@@ -156,14 +159,13 @@ def _timed(call: Callable[[str], None]) -> list[float]:
 
 
 def _heard(call: Callable[[str], None], ear: Ear, prefix: str) -> tuple[list[float], list[float]]:
-    """Return how long each call took, and how long until its function was invoked."""
+    """Return how long each call took, and how long until its function was invoked: before the call's answer, maybe."""
     calls, invocations = [], []
     for number in range(WARM_UPS + ROUNDS):
-        started = time.perf_counter()
+        started = time.monotonic()
         call(str(number))
-        calls.append(time.perf_counter() - started)
-        ear.wait_for(f"{prefix}{number}")
-        invocations.append(time.perf_counter() - started)
+        calls.append(time.monotonic() - started)
+        invocations.append(ear.wait_for(f"{prefix}{number}") - started)
     return calls[WARM_UPS:], invocations[WARM_UPS:]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workshape.functions.environment_api import RuntimeCallbacks
-from workshape.functions.launch.process import EnvironmentProcess, ProcessLauncher
+from workshape.functions.launch.environment_process import EnvironmentProcess
+from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.model import EnvironmentId, FunctionVersion, Invocation
 from workshape.functions.runtime_api import RuntimeApi

@@ -12,7 +12,8 @@ from workshape.clock import Clock
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.images.model import ImageProcess
-from workshape.functions.launch.process import EnvironmentProcess, ProcessLauncher
+from workshape.functions.launch.environment_process import EnvironmentProcess
+from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.launch.sandbox import TASK
 from workshape.functions.model import (

@@ -31,8 +31,9 @@ from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.init_gate import InitGate
 from workshape.functions.invocation_report import Reporter, ending_of, result_of
+from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.extensions import extension_names
-from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed, ProcessLauncher
+from workshape.functions.launch.process import EnvironmentStartFailed, ProcessLauncher
 from workshape.functions.log_level import is_too_detailed
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import (

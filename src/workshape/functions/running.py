@@ -7,7 +7,7 @@ from math import ceil, inf
 
 from workshape.functions import results
 from workshape.functions.init_gate import InitGate
-from workshape.functions.launch.process import EnvironmentProcess
+from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.model import (
     EnvironmentId,

@@ -10,7 +10,7 @@ from workshape.clock import Clock
 from workshape.functions.actions import StopReason
 from workshape.functions.environment_api import EnvironmentApi
 from workshape.functions.extension_sessions import ShutdownReason
-from workshape.functions.launch.process import EnvironmentProcess
+from workshape.functions.launch.environment_process import EnvironmentProcess
 
 EXTERNAL_S_MAX = 2.0  # of which the runtime gets at most the next line, or the one after it
 RUNTIME_S_MAX = 0.3

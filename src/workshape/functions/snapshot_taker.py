@@ -18,8 +18,9 @@ from workshape.functions import platform_log, results
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.invocation_report import Reporter
+from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.extensions import extension_names
-from workshape.functions.launch.process import EnvironmentProcess, ProcessLauncher
+from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.limits import PROVISIONED_INIT_S_MIN
 from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
 from workshape.functions.running import RunningEnvironment

@@ -12,10 +12,6 @@ from workshape.parts.process import Program, Server, answers
 
 READY_S_MAX = 60.0  # it imports every service on its first call
 IN_MEMORY = "moto keeps everything in memory: what is there is gone when it ends"
-_QUIETLY = (
-    "import logging, sys; logging.getLogger('werkzeug').setLevel('ERROR'); "
-    "from moto.server import main; main(sys.argv[1:])"
-)
 
 
 class MotoMissing(PlatformError):
@@ -34,7 +30,7 @@ def moto_server(*, host: str, port: int, account: str, folder: Path, log_file: P
         raise MotoMissing
     program = Program(
         name="moto",
-        arguments=[sys.executable, "-c", _QUIETLY, "-H", host, "-p", str(port)],
+        arguments=[sys.executable, "-m", "workshape.parts.moto_program", host, str(port)],
         folder=folder,
         log_file=log_file,
         # Its own calls between services need credentials that are never checked.

@@ -18,7 +18,8 @@ from tests.fakes.runtime_owner import RuntimeOwner
 from tests.integration.images.conftest import CAN_RUN_IMAGES
 from workshape.functions.images.model import ImageProcess, ImageSettings, image_process
 from workshape.functions.images.store import ImageStore
-from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed
+from workshape.functions.launch.environment_process import EnvironmentProcess
+from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.launch.process_tree import descendants
 from workshape.functions.model import EnvironmentId
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.fakes.runtime_owner import RuntimeOwner
 from workshape.functions.launch import process_tree
-from workshape.functions.launch.process import EnvironmentProcess, EnvironmentStartFailed
+from workshape.functions.launch.environment_process import EnvironmentProcess
+from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.functions.launch.spawn_channel import Spawned
 from workshape.settings import FunctionSettings
 

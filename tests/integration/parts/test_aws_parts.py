@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,37 @@ async def test_moto_answers_for_the_account_we_name(tmp_path: Path, free_port: i
         identity = await asyncio.to_thread(client("sts", free_port).get_caller_identity)
 
     assert identity["Account"] == "000000000042"
+
+
+async def test_moto_keeps_a_connection_open_and_objects_their_metadata(tmp_path: Path, free_port: int) -> None:
+    part = moto_server(
+        host="127.0.0.1", port=free_port, account="1" * 12, folder=tmp_path, log_file=tmp_path / "moto.log"
+    )
+
+    scope = "test/20260101/us-east-1/s3/aws4_request"
+    headers = {
+        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        "x-amz-meta-my_key": "mine",
+    }
+
+    def ask() -> list[tuple[int, str | None]]:
+        connection = HTTPConnection("127.0.0.1", free_port)
+        connection.connect()
+        address = connection.sock.getsockname()
+        answers = []
+        for method, path in (("PUT", "/bucket"), ("PUT", "/bucket/a%2Fb"), ("HEAD", "/bucket/a%2Fb")):
+            connection.request(method, path, b"12" if "%" in path else b"", headers)
+            answer = connection.getresponse()
+            answer.read()
+            answers.append((answer.status, answer.getheader("x-amz-meta-my_key")))
+            assert connection.sock.getsockname() == address
+        connection.close()
+        return answers
+
+    async with started(part):
+        answers = await asyncio.to_thread(ask)
+
+    assert answers == [(200, None), (200, None), (200, "mine")]
 
 
 async def test_a_port_in_use_is_told_with_the_programs_own_words(tmp_path: Path, free_port: int) -> None:

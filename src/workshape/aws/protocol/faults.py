@@ -1,6 +1,7 @@
 """How JSON protocols write the members of an error."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from botocore.model import ServiceModel, StructureShape
@@ -13,8 +14,13 @@ class FaultMembers:
     """The modelled exceptions of one service: which members go to the body, which to headers."""
 
     def __init__(self, model: ServiceModel, writers: JsonWriters) -> None:
-        self._shapes: dict[str, tuple[str, dict[str, str], Callable[[Any], Any]]] = {}
-        for shape in model.error_shapes:
+        self._model = model
+        self._writers = writers
+
+    @cached_property
+    def _compiled(self) -> "dict[str, tuple[str, dict[str, str], Callable[[Any], Any]]]":
+        compiled = {}
+        for shape in self._model.error_shapes:
             assert isinstance(shape, StructureShape), "an exception has members"
             headers = {
                 name: member.serialization["name"]
@@ -23,18 +29,19 @@ class FaultMembers:
             }
             names = [name for name in shape.members if name not in headers]
             code = shape.metadata.get("error", {}).get("code", shape.name)
-            self._shapes[code] = (_message_member(shape), headers, writers.structure(shape, names))
+            compiled[code] = (_message_member(shape), headers, self._writers.structure(shape, names))
+        return compiled
 
     def body(self, fault: WireFault) -> dict[str, Any]:
         """The error's body; an exception that is not in the model has a message only."""
-        message, headers, write = self._shapes.get(fault.code, ("message", {}, dict))
+        message, headers, write = self._compiled.get(fault.code, ("message", {}, dict))
         members = {name: value for name, value in fault.members.items() if name not in headers}
         written: dict[str, Any] = write(members)
         return {**written, message: fault.message}
 
     def headers(self, fault: WireFault) -> tuple[tuple[str, str], ...]:
         """The members that the model sends as headers."""
-        _, headers, _ = self._shapes.get(fault.code, ("", {}, dict))
+        _, headers, _ = self._compiled.get(fault.code, ("", {}, dict))
         return tuple((headers[name], str(value)) for name, value in fault.members.items() if name in headers)
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from botocore.model import ServiceModel
+from botocore.model import OperationModel, ServiceModel
 
 from workshape.aws.protocol.codec import Labels, WireFault, request_id_header
 from workshape.aws.protocol.constraints import Constraints
 from workshape.aws.protocol.errors import UnknownOperation, UnreadableBody
 from workshape.aws.protocol.faults import FaultMembers
 from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
+from workshape.aws.protocol.per_operation import PerOperation
 from workshape.aws.protocol.query_layout import QueryLayout
 from workshape.http1.message import Request, Response
 
@@ -32,19 +33,15 @@ class JsonRpcCodec:
         self._namespace = f"com.amazonaws.{model.service_name}#"
         self._query_compatible = "awsQueryCompatible" in model.metadata
         self._content_type = ("content-type", f"application/x-amz-json-{model.metadata['jsonVersion']}")
-        self._readers: dict[str, tuple[Convert, Convert]] = {}
-        self._writers: dict[str, Convert] = {}
-        json_readers, json_writers, constraints = JsonReaders(), JsonWriters(), Constraints()
-        for name in model.operation_names:
-            operation = model.operation_model(name)
-            given, returned = operation.input_shape, operation.output_shape
-            check = constraints.check_input(None if QueryLayout.of(model).names_lost else given)
-            self._readers[name] = (json_readers.reader(given) if given is not None else _no_members, check)
-            self._writers[name] = json_writers.writer(returned) if returned is not None else _no_members
-        self._faults = FaultMembers(model, json_writers)
+        self._operations = frozenset(model.operation_names)
+        self._names_lost = QueryLayout.of(model).names_lost
+        self._json_readers, self._json_writers, self._constraints = JsonReaders(), JsonWriters(), Constraints()
+        self._readers = PerOperation(model, self._reader)
+        self._writers = PerOperation(model, self._writer)
+        self._faults = FaultMembers(model, self._json_writers)
 
     def __repr__(self) -> str:
-        return f"<JsonRpcCodec {self._service} operations={len(self._readers)}>"
+        return f"<JsonRpcCodec {self._service} operations={len(self._operations)}>"
 
     def accepts(self, request: Request) -> bool:
         """Requests in this protocol name a target."""
@@ -53,7 +50,7 @@ class JsonRpcCodec:
     def route(self, request: Request) -> tuple[str, Labels]:
         """Name the operation by the target: `Prefix.Operation`."""
         operation = request.header("x-amz-target").rpartition(".")[2]
-        if operation not in self._readers:
+        if operation not in self._operations:
             raise UnknownOperation(service=self._service, operation=operation)
         return operation, _NO_LABELS
 
@@ -80,6 +77,15 @@ class JsonRpcCodec:
             headers = (*headers, ("x-amzn-query-error", f"{fault.query_code or fault.code};{fault.blame}"))
         body = {"__type": self._namespace + fault.code, **self._faults.body(fault)}
         return Response(fault.status, headers, msgspec.json.encode(body))
+
+    def _reader(self, operation: OperationModel) -> tuple[Convert, Convert]:
+        given = operation.input_shape
+        check = self._constraints.check_input(None if self._names_lost else given)
+        return self._json_readers.reader(given) if given is not None else _no_members, check
+
+    def _writer(self, operation: OperationModel) -> Convert:
+        returned = operation.output_shape
+        return self._json_writers.writer(returned) if returned is not None else _no_members
 
 
 def _no_members(_value: Any) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
 from workshape.aws.protocol.codec import Labels, WireFault, request_id_header
 from workshape.aws.protocol.constraints import Constraints
 from workshape.aws.protocol.errors import Malformed, UnknownOperation
+from workshape.aws.protocol.per_operation import PerOperation
 from workshape.aws.protocol.query_layout import QueryLayout
 from workshape.aws.protocol.timestamps import ISO, timestamp_reader
 from workshape.aws.protocol.xml_shapes import XmlWriters
@@ -39,21 +40,19 @@ class QueryCodec:
         self._service = model.service_name
         layout = QueryLayout.of(model)
         self._names_lost = layout.names_lost
-        readers, writers, constraints = _QueryReaders(layout), XmlWriters(layout), Constraints()
+        self._form_readers, self._xml_writers, self._constraints = (
+            _QueryReaders(layout),
+            XmlWriters(layout),
+            Constraints(),
+        )
         version = model.metadata["apiVersion"]
         self._namespace = model.metadata.get("xmlNamespace", f"http://queue.amazonaws.com/doc/{version}/")
-        self._readers: dict[str, tuple[Read, Read]] = {}
-        self._writers: dict[str, Callable[[Any], str]] = {}
-        for name in model.operation_names:
-            operation = model.operation_model(name)
-            given, returned = operation.input_shape, operation.output_shape
-            check = constraints.check_input(None if layout.names_lost else given)
-            self._readers[name] = (readers.reader(given) if given is not None else _no_members, check)
-            wrapper = (returned.serialization.get("resultWrapper") if returned is not None else "") or f"{name}Result"
-            self._writers[name] = writers.result_writer(returned, wrapper)
+        self._operations = frozenset(model.operation_names)
+        self._readers = PerOperation(model, self._reader)
+        self._writers = PerOperation(model, self._writer)
 
     def __repr__(self) -> str:
-        return f"<QueryCodec {self._service} operations={len(self._readers)}>"
+        return f"<QueryCodec {self._service} operations={len(self._operations)}>"
 
     def accepts(self, request: Request) -> bool:
         """Requests in this protocol are forms, or have the form's fields in the query."""
@@ -62,7 +61,7 @@ class QueryCodec:
     def route(self, request: Request) -> tuple[str, Labels]:
         """Name the operation by the field `Action`."""
         operation = next((value for name, value in _fields(request) if name == "Action"), "")
-        if operation not in self._readers:
+        if operation not in self._operations:
             raise UnknownOperation(service=self._service, operation=operation or "(no Action)")
         return operation, _NO_LABELS
 
@@ -93,6 +92,16 @@ class QueryCodec:
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
         return Response(fault.status, (*request_id_header(request_id), *_XML), body.encode())
+
+    def _reader(self, operation: OperationModel) -> tuple[Read, Read]:
+        given = operation.input_shape
+        check = self._constraints.check_input(None if self._names_lost else given)
+        return self._form_readers.reader(given) if given is not None else _no_members, check
+
+    def _writer(self, operation: OperationModel) -> Callable[[Any], str]:
+        returned = operation.output_shape
+        wrapper = returned.serialization.get("resultWrapper") if returned is not None else ""
+        return self._xml_writers.result_writer(returned, wrapper or f"{operation.name}Result")
 
 
 class _QueryReaders:

@@ -19,6 +19,7 @@ from workshape.aws.protocol.event_stream import CONTENT_TYPE, EventWriter
 from workshape.aws.protocol.faults import FaultMembers
 from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
 from workshape.aws.protocol.paths import PathTable
+from workshape.aws.protocol.per_operation import PerOperation
 from workshape.aws.protocol.timestamps import HTTP, ISO, timestamp_reader, timestamp_writer
 from workshape.http1.message import HeaderPairs, Request, Response
 
@@ -37,18 +38,14 @@ class RestJsonCodec:
         self._paths = PathTable()
         self._by_query: dict[str, dict[str, str]] = {}
         """By operation: those that share its method and path, by the constant in their query (`List=ALL`)."""
-        self._readers: dict[str, _InputReader] = {}
-        self._writers: dict[str, _OutputWriter] = {}
-        json_readers, json_writers, constraints = JsonReaders(), JsonWriters(), Constraints()
-        for name in model.operation_names:
-            operation = model.operation_model(name)
-            self._readers[name] = _InputReader(operation, json_readers, constraints)
-            self._writers[name] = _OutputWriter(operation, json_writers)
+        readers, writers, constraints = JsonReaders(), JsonWriters(), Constraints()
+        self._readers = PerOperation(model, lambda operation: _InputReader(operation, readers, constraints))
+        self._writers = PerOperation(model, lambda operation: _OutputWriter(operation, writers))
         self._add_paths({name: model.operation_model(name).http for name in model.operation_names})
-        self._faults = FaultMembers(model, json_writers)
+        self._faults = FaultMembers(model, writers)
 
     def __repr__(self) -> str:
-        return f"<RestJsonCodec {self._service} operations={len(self._readers)}>"
+        return f"<RestJsonCodec {self._service} compiled={len(self._readers)}>"
 
     def accepts(self, request: Request) -> bool:
         """There is nothing else for such a service."""

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import cbor2
-from botocore.model import ServiceModel, Shape
+from botocore.model import OperationModel, ServiceModel, Shape
 
 from workshape.aws.protocol.codec import Labels, WireFault, request_id_header
 from workshape.aws.protocol.constraints import Constraints
 from workshape.aws.protocol.errors import Malformed, UnknownOperation, UnreadableBody
 from workshape.aws.protocol.faults import FaultMembers
 from workshape.aws.protocol.json_shapes import JsonReaders, JsonWriters
+from workshape.aws.protocol.per_operation import PerOperation
 from workshape.aws.protocol.timestamps import moment
 from workshape.http1.message import HeaderPairs, Request, Response
 
@@ -33,19 +34,14 @@ class CborCodec:
         self._service = model.service_name
         self._namespace = f"com.amazonaws.{model.service_name}#"
         self._query_compatible = "awsQueryCompatible" in model.metadata
-        self._readers: dict[str, tuple[Convert, Convert]] = {}
-        self._writers: dict[str, Convert] = {}
-        readers, writers, constraints = _CborReaders(), _CborWriters(), Constraints()
-        for name in model.operation_names:
-            operation = model.operation_model(name)
-            given, returned = operation.input_shape, operation.output_shape
-            read = readers.reader(given) if given is not None else _no_members
-            self._readers[name] = (read, constraints.check_input(given))
-            self._writers[name] = writers.writer(returned) if returned is not None else _no_members
-        self._faults = FaultMembers(model, writers)
+        self._operations = frozenset(model.operation_names)
+        self._cbor_readers, self._cbor_writers, self._constraints = _CborReaders(), _CborWriters(), Constraints()
+        self._readers = PerOperation(model, self._reader)
+        self._writers = PerOperation(model, self._writer)
+        self._faults = FaultMembers(model, self._cbor_writers)
 
     def __repr__(self) -> str:
-        return f"<CborCodec {self._service} operations={len(self._readers)}>"
+        return f"<CborCodec {self._service} operations={len(self._operations)}>"
 
     def accepts(self, request: Request) -> bool:
         """Requests in this protocol say so in a header."""
@@ -54,7 +50,7 @@ class CborCodec:
     def route(self, request: Request) -> tuple[str, Labels]:
         """Name the operation by the path: `/service/NAME/operation/OPERATION`."""
         before, _, operation = request.path.rpartition("/operation/")
-        if operation not in self._readers or "/service/" not in before:
+        if operation not in self._operations or "/service/" not in before:
             raise UnknownOperation(service=self._service, operation=operation or request.path)
         return operation, _NO_LABELS
 
@@ -80,6 +76,15 @@ class CborCodec:
             headers = (*headers, ("x-amzn-query-error", f"{fault.query_code or fault.code};{fault.blame}"))
         body = {"__type": self._namespace + fault.code, **self._faults.body(fault)}
         return Response(fault.status, headers, _encoded(body))
+
+    def _reader(self, operation: OperationModel) -> tuple[Convert, Convert]:
+        given = operation.input_shape
+        read = self._cbor_readers.reader(given) if given is not None else _no_members
+        return read, self._constraints.check_input(given)
+
+    def _writer(self, operation: OperationModel) -> Convert:
+        returned = operation.output_shape
+        return self._cbor_writers.writer(returned) if returned is not None else _no_members
 
 
 class _CborReaders(JsonReaders):
