@@ -260,18 +260,22 @@ class _Asked:
         """Write what the operation returned."""
         return self.codec.write(self.operation, output, self.request_id)
 
-    def late(self, output: Later[dict[str, Any]]) -> LateResponse:
+    def late(self, output: Later[dict[str, Any]]) -> Response | LateResponse:
         """Answer as soon as the operation's output is there."""
+        if output.done:
+            return self._answered(output)
         self._late = LateResponse()
         output.when_done(self._take)
         return self._late
 
     def _take(self, given: Later[dict[str, Any]]) -> None:
+        self._late.give(self._answered(given))
+
+    def _answered(self, given: Later[dict[str, Any]]) -> Response:
         try:
-            response = self.answer(given.result())
+            return self.answer(given.result())
         except Exception as error:  # noqa: BLE001 - as with those that are awaited
-            response = self.fault(error)
-        self._late.give(response)
+            return self.fault(error)
 
     def fault(self, error: Exception) -> Response:
         """Write what went wrong."""

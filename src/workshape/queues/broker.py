@@ -23,8 +23,9 @@ import msgspec
 from workshape.arn import queue_arn
 from workshape.clock import Clock
 from workshape.errors import CallerError
+from workshape.later import Later
 from workshape.queues.attributes import check_attributes, check_queue_name, check_redrive, check_tags, first_difference
-from workshape.queues.journal import JournalFailed
+from workshape.queues.cleaning import JournalCleaner
 from workshape.queues.ledger import Ledger
 from workshape.queues.limits import IN_FLIGHT_MAX, NAME_REUSE_WAIT_S, PURGE_INTERVAL_S
 from workshape.queues.live import LiveQueue, Want
@@ -50,9 +51,6 @@ from workshape.queues.mover import MessageMover
 from workshape.queues.policy import add_permission, remove_permission
 from workshape.queues.records import Replay
 
-MAINTENANCE_INTERVAL_S = 1.0
-"""How often the journal's length is looked at: what arrives in between is at most a second of the disk's speed."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -72,11 +70,11 @@ class Broker:
         self._last_queue = 0
         self._last_message = 0
         self._maintenance: asyncio.Task[None] | None = None
-        self._cleaning = asyncio.Lock()
         self.moves = MessageMover(
             ledger, clock, find=self._find, is_dead_letter_queue=lambda arn: bool(self._sources_of(arn))
         )
         """The message move tasks."""
+        self._cleaner = JournalCleaner(ledger, clock, self._numbers, self.moves.keep_again)
 
     def __repr__(self) -> str:
         return f"<Broker queues={len(self._queues)} {self._ledger!r}>"
@@ -101,7 +99,7 @@ class Broker:
             ledger, replay = await Ledger.open(folder, clock.wall_s())
             broker = cls(ledger, clock, region=region, account=account, name_reuse_wait_s=name_reuse_wait_s)
             broker._recover(replay)
-        broker._maintenance = asyncio.create_task(broker._maintain(), name="queue-maintenance")
+        broker._maintenance = asyncio.create_task(broker._cleaner.run(), name="queue-maintenance")
         return broker
 
     async def close(self) -> None:
@@ -259,8 +257,8 @@ class Broker:
         queue.purge()
         await self._ledger.durable()
 
-    async def send(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage]:
-        """Send all the messages or none; they are on disk when this returns.
+    def send(self, queue: QueueName, messages: Sequence[NewMessage]) -> Later[list[SentMessage]]:
+        """Send all the messages or none; they are on disk when the result is there.
 
         To a FIFO queue each needs a group; one that repeats another of the last five minutes is answered as that.
 
@@ -272,9 +270,9 @@ class Broker:
         live = self._queue(queue)
         for message in messages:
             check_message(message, live.definition.attributes)
-        return await self._accept(live, messages)
+        return self._accept(live, messages)
 
-    async def send_each(self, queue: QueueName, messages: Sequence[NewMessage]) -> list[SentMessage | CallerError]:
+    def send_each(self, queue: QueueName, messages: Sequence[NewMessage]) -> Later[list[SentMessage | CallerError]]:
         """Send those messages that SQS would accept; the others' errors stand in their places.
 
         Raises:
@@ -291,8 +289,12 @@ class Broker:
             else:
                 outcomes.append(None)
                 accepted.append(message)
-        sent = iter(await self._accept(live, accepted))
-        return [next(sent) if outcome is None else outcome for outcome in outcomes]
+
+        def among_errors(accepted: list[SentMessage]) -> list[SentMessage | CallerError]:
+            sent = iter(accepted)
+            return [next(sent) if outcome is None else outcome for outcome in outcomes]
+
+        return self._accept(live, accepted).then(among_errors)
 
     async def receive(
         self,
@@ -320,18 +322,28 @@ class Broker:
         """
         live = self._queue(queue)
         want = Want(count_max, visibility_timeout_s, attempt_id)
-        check_attempt(attempt_id, live.definition.attributes)
-        live.advance()
-        messages = live.take(want)
-        if not messages and live.core.is_over_limit and wait_s <= 0:
-            raise OverLimit(name=queue, in_flight_max=IN_FLIGHT_MAX)
+        messages = self._take(live, want, wait_s)
         if not messages and wait_s > 0:
             messages = await live.wait(want, wait_s)
         if messages and live.definition.is_fifo:
             await self._settle(live, messages)
         return messages
 
-    async def delete(self, queue: QueueName, receipt_handles: Sequence[str]) -> list[CallerError | None]:
+    def receive_at_once(
+        self, queue: QueueName, *, count_max: int, wait_s: float, visibility_timeout_s: int | None = None
+    ) -> list[ReceivedMessage] | None:
+        """Receive where nothing has to be waited for; None: there is, a message or (FIFO) the disk: see `receive`.
+
+        Raises:
+            QueueDoesNotExist, OverLimit: see `receive`.
+        """
+        live = self._queue(queue)
+        if live.definition.is_fifo:
+            return None
+        messages = self._take(live, Want(count_max, visibility_timeout_s), wait_s)
+        return messages if messages or wait_s <= 0 else None
+
+    def delete(self, queue: QueueName, receipt_handles: Sequence[str]) -> Later[list[CallerError | None]]:
         """Delete messages by their receipt handles; None in place of an error for each that is gone for good.
 
         Raises:
@@ -339,12 +351,9 @@ class Broker:
         """
         outcomes = self._queue(queue).delete(receipt_handles)
         # Even with nothing deleted now: an equal delete just before may still be on its way to the disk.
-        await self._ledger.durable()
-        return outcomes
+        return self._ledger.durable().then(lambda _: outcomes)
 
-    async def change_visibility(
-        self, queue: QueueName, changes: Sequence[VisibilityChange]
-    ) -> list[CallerError | None]:
+    def change_visibility(self, queue: QueueName, changes: Sequence[VisibilityChange]) -> list[CallerError | None]:
         """Hide in-flight messages for so many seconds from now; None in place of an error for each that is.
 
         Raises:
@@ -370,42 +379,7 @@ class Broker:
         Raises:
             JournalFailed: the disk refuses.
         """
-        async with self._cleaning:
-            if self._ledger.can_clean:
-                await self._write_again()
-                await self._ledger.drop_oldest()
-
-    async def _write_again(self) -> None:
-        while numbers := self._ledger.oldest_queues():
-            for number in numbers:
-                self._ledger.keep_queue(self._numbers[number].definition)
-            await self._ledger.durable()
-        while keys := self._ledger.oldest_messages():
-            for number, message_number in keys:
-                message = self._numbers[number].core.find(message_number)
-                assert message is not None, "the ledger knows exactly the messages that are there"
-                self._ledger.keep_messages(number, (message,))
-            await self._ledger.durable()
-        while task_ids := self._ledger.oldest_tasks():
-            for task_id in task_ids:
-                self.moves.keep_again(task_id)
-            await self._ledger.durable()
-        while by_queue := self._ledger.take_oldest_tokens(self._clock.wall_s()):
-            for number, tokens in by_queue.items():
-                if number in self._numbers:
-                    self._ledger.keep_tokens(number, tokens)
-            await self._ledger.durable()
-
-    async def _maintain(self) -> None:
-        """Keep the journal short, until cancelled or until the disk fails, which every caller is told then."""
-        try:
-            while True:
-                await asyncio.sleep(MAINTENANCE_INTERVAL_S)
-                self._ledger.forget_old_tokens(self._clock.wall_s())
-                while self._ledger.needs_cleaning:
-                    await self.clean()
-        except JournalFailed as error:
-            _log.error("queue_maintenance_stopped reason=%s", error)
+        await self._cleaner.clean()
 
     def _recover(self, replay: Replay) -> None:
         now = self._clock.wall_s()
@@ -464,14 +438,22 @@ class Broker:
         live.redefine(changed)
         await self._ledger.durable()
 
-    async def _accept(self, live: LiveQueue, messages: Sequence[NewMessage]) -> list[SentMessage]:
-        """Take messages in; returns when they, and what they repeat, are on disk."""
+    def _accept(self, live: LiveQueue, messages: Sequence[NewMessage]) -> Later[list[SentMessage]]:
+        """Take messages in; the result is there when they, and what they repeat, are on disk."""
         if not messages:
-            return []
+            return Later.given([])
         self._ledger.check_room()
         sent = live.accept(messages)
-        await self._ledger.durable()
-        return sent
+        return self._ledger.durable().then(lambda _: sent)
+
+    def _take(self, live: LiveQueue, want: Want, wait_s: float) -> list[ReceivedMessage]:
+        """Receive what is there now."""
+        check_attempt(want.attempt_id, live.definition.attributes)
+        live.advance()
+        messages = live.take(want)
+        if not messages and live.core.is_over_limit and wait_s <= 0:
+            raise OverLimit(name=live.definition.name, in_flight_max=IN_FLIGHT_MAX)
+        return messages
 
     async def _settle(self, live: LiveQueue, messages: Sequence[ReceivedMessage]) -> None:
         """Wait until a receive is on disk: a FIFO queue's groups stay blocked whatever happens."""

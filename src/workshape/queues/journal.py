@@ -16,18 +16,22 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from workshape.errors import PlatformError
+from workshape.later import Later
 from workshape.queues.records import Record, decode_record, encode_record
+from workshape.store.disk_thread import DiskThread
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 """A segment is closed beyond this: small enough to be cleaned in one go, large enough that files stay few."""
+WRITTEN_WITHIN_S = 0.005
+"""What nobody waits for: a receive, say. To write each by itself would cost more than the receive."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +41,6 @@ _VERSION = 1
 _FRAME = struct.Struct("<4sIIQ")  # magic, record's length, checksum, bytes of the segment known to be on disk
 _FRAME_MAGIC = b"\xf5WS\xf5"
 _SYNCED = struct.Struct("<Q")
-
-_T = TypeVar("_T")
 
 
 class JournalFailed(PlatformError):
@@ -65,8 +67,8 @@ class _Batch:
 
     segment: int
     frames: list[bytes] = field(default_factory=list)
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
-    """Who wants it fsynced; with none, it is only written."""
+    on_disk: Later[None] | None = None
+    """Given once it is fsynced; None: nobody wants that, and it is only written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,12 @@ class Journal:
         self._salt = 0
         self._files = _Files(folder)
         self._failure: JournalFailed | None = None
-        self._closing = False
-        self._wanted = asyncio.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue-journal")
-        self._writer: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._is_writing = False
+        """Or about to: at the end of this turn of the event loop, with all that comes in it."""
+        self._write_later: asyncio.TimerHandle | None = None
+        """Set when there is something to write that nobody waits for."""
+        self._thread = DiskThread("queue-journal")
 
     def __repr__(self) -> str:
         return f"<Journal {self._folder} segments={len(self._sizes)} bytes={self.size_bytes}>"
@@ -117,16 +121,16 @@ class Journal:
         """
         journal = cls(folder, {})
         try:
-            journal._sizes = await journal._in_thread(journal._files.lock_and_read, replay)
+            journal._sizes = await journal._thread.do(partial(journal._files.lock_and_read, replay))
             following = journal._turn_to_next_segment()
-            await journal._in_thread(journal._files.start_segment, following)
+            await journal._thread.do(partial(journal._files.start_segment, following))
         except OSError as error:
             await journal.close()
             raise JournalFailed(folder=str(folder), reason=str(error)) from error
         except (JournalCorrupt, JournalFailed):
             await journal.close()
             raise
-        journal._writer = asyncio.create_task(journal._write_batches(), name="queue-journal")
+        journal._is_open = True
         return journal
 
     @property
@@ -157,7 +161,8 @@ class Journal:
     def append(self, record: Record) -> int:
         """Put a record on its way to the disk; returns the bytes it takes.
 
-        It is written soon; who needs it to outlive the machine's power awaits `durable()`.
+        It is written within milliseconds; who needs it to outlive the process, or the machine's power, awaits
+        `durable()`.
 
         Raises:
             JournalFailed: the disk refused an earlier write.
@@ -168,57 +173,74 @@ class Journal:
         self._batch.frames.append(frame)
         self._sizes[self._batch.segment] += len(frame)
         self._pending_bytes += len(frame)
-        self._wanted.set()
+        self._arm()
         return len(frame)
 
-    async def durable(self) -> None:
-        """Wait until everything appended so far has been fsynced.
-
-        Raises:
-            JournalFailed: it has not, and never will be.
-        """
-        if self._failure is not None:
-            raise self._failure
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._batch.waiters.append(waiter)
-        self._wanted.set()
-        await waiter
+    def durable(self) -> Later[None]:
+        """Say when everything appended so far has been fsynced; it fails with JournalFailed when it never will be."""
+        waiting = self._batch.on_disk
+        if waiting is None:
+            waiting = self._batch.on_disk = Later()
+            if self._failure is not None:
+                waiting.fail(self._failure)
+            else:
+                self._want_write()
+        return waiting
 
     async def drop_oldest(self) -> None:
         """Delete the first segment; all of it that is still of use has been appended again, and is durable."""
         oldest = self.oldest_segment
         assert oldest < self.segment, "the segment being written is not dropped"
-        await self._in_thread(self._files.remove_segment, oldest)
+        await self._thread.do(partial(self._files.remove_segment, oldest))
         del self._sizes[oldest]
 
     async def close(self) -> None:
         """Write and fsync what is left, then let go of the files."""
-        if self._writer is not None and not self._closing:
-            self._closing = True
-            self._wanted.set()
-            await self._writer
-        self._thread.shutdown()
+        if self._is_open:
+            self._is_open = False
+            with suppress(JournalFailed):  # it has been logged, and whoever asked for anything was told
+                await self.durable()
+                while self._is_writing:
+                    await self.durable()
+        self._thread.close()
         self._files.close()
 
-    async def _in_thread(self, function: Callable[..., _T], *arguments: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+    def _want_write(self) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            asyncio.get_running_loop().call_soon(self._write)
 
-    async def _write_batches(self) -> None:
-        while not (self._closing and not self._batch.frames and not self._batch.waiters):
-            await self._wanted.wait()
-            self._wanted.clear()
-            batch = self._batch
-            is_full = self._sizes[batch.segment] >= SEGMENT_BYTES
-            following = self._turn_to_next_segment() if is_full else None
-            if following is None:
-                self._batch = _Batch(batch.segment)
-            sync = bool(batch.waiters) or self._closing
-            try:
-                await self._in_thread(self._files.write, batch.frames, sync, following)
-            except OSError as error:
-                self._fail(batch, error)
-                return
-            self._note_written(batch, sync=sync, rotated=is_full)
+    def _arm(self) -> None:
+        if not self._is_writing and self._write_later is None:
+            self._write_later = asyncio.get_running_loop().call_later(WRITTEN_WITHIN_S, self._want_write)
+
+    def _write(self) -> None:
+        if self._write_later is not None:
+            self._write_later.cancel()
+            self._write_later = None
+        batch = self._batch
+        is_full = self._sizes[batch.segment] >= SEGMENT_BYTES
+        following = self._turn_to_next_segment() if is_full else None
+        if following is None:
+            self._batch = _Batch(batch.segment)
+        sync = batch.on_disk is not None
+        writing = self._thread.do(partial(self._files.write, batch.frames, sync, following))
+        writing.when_done(partial(self._end_write, batch, sync, is_full))
+
+    def _end_write(self, batch: _Batch, sync: bool, rotated: bool, writing: Later[None]) -> None:
+        try:
+            writing.result()
+        except OSError as error:
+            self._fail(batch, error)
+            return
+        self._note_written(batch, sync=sync, rotated=rotated)
+        self._is_writing = self._batch.on_disk is not None
+        if self._is_writing:
+            self._write()
+        elif self._batch.frames:
+            self._arm()
+        if batch.on_disk is not None:
+            batch.on_disk.give(None)
 
     def _turn_to_next_segment(self) -> _NextSegment:
         """From now on records belong to a new segment; the thread makes it after it has written the old one."""
@@ -237,17 +259,14 @@ class Journal:
             self._written_bytes += size_bytes
             if sync:
                 self._synced_bytes = self._written_bytes
-        for waiter in batch.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _fail(self, batch: _Batch, error: OSError) -> None:
         """Give up for good: after a failed fsync nobody knows what is on disk, and trying again would only hide it."""
         self._failure = JournalFailed(folder=str(self._folder), reason=str(error))
         _log.error("journal_failed folder=%s reason=%s", self._folder, error)
-        for waiter in (*batch.waiters, *self._batch.waiters):
-            if not waiter.done():
-                waiter.set_exception(self._failure)
+        for waiting in (batch.on_disk, self._batch.on_disk):
+            if waiting is not None:
+                waiting.fail(self._failure)
 
 
 class _Files:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from workshape.later import Later
 from workshape.queues.deduplication import Token
 from workshape.queues.journal import Journal, ReadRecord
 from workshape.queues.limits import DEDUPLICATION_S, KIB, MIB, PENDING_BYTES_MAX
@@ -184,13 +185,9 @@ class Ledger:
         indexes = (self._queues, self._messages, self._tokens, self._tasks)
         return sum(index.size_bytes for index in indexes)
 
-    async def durable(self) -> None:
-        """Wait until everything noted so far is on disk.
-
-        Raises:
-            JournalFailed: it is not.
-        """
-        await self._journal.durable()
+    def durable(self) -> Later[None]:
+        """Say when everything noted so far is on disk; it fails with JournalFailed when it never will be."""
+        return self._journal.durable()
 
     async def close(self) -> None:
         """Write what is left and close the journal."""

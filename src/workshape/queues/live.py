@@ -1,7 +1,6 @@
 """One queue at work: its core, those who wait for its messages, and the timer that lets its time pass."""
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from workshape.clock import Clock
 from workshape.errors import CallerError
+from workshape.identifiers import new_uuid
 from workshape.queues.deduplication import Deduplication, Token, content_id, token_of
 from workshape.queues.fifo import FifoQueue
 from workshape.queues.journal import JournalFailed
@@ -120,10 +120,11 @@ class LiveQueue:
                     token = token_of(message)
                     self.deduplication.remember(token)
                     tokens.append(token)
-                sent.append(_sent(new, message.message_id, message.md5_of_attributes, token))
+                sent.append(_sent(new, message.message_id, message.md5_of_body, message.md5_of_attributes, token))
             else:
                 # AWS: undocumented; we answer what the first was answered.
-                sent.append(_sent(new, token.message_id, md5_of_attributes(new.attributes), token))
+                digests = md5_of_text(new.body), md5_of_attributes(new.attributes)
+                sent.append(_sent(new, token.message_id, *digests, token))
         if accepted:
             self._ledger.keep_messages(self.definition.number, accepted, tokens)
             self.put(accepted)
@@ -252,7 +253,7 @@ class LiveQueue:
         now = self._clock.wall_s()
         self.core.take_out(message)
         delay_s = target.definition.attributes.delay_s
-        moved = renewed_message(message, self._next_number(), str(uuid.uuid4()), now, delay_s)
+        moved = renewed_message(message, self._next_number(), new_uuid(), now, delay_s)
         target.take_over(self.definition, (message.number,), (moved,))
 
     def take_over(self, source: QueueDefinition, numbers: Sequence[MessageNumber], messages: Sequence[Message]) -> None:
@@ -287,7 +288,7 @@ class LiveQueue:
         delay_s = self.definition.attributes.delay_s if new.delay_s is None else new.delay_s
         return Message(
             self._next_number(),
-            str(uuid.uuid4()),
+            new_uuid(),
             new.body,
             md5_of_text(new.body),
             dict(new.attributes),
@@ -334,11 +335,13 @@ class LiveQueue:
             return  # it has been logged, and whoever asks anything of the queue is told
 
 
-def _sent(new: NewMessage, message_id: str, md5: str, token: Token | None) -> SentMessage:
+def _sent(
+    new: NewMessage, message_id: str, md5_of_body: str, md5_of_attributes: str, token: Token | None
+) -> SentMessage:
     return SentMessage(
         message_id,
-        md5_of_text(new.body),
-        md5,
+        md5_of_body,
+        md5_of_attributes,
         md5_of_system_attributes(new.trace_header),
         sequence_number(token.number) if token is not None else "",
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workshape.errors import BackendUnavailable
+from workshape.later import Later
 from workshape.store.flusher import Flusher
 
 SCHEMA_VERSION = 1
@@ -64,13 +65,12 @@ class Documents:
         with self._unsynced():
             self.delete(kind, key)
 
-    async def durable(self) -> None:
-        """Return when all that was written and erased is on disk; those who wait at once share the disk's write.
+    def durable(self) -> Later[None]:
+        """Say when all that was written and erased is on disk; those who wait at once share the disk's write.
 
-        Raises:
-            BackendUnavailable: the disk refuses.
+        It fails with BackendUnavailable when the disk refuses.
         """
-        await self._flusher.flushed()
+        return self._flusher.flushed()
 
     def change(self, kept: Iterable[tuple[str, str, bytes]] = (), deleted: Iterable[tuple[str, str]] = ()) -> None:
         """Write documents (kind, key, value) and remove others (kind, key), all of it or none, in one transaction."""

@@ -40,7 +40,7 @@ async def test_a_message_that_another_receiver_holds_is_not_delivered_meanwhile(
     running.create(make_mapping())
     await asyncio.sleep(0.1)
     assert stage.function.deliveries == {}
-    await stage.broker.change_visibility(EVENTS, [VisibilityChange(message.receipt_handle, 0)])
+    stage.broker.change_visibility(EVENTS, [VisibilityChange(message.receipt_handle, 0)])
     await stage.settled(lambda: stage.left() == 0)
 
     assert stage.function.deliveries == {"held": 1}

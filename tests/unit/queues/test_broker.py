@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.queue_clock import FakeClock
 from workshape.errors import CallerError
-from workshape.queues import broker as broker_module
+from workshape.queues import cleaning as cleaning_module
 from workshape.queues import journal as journal_module
 from workshape.queues import ledger as ledger_module
 from workshape.queues import queue as queue_module
@@ -116,7 +116,7 @@ async def test_a_receipt_handle_works_across_a_restart(broker: Broker, tmp_path:
     (received,) = await receive(broker)
 
     again = await reopen(broker, tmp_path, clock)
-    assert await again.change_visibility(EVENTS, [VisibilityChange(received.receipt_handle, 60)]) == [None]
+    assert again.change_visibility(EVENTS, [VisibilityChange(received.receipt_handle, 60)]) == [None]
     assert await again.delete(EVENTS, [received.receipt_handle]) == [None]
 
     clock.wall += 1_000
@@ -175,7 +175,7 @@ async def test_a_long_poll_wakes_when_a_visibility_timeout_is_cut_short(broker: 
     waiting = asyncio.create_task(broker.receive(EVENTS, count_max=1, wait_s=20))
     await asyncio.sleep(0)
 
-    await broker.change_visibility(EVENTS, [VisibilityChange(received.receipt_handle, 0)])
+    broker.change_visibility(EVENTS, [VisibilityChange(received.receipt_handle, 0)])
 
     async with asyncio.timeout(1):
         (again,) = await waiting
@@ -394,7 +394,7 @@ async def test_a_crash_at_any_moment_of_cleaning_loses_nothing_and_doubles_nothi
     everything = [one for _ in range(3) for one in await receive(broker)]
     gone = [received.receipt_handle for received in everything if received.body.startswith("gone")]
     await broker.delete(EVENTS, gone)
-    monkeypatch.setattr(broker_module, "MAINTENANCE_INTERVAL_S", 3_600)
+    monkeypatch.setattr(cleaning_module, "INTERVAL_S", 3_600)
 
     images: list[dict[str, bytes]] = []
     real_write = journal_module._Files.write

@@ -267,5 +267,5 @@ async def test_an_attempt_made_again_over_the_broker_gets_the_same_receipt_handl
 
     assert await broker.receive(ORDERS, count_max=10, wait_s=0, attempt_id="once") == first
     change = VisibilityChange(first[0].receipt_handle, 60)
-    assert await broker.change_visibility(ORDERS, [change]) == [None]
+    assert broker.change_visibility(ORDERS, [change]) == [None]
     assert await broker.receive(ORDERS, count_max=10, wait_s=0, attempt_id="once") == []

@@ -208,7 +208,7 @@ async def test_after_a_failed_fsync_nothing_is_acknowledged_any_more(
 async def test_a_waiter_that_gave_up_does_not_disturb_the_others(tmp_path: Path) -> None:
     journal = await Journal.open(tmp_path, lambda _: None)
     journal.append(record(1))
-    given_up = asyncio.create_task(journal.durable())
+    given_up = asyncio.ensure_future(journal.durable())
     await asyncio.sleep(0)
 
     given_up.cancel()
@@ -217,3 +217,17 @@ async def test_a_waiter_that_gave_up_does_not_disturb_the_others(tmp_path: Path)
     await journal.close()
 
     assert await read(tmp_path) == [1, 2]
+
+
+async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path, lambda _: None)
+    journal.append(record(1))
+    journal.append(record(2))
+
+    async with asyncio.timeout(30):
+        while journal.pending_bytes:
+            await asyncio.sleep(0.001)
+    found = b"".join(path.read_bytes() for path in tmp_path.glob("*.journal"))
+    await journal.close()
+
+    assert found.count(b"\xf5WS\xf5") == 2

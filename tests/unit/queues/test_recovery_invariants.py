@@ -65,7 +65,7 @@ class Driver:
                 await self.broker.delete(name, handles[: amount // 4])
                 del handles[: amount // 4]
             case "hide":
-                await self.broker.change_visibility(name, [VisibilityChange(one, amount) for one in handles[:2]])
+                self.broker.change_visibility(name, [VisibilityChange(one, amount) for one in handles[:2]])
             case "time":
                 self.clock.wall += amount * 10
             case "clean":

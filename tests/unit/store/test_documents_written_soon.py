@@ -46,9 +46,8 @@ async def test_those_who_wait_at_once_share_a_flush(tmp_path: Path, monkeypatch:
     path.write_bytes(b"1")
     flusher = Flusher(path)
 
-    first = asyncio.create_task(flusher.flushed())
-    await asyncio.sleep(0)
-    later = [asyncio.create_task(flusher.flushed()) for _ in range(10)]
+    first = flusher.flushed()
+    later = [flusher.flushed() for _ in range(10)]
     await asyncio.gather(first, *later)
     flusher.close()
 

@@ -1,12 +1,13 @@
 """The operations on messages, one by one and in batches."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any
 
 from workshape.aws.operation import Call, Operation
 from workshape.aws.sqs.errors import BatchRequestTooLong, entry_failure
 from workshape.aws.sqs.request import batch_entries, integer, queue_name, required
 from workshape.errors import CallerError
+from workshape.later import Later
 from workshape.queues.broker import Broker
 from workshape.queues.limits import MESSAGE_BYTES_MAX, RECEIVE_COUNT_MAX, RECEIVE_WAIT_S_MAX, VISIBILITY_TIMEOUT_S_MAX
 from workshape.queues.message import TRACE_HEADER, md5_of_attributes, size_bytes
@@ -40,12 +41,12 @@ class _MessageOperations:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    async def send(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def send(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
-        (sent,) = await self._broker.send(name, [_new_message(call, parameters)])
-        return _sent(sent, parameters)
+        sending = self._broker.send(name, [_new_message(call, parameters)])
+        return sending.then(lambda sent: _sent(sent[0], parameters))
 
-    async def send_batch(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def send_batch(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
         entries = batch_entries(parameters, "SendMessageBatchRequestEntry")
         outcomes: dict[str, SentMessage | CallerError] = {}
@@ -58,67 +59,69 @@ class _MessageOperations:
         total_bytes = sum(map(size_bytes, messages.values()))
         if total_bytes > MESSAGE_BYTES_MAX:
             raise BatchRequestTooLong(bytes_max=MESSAGE_BYTES_MAX, size_bytes=total_bytes)
-        sent = await self._broker.send_each(name, list(messages.values()))
-        outcomes.update(zip(messages, sent, strict=True))
-        successful, failed = [], []
-        for entry in entries:
-            outcome = outcomes[entry["Id"]]
-            if isinstance(outcome, CallerError):
-                failed.append(entry_failure(entry["Id"], outcome))
-            else:
-                successful.append({"Id": entry["Id"], **_sent(outcome, entry)})
-        return _batch_result(successful, failed)
 
-    async def receive(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        def answer(sent: Sequence[SentMessage | CallerError]) -> dict[str, Any]:
+            outcomes.update(zip(messages, sent, strict=True))
+            return _sent_batch(entries, outcomes)
+
+        return self._broker.send_each(name, list(messages.values())).then(answer)
+
+    def receive(self, call: Call, parameters: dict[str, Any]) -> Awaitable[dict[str, Any]]:
         name = queue_name(call, parameters)
         count_max = integer(parameters, "MaxNumberOfMessages", 1, 1, RECEIVE_COUNT_MAX)
         wait_default_s = self._broker.queue(name).attributes.receive_wait_s
         wait_s = integer(parameters, "WaitTimeSeconds", wait_default_s, 0, RECEIVE_WAIT_S_MAX)
-        hidden_s = integer(parameters, "VisibilityTimeout", -1, 0, VISIBILITY_TIMEOUT_S_MAX)
-        messages = await self._broker.receive(
-            name,
-            count_max=count_max,
-            wait_s=wait_s,
-            visibility_timeout_s=None if hidden_s < 0 else hidden_s,
-            attempt_id=parameters.get("ReceiveRequestAttemptId") or "",
+        given_s = integer(parameters, "VisibilityTimeout", -1, 0, VISIBILITY_TIMEOUT_S_MAX)
+        hidden_s = None if given_s < 0 else given_s
+        attempt_id = parameters.get("ReceiveRequestAttemptId") or ""
+        if not attempt_id:
+            messages = self._broker.receive_at_once(
+                name, count_max=count_max, wait_s=wait_s, visibility_timeout_s=hidden_s
+            )
+            if messages is not None:
+                return Later.given(_received_all(messages, parameters))
+        receiving = self._broker.receive(
+            name, count_max=count_max, wait_s=wait_s, visibility_timeout_s=hidden_s, attempt_id=attempt_id
         )
-        system_names = {
-            *(parameters.get("AttributeNames") or ()),
-            *(parameters.get("MessageSystemAttributeNames") or ()),
-        }
-        attribute_names = parameters.get("MessageAttributeNames") or ()
-        written = [_received(message, system_names, attribute_names) for message in messages]
-        return {"Messages": written} if written else {}
+        return self._receive(receiving, parameters)
 
-    async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    async def _receive(
+        self, receiving: Awaitable[Sequence[ReceivedMessage]], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        return _received_all(await receiving, parameters)
+
+    def delete(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
-        (error,) = await self._broker.delete(name, [required(parameters, "ReceiptHandle")])
-        if error is not None:
-            raise error
-        return {}
+        return self._broker.delete(name, [required(parameters, "ReceiptHandle")]).then(_nothing_but_errors)
 
-    async def delete_batch(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def delete_batch(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
         entries = batch_entries(parameters, "DeleteMessageBatchRequestEntry")
-        errors = await self._broker.delete(name, [required(entry, "ReceiptHandle") for entry in entries])
-        return _settled(entries, errors)
+        deleting = self._broker.delete(name, [required(entry, "ReceiptHandle") for entry in entries])
+        return deleting.then(lambda errors: _settled(entries, errors))
 
-    async def change_visibility(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def change_visibility(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
-        (error,) = await self._broker.change_visibility(name, [_visibility_change(parameters)])
-        if error is not None:
-            raise error
-        return {}
+        errors = self._broker.change_visibility(name, [_visibility_change(parameters)])
+        return Later.given(_nothing_but_errors(errors))
 
-    async def change_visibility_batch(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def change_visibility_batch(self, call: Call, parameters: dict[str, Any]) -> Later[dict[str, Any]]:
         name = queue_name(call, parameters)
         entries = batch_entries(parameters, "ChangeMessageVisibilityBatchRequestEntry")
-        errors = await self._broker.change_visibility(name, [_visibility_change(entry) for entry in entries])
-        return _settled(entries, errors)
+        errors = self._broker.change_visibility(name, [_visibility_change(entry) for entry in entries])
+        return Later.given(_settled(entries, errors))
 
 
 def _visibility_change(parameters: dict[str, Any]) -> VisibilityChange:
     return VisibilityChange(required(parameters, "ReceiptHandle"), required(parameters, "VisibilityTimeout"))
+
+
+def _nothing_but_errors(errors: Sequence[CallerError | None]) -> dict[str, Any]:
+    """Answer an operation on one message."""
+    (error,) = errors
+    if error is not None:
+        raise error
+    return {}
 
 
 def _settled(entries: Sequence[dict[str, Any]], errors: Sequence[CallerError | None]) -> dict[str, Any]:
@@ -128,6 +131,17 @@ def _settled(entries: Sequence[dict[str, Any]], errors: Sequence[CallerError | N
             successful.append({"Id": entry["Id"]})
         else:
             failed.append(entry_failure(entry["Id"], error))
+    return _batch_result(successful, failed)
+
+
+def _sent_batch(entries: Sequence[dict[str, Any]], outcomes: Mapping[str, SentMessage | CallerError]) -> dict[str, Any]:
+    successful, failed = [], []
+    for entry in entries:
+        outcome = outcomes[entry["Id"]]
+        if isinstance(outcome, CallerError):
+            failed.append(entry_failure(entry["Id"], outcome))
+        else:
+            successful.append({"Id": entry["Id"], **_sent(outcome, entry)})
     return _batch_result(successful, failed)
 
 
@@ -190,6 +204,16 @@ def _sent(sent: SentMessage, parameters: dict[str, Any]) -> dict[str, Any]:
     if sent.sequence_number:
         result["SequenceNumber"] = sent.sequence_number
     return result
+
+
+def _received_all(messages: Sequence[ReceivedMessage], parameters: dict[str, Any]) -> dict[str, Any]:
+    system_names = {
+        *(parameters.get("AttributeNames") or ()),
+        *(parameters.get("MessageSystemAttributeNames") or ()),
+    }
+    attribute_names = parameters.get("MessageAttributeNames") or ()
+    written = [_received(message, system_names, attribute_names) for message in messages]
+    return {"Messages": written} if written else {}
 
 
 def _received(
