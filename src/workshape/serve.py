@@ -19,9 +19,10 @@ from workshape.app.toml import load_app
 from workshape.engine.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
-from workshape.pgproxy.config import DatabaseServer, Endpoint, ProxyConfig, ProxyUser
+from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
 from workshape.run import RunFile, read_run_file
+from workshape.sigv4 import Keys
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
@@ -68,6 +69,7 @@ def _proxy_config(run: RunFile) -> ProxyConfig:
         endpoints=(Endpoint(settings.host, settings.ports.proxy),),
         certificate_file=Path(proxy.certificate_file),
         key_file=Path(proxy.key_file),
+        aws=AwsAccess(settings.region, Keys(settings.endpoint.access_key, settings.endpoint.secret_key), run.endpoint),
         status_port=proxy.status_port,
         administrators=(database.user,),
         settings=settings.proxy,

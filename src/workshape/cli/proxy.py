@@ -50,6 +50,7 @@ class _Wanted:
     file: Path | None
     certificate: tuple[Path, Path] | None
     ca: Path | None
+    client_ca: Path | None
     require_tls: bool
     reuse_port: bool
 
@@ -61,13 +62,13 @@ class _Wanted:
         """
         read = NO_FILE if self.file is None else read_proxy_file(self.file)
         servers, databases = read.proxied()
-        users = read.proxy_users()
+        owner = None if self.database is None else ProxyUser(self.database.user, self.database.password)
+        users = read.proxy_users(owner)
         if self.database is not None:
             own = DatabaseServer.of(self.database)
             servers = (own, *(server for server in servers if server.name != own.name))
             if EVERY_DATABASE not in read.databases:
                 databases = (*databases, ProxiedDatabase(EVERY_DATABASE, own.name))
-            users = (ProxyUser(self.database.user, self.database.password), *users)
         elif not databases:
             raise Invalid(
                 reason="in front of which database? --database postgresql://user:password@host:port/name, or "
@@ -81,12 +82,14 @@ class _Wanted:
             endpoints.append(Endpoint(*self.listen_readers, EndpointRole.READ_ONLY))
         return ProxyConfig(
             servers=servers,
-            users=tuple({user.name: user for user in reversed(users)}.values()),
+            users=users,
             databases=databases,
             endpoints=tuple(endpoints),
             reuse_port=self.reuse_port,
             certificate_file=certificate,
             key_file=key,
+            client_ca_file=self.client_ca,
+            aws=read.aws.access(os.environ),
             tls_required=self.require_tls,
             status_port=None if self.status is None else self.status[1],
             administrators=_administrators(read, self.database, self.file),
@@ -110,13 +113,17 @@ def serve_proxy(
         str, typer.Option("--status", help="Where figures are served over HTTP on the same host; 0: nowhere.")
     ] = "6433",
     settings: Annotated[
-        Path | None, typer.Option("--settings", help="TOML: proxy, databases, users, administrators; docs/proxy.md.")
+        Path | None,
+        typer.Option("--settings", help="TOML: proxy, databases, users, aws, administrators; docs/proxy.md."),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Offer clients TLS.")] = True,
     certificate: Annotated[
         Path | None, typer.Option("--certificate", help="PEM; without one, one of our own authority's.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The certificate's, PEM.")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option("--client-ca", help="PEM: who signs the certificates of clients.")
+    ] = None,
     require_tls: Annotated[bool, typer.Option("--require-tls", help="Refuse clients without TLS.")] = False,
     reuse_port: Annotated[
         bool, typer.Option("--reuse-port", help="Let the next proxy listen here before this one ends.")
@@ -127,6 +134,8 @@ def serve_proxy(
         return
     if (certificate is None) != (key is None):
         raise Invalid(reason="--certificate and --key belong together: give both, or neither")
+    if client_ca is not None and not tls:
+        raise Invalid(reason="--client-ca and --no-tls contradict each other: give one of them")
     if require_tls and not tls:
         raise Invalid(reason="--require-tls and --no-tls contradict each other: give one of them")
     ca = None
@@ -145,6 +154,7 @@ def serve_proxy(
         file=settings,
         certificate=files if tls else None,
         ca=ca,
+        client_ca=client_ca,
         require_tls=require_tls,
         reuse_port=reuse_port,
     )

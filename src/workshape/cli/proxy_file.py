@@ -1,5 +1,6 @@
-"""The file that `workshape proxy --settings` reads: settings, databases, users, administrators."""
+"""The file that `workshape proxy --settings` reads: settings, databases, users, AWS, administrators."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,17 +9,63 @@ from msgspec import Meta
 
 from workshape.cli.database import POSTGRES_PORT
 from workshape.errors import Invalid, NotFound
-from workshape.pgproxy.config import DatabaseServer, ProxyUser
+from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
+from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyUser
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import PoolMode, ProxySettings
+from workshape.sigv4 import Keys
 
 
 class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[users.NAME]`: more than a password to say."""
 
-    password: str
+    password: str = ""
+    secret: str = ""
+    """Name or ARN of a secret of Secrets Manager, in the place of the password."""
     pool_mode: PoolMode | None = None
     """Instead of the database's or the proxy's."""
+    iam: IamAuth = IamAuth.DISABLED
+    password_auth: PasswordAuth = PasswordAuth.SCRAM
+    certificate: CertificateUse = CertificateUse.NONE
+    certificate_names: tuple[str, ...] = ()
+
+    def user(self, name: str) -> ProxyUser:
+        """Give the user as the proxy knows them."""
+        rules = LoginRules(self.iam, self.password_auth, self.certificate, self.certificate_names)
+        return ProxyUser(name, self.password, self.pool_mode, self.secret, rules)
+
+
+class AwsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[aws]`; what it lacks comes from the SDKs' environment variables."""
+
+    region: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    session_token: str = ""
+    endpoint: str = ""
+    """URL of Secrets Manager; empty: AWS's own in the region."""
+    hosts: tuple[str, ...] = ()
+    """Names, or HOST:PORT, by which clients reach the proxy and for which they sign IAM tokens."""
+
+    def access(self, environment: Mapping[str, str]) -> AwsAccess | None:
+        """Say what the proxy may do at AWS; None when neither the file nor the environment has a region and keys.
+
+        Source: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html (the variables' names)
+        """
+        region = self.region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+        keys = Keys(self.access_key, self.secret_key, self.session_token)
+        if not self.access_key:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            keys = Keys(*(environment.get(name, "") for name in names))
+        if not (region and keys.access_key and keys.secret_key):
+            return None
+        endpoint = (
+            self.endpoint
+            or environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER")
+            or environment.get("AWS_ENDPOINT_URL")
+            or f"https://secretsmanager.{region}.amazonaws.com"
+        )
+        return AwsAccess(region, keys, endpoint, self.hosts)
 
 
 class DatabaseEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,15 +93,20 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     databases: dict[str, DatabaseEntry] = {}
     users: dict[str, str | UserEntry] = {}
     """By name, passwords or more: clients log in with them, and so does the proxy at the database."""
+    aws: AwsEntry = AwsEntry()
+    """For IAM tokens and secrets."""
     administrators: tuple[str, ...] = ()
     """Users who may do more than look, on the admin console."""
 
-    def proxy_users(self) -> tuple[ProxyUser, ...]:
-        """Give its users as the proxy knows them."""
-        return tuple(
-            ProxyUser(name, entry) if isinstance(entry, str) else ProxyUser(name, entry.password, entry.pool_mode)
-            for name, entry in self.users.items()
-        )
+    def proxy_users(self, owner: ProxyUser | None = None) -> tuple[ProxyUser, ...]:
+        """Give its users as the proxy knows them, after the owner of the database's URL, of whom it may say more."""
+        entries = {name: UserEntry(entry) if isinstance(entry, str) else entry for name, entry in self.users.items()}
+        if owner is None:
+            return tuple(entry.user(name) for name, entry in entries.items())
+        own = entries.pop(owner.name, UserEntry())
+        if not own.password and not own.secret:
+            own = msgspec.structs.replace(own, password=owner.password)
+        return (own.user(owner.name), *(entry.user(name) for name, entry in entries.items()))
 
     def proxied(self) -> tuple[tuple[DatabaseServer, ...], tuple[ProxiedDatabase, ...]]:
         """Give the servers that its databases are on, each once, and where each database is.

@@ -1,4 +1,4 @@
-"""Who a client is, and who we are to the database: SCRAM-SHA-256 on both sides, md5 and cleartext towards the database.
+"""Who a client is, and who we are to the database: the arithmetic of SCRAM-SHA-256 and of md5, on both sides.
 
 Secrets are compared in constant time. A user who does not exist is led through the same steps as one who does, with a
 salt that is always the same for that name, so that nobody learns from outside which names exist.
@@ -68,6 +68,11 @@ class ScramVerifier:
         except ValueError as error:
             raise AuthenticationFailed(reason="the stored secret is no SCRAM-SHA-256 verifier") from error
 
+    def fits(self, password: str) -> bool:
+        """Tell whether it is that password's. Takes milliseconds; nothing of it is kept."""
+        client_key = _hmac(_derived(password, self.salt, self.iterations), b"Client Key")
+        return hmac.compare_digest(hashlib.sha256(client_key).digest(), self.stored_key)
+
     @classmethod
     def mock(cls, user: str, mock_key: bytes) -> "ScramVerifier":
         """Make one that no password fits, always the same for a name."""
@@ -134,6 +139,16 @@ class ScramServer:
         if not hmac.compare_digest(hashlib.sha256(client_key).digest(), self._verifier.stored_key):
             raise AuthenticationFailed(reason="wrong password")
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
+
+    def believe(self, verifier: ScramVerifier) -> None:
+        """Check by this verifier from now on: the password is another one, and the challenge was the same.
+
+        Raises:
+            AuthenticationFailed: it would have had another challenge.
+        """
+        if (verifier.salt, verifier.iterations) != (self._verifier.salt, self._verifier.iterations):
+            raise AuthenticationFailed(reason="wrong password")
+        self._verifier = verifier
 
     def _check_binding(self, mechanism: str, binding: bytes) -> None:
         if mechanism == SCRAM_PLUS:
@@ -207,16 +222,28 @@ class ScramClient:
             raise AuthenticationFailed(reason="the database could not prove that it knows the password")
 
 
-def md5_password(user: str, password: str, salt: bytes) -> bytes:
-    """Answer the md5 request of an older server."""
-    inner = hashlib.md5((password + user).encode(), usedforsecurity=False).hexdigest()
-    return b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()
+def md5_secret(user: str, password: str) -> bytes:
+    """Give what servers of old keep in a password's place."""
+    return b"md5" + _md5((password + user).encode("utf-8", "surrogateescape"))
+
+
+def md5_answer(secret: bytes, salt: bytes) -> bytes:
+    """Answer, or expect as an answer, to a request for md5 with that salt."""
+    return b"md5" + _md5(secret.removeprefix(b"md5") + salt)
 
 
 @lru_cache(maxsize=SALTED_PASSWORDS_KEPT)
 def salted_password(password: str, salt: bytes, iterations: int) -> bytes:
     """Derive the key that both sides of SCRAM start from."""
-    return hashlib.pbkdf2_hmac("sha256", _prepared(password).encode(), salt, iterations)
+    return _derived(password, salt, iterations)
+
+
+def _derived(password: str, salt: bytes, iterations: int) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", _prepared(password).encode("utf-8", "surrogateescape"), salt, iterations)
+
+
+def _md5(text: bytes) -> bytes:
+    return hashlib.md5(text, usedforsecurity=False).hexdigest().encode()
 
 
 def _prepared(password: str) -> str:

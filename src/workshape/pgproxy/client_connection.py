@@ -1,8 +1,9 @@
 """The socket to a client: its log-in, its session, and the database connection it has at the moment."""
 
 import asyncio
+import logging
 import secrets
-import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -10,12 +11,13 @@ from typing import Protocol, cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
 from workshape.pgproxy.admission import Admitted
-from workshape.pgproxy.client_login import ClientLogin, LoginStep
+from workshape.pgproxy.client_login import ClientLogin, LoginPolicy, LoginStep
 from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.messages import KIB, ProtocolViolation
 from workshape.pgproxy.pool import PoolKey
 from workshape.pgproxy.session import Session, Want
 from workshape.pgproxy.sqlstate import WireError, connection_lost, refused
+from workshape.pgproxy.tls import ClientTls, common_name
 from workshape.pgproxy.welcomes import Welcome
 
 TLS_HANDSHAKE_S_MAX = 10.0
@@ -24,6 +26,7 @@ SECRET_BYTES = 4  # of BackendKeyData, after the process id
 PROCESS_ID_BITS = 31  # drivers read it as a signed number, and the server's are positive
 
 _numbers = count(1)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ClientEvents:
 
     accepted: Callable[["ClientConnection"], None]
     """It logged in."""
+    doubted: Callable[["ClientConnection"], None]
+    """It seems to know another password than the proxy: say `relearned` when that is looked into."""
     refused: Callable[["ClientConnection"], None]
     """It could not."""
     cancels: Callable[["ClientConnection", bytes], None]
@@ -58,7 +63,7 @@ class Lender(Protocol):
 class ClientConnection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, events: ClientEvents, login: ClientLogin, tls: ssl.SSLContext | None, end_point: bytes) -> None:
+    def __init__(self, events: ClientEvents, login: ClientLogin, tls: ClientTls | None) -> None:
         self.id = next(_numbers)
         self.login: ClientLogin | None = login
         self.session: Session | None = None
@@ -82,8 +87,8 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._events = events
         self._tls = tls
-        self._end_point = end_point
         self._encrypting: asyncio.Task[None] | None = None
+        self._is_doubted = False
         self._held_bytes = 0
         self._is_slow = False
 
@@ -300,20 +305,34 @@ class ClientConnection(asyncio.Protocol):
 
     def _before_session(self, data: bytes) -> None:
         login = self.login
-        if login is None or self._encrypting is not None or self.is_waiting:
+        if login is None or self._encrypting is not None or self._is_doubted or self.is_waiting:
             self.held += data
             if len(self.held) > HELD_BYTES_MAX:
                 self.end(refused("too much was sent before the log-in was done"))
             return
-        step = login.receive(data)
+        self._take(login.receive(data, time.time()), login)
+
+    def relearned(self, policy: LoginPolicy) -> None:
+        """Go on with a log-in that was in doubt, by what is known now."""
+        login = self.login
+        if self.is_ended or login is None:
+            return
+        self._is_doubted = False
+        self._take(login.relearned(policy, time.time()), login)
+        self._resume_login()
+
+    def _take(self, step: LoginStep, login: ClientLogin) -> None:
         if login.to_client:
             self.transport.write(b"".join(login.to_client))
             login.to_client.clear()
         match step:
             case LoginStep.ENCRYPT:
                 self._encrypting = self.loop.create_task(self._encrypt(login))
+            case LoginStep.DOUBTED:
+                self._is_doubted = True
+                self._events.doubted(self)
             case LoginStep.ACCEPTED:
-                self.held = login.rest
+                self.held = login.rest + self.held
                 self._events.accepted(self)
             case LoginStep.CANCEL:
                 self._events.cancels(self, login.cancel_key)
@@ -325,9 +344,10 @@ class ClientConnection(asyncio.Protocol):
         assert self._tls is not None
         try:
             encrypted = await self.loop.start_tls(
-                self.transport, self, self._tls, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_S_MAX
+                self.transport, self, self._tls.context, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_S_MAX
             )
-        except (OSError, ssl.SSLError):  # the client turned away: a wrong CA, a port scan
+        except OSError as error:  # ssl.SSLError too: the client turned away, or shows a certificate of a stranger's
+            _log.info("client_tls_failed", extra={"address": self.address, "reason": str(error)})
             encrypted = None
         self._encrypting = None
         if encrypted is None:
@@ -337,7 +357,15 @@ class ClientConnection(asyncio.Protocol):
         self.transport = encrypted
         encrypted.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self.is_encrypted = True
-        login.encrypted(self._end_point)
+        sockname = encrypted.get_extra_info("sockname")
+        port = sockname[1] if isinstance(sockname, tuple) else 0
+        login.encrypted(self._tls.end_point, port, common_name(encrypted.get_extra_info("ssl_object").getpeercert()))
+        self._resume_login()
+
+    def _resume_login(self) -> None:
+        """Look at what came while the log-in could not go on."""
+        if self.login is None or self.is_waiting or self.is_ended:
+            return
         held, self.held = self.held, b""
         if held:
             self._before_session(held)

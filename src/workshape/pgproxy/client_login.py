@@ -1,17 +1,18 @@
-"""A client's log-in, from its first byte to the database it wants: TLS asked for, a session or a cancel, SCRAM.
+"""A client's log-in, from its first byte to the database it wants: TLS asked for, a session or a cancel, its proof.
 
 Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
 """
 
 import secrets
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Self
 
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import SALT_BYTES, AuthenticationFailed, ScramServer, ScramVerifier
+from workshape.pgproxy.account import Account, CertificateUse, IamAuth, KnownPassword, PasswordAuth
+from workshape.pgproxy.auth import AuthenticationFailed, ScramVerifier
+from workshape.pgproxy.client_proof import MD5_SALT_BYTES, ClearProof, Md5Proof, Proof, ScramProof
+from workshape.pgproxy.iam_token import NOBODYS, TokenRefused, TokenRules
 from workshape.pgproxy.messages import (
     CancelRequest,
     GssEncRequest,
@@ -25,8 +26,13 @@ from workshape.pgproxy.sqlstate import (
     FEATURE_NOT_SUPPORTED,
     INVALID_AUTHORIZATION,
     WireError,
+    certificate_refused,
+    certificate_required,
+    no_credentials,
     refused,
     tls_required,
+    token_in_the_clear,
+    token_refused,
     wrong_password,
 )
 
@@ -43,6 +49,8 @@ class LoginStep(Enum):
     """Begin TLS now (the answer is already in `to_client`), then say `encrypted`."""
     CANCEL = auto()
     """It is a cancel request, for `cancel_key`."""
+    DOUBTED = auto()
+    """The password may be another one by now: learn it anew, then say `relearned`."""
     ACCEPTED = auto()
     """Welcome; `startup` says what is wanted, `rest` what came after."""
     REFUSED = auto()
@@ -51,8 +59,9 @@ class LoginStep(Enum):
 
 class _State(Enum):
     FIRST_PACKET = auto()
-    SASL_FIRST = auto()
-    SASL_FINAL = auto()
+    UNKNOWN_PASSWORD = auto()
+    PROOF = auto()
+    WRONG_PROOF = auto()
     DONE = auto()
 
 
@@ -60,21 +69,14 @@ class _State(Enum):
 class LoginPolicy:
     """What all log-ins share."""
 
-    verifiers: Mapping[str, ScramVerifier]
+    accounts: Mapping[str, Account]
     """By user."""
-    mock_key: bytes
+    mock_key: bytes = field(repr=False)
     """Random, the same for the proxy's lifetime: see `ScramVerifier.mock`."""
     tls_offered: bool = False
     tls_required: bool = False
-
-    @classmethod
-    def of_passwords(cls, passwords: Mapping[str, str], *, tls_offered: bool, tls_required: bool) -> Self:
-        """Admit these users with these passwords."""
-        verifiers = {
-            user: ScramVerifier.of_password(password, secrets.token_bytes(SALT_BYTES))
-            for user, password in passwords.items()
-        }
-        return cls(verifiers, secrets.token_bytes(MOCK_KEY_BYTES), tls_offered=tls_offered, tls_required=tls_required)
+    tokens: TokenRules = NOBODYS
+    """Whose IAM tokens are good."""
 
 
 class ClientLogin:
@@ -88,12 +90,14 @@ class ClientLogin:
         self.is_encrypted = False
         self._policy = policy
         self._nonce = nonce
+        self._port = 0
         self._end_point: bytes | None = None
+        self._common_name: str | None = None
         self._state = _State.FIRST_PACKET
         self._asked: set[type] = set()
         self._data = b""
         self._messages = MessageBuffer()
-        self._scram: ScramServer | None = None
+        self._proof: Proof | None = None
 
     def __repr__(self) -> str:
         return f"<ClientLogin {self._state.name} user={self.user!r}>"
@@ -108,13 +112,18 @@ class ClientLogin:
         """What the client sent without waiting to be welcomed."""
         return self._messages.rest()
 
-    def encrypted(self, end_point: bytes) -> None:
-        """TLS is there; `end_point` is the hash of our certificate."""
+    def encrypted(self, end_point: bytes, port: int, common_name: str | None = None) -> None:
+        """TLS is there: with a certificate of ours that has this hash, at this port, and perhaps one of the client's.
+
+        `common_name` is the name that the client's certificate is for; None: it showed none.
+        """
         self.is_encrypted = True
         self._end_point = end_point
+        self._port = port
+        self._common_name = common_name
 
-    def receive(self, data: bytes) -> LoginStep:
-        """Take what the client sent."""
+    def receive(self, data: bytes, now: float) -> LoginStep:
+        """Take what the client sent, at `now` (Unix time)."""
         try:
             if self._state is _State.FIRST_PACKET:
                 self._data += data
@@ -123,9 +132,31 @@ class ClientLogin:
                     return step
                 data = b""
             self._messages.feed(data)
-            return self._sasl()
+            return self._take_answers(now)
         except ProtocolViolation as error:
             return self._refuse(refused(error.reason))
+        except TokenRefused as error:
+            return self._refuse(token_refused(self.user, error.reason))
+        except AuthenticationFailed:
+            if not self._account.can_be_relearned:
+                return self._refuse(wrong_password(self.user))
+            self._state = _State.WRONG_PROOF
+            return LoginStep.DOUBTED
+
+    def relearned(self, policy: LoginPolicy, now: float) -> LoginStep:
+        """Go on after a doubt, with what is known now: a password that is not the one of before gets its chance."""
+        before, self._policy = self._account.password, policy
+        password = self._account.password
+        if self._state is _State.UNKNOWN_PASSWORD:
+            if password is None:
+                return self._refuse(no_credentials(self.user))
+            self._ask(self._account)
+            return self.receive(b"", now)
+        assert self._proof is not None, "its answer was wrong"
+        if password is None or (before is not None and password.is_same(before)):
+            return self._refuse(wrong_password(self.user))
+        try:
+            return self._accept(self._proof.check_again(password))
         except AuthenticationFailed:
             return self._refuse(wrong_password(self.user))
 
@@ -162,32 +193,68 @@ class ClientLogin:
             return self._refuse(refused("replication through the proxy is not supported", FEATURE_NOT_SUPPORTED))
         if startup.minor_version or startup.protocol_extensions:
             self.to_client.append(messages.negotiate_protocol_version(startup.protocol_extensions))
-        verifier = self._policy.verifiers.get(self.user) or ScramVerifier.mock(self.user, self._policy.mock_key)
-        self._scram = ScramServer(verifier, self._nonce, self._end_point)
-        self.to_client.append(messages.sasl_mechanisms(self._scram.mechanisms))
-        self._state = _State.SASL_FIRST
         self._messages.feed(self._data)
         self._data = b""
+        return self._identify(self._account)
+
+    @property
+    def _account(self) -> Account:
+        """What is known of the user; who does not exist, or has no password, is led through the same steps."""
+        found = self._policy.accounts.get(self.user) or Account()
+        if found.password is not None or found.can_be_relearned:
+            return found
+        mock = KnownPassword(ScramVerifier.mock(self.user, self._policy.mock_key))
+        return Account(found.rules, mock)
+
+    def _identify(self, account: Account) -> LoginStep:
+        """Look at what the client has shown without being asked, and ask for the rest."""
+        if account.rules.certificate is not CertificateUse.NONE:
+            if self._common_name is None:
+                return self._refuse(certificate_required())
+            in_any_name = account.rules.certificate is CertificateUse.VERIFY_CA
+            if not in_any_name and not account.may_come_as(self.user, self._common_name):
+                return self._refuse(certificate_refused(self.user, self._common_name))
+            if account.rules.certificate is CertificateUse.CERT:
+                return self._accept(b"")
+        if account.rules.iam is IamAuth.REQUIRED and not self.is_encrypted:
+            return self._refuse(token_in_the_clear())
+        if account.password is None and account.rules.iam is not IamAuth.REQUIRED:
+            self._state = _State.UNKNOWN_PASSWORD
+            return LoginStep.DOUBTED
+        self._ask(account)
         return LoginStep.MORE
 
-    def _sasl(self) -> LoginStep:
-        while self._state in (_State.SASL_FIRST, _State.SASL_FINAL):
+    def _ask(self, account: Account) -> None:
+        rules, password = account.rules, account.password
+        if rules.iam is not IamAuth.DISABLED and self.is_encrypted:
+            self._proof = ClearProof(self.user, rules.iam, self._policy.tokens, self._port, password)
+        else:
+            assert password is not None, "looked at before"
+            if rules.password_auth is PasswordAuth.MD5 and password.md5:
+                self._proof = Md5Proof(password, secrets.token_bytes(MD5_SALT_BYTES))
+            else:
+                self._proof = ScramProof(password, self._nonce, self._end_point)
+        self.to_client.append(self._proof.request)
+        self._state = _State.PROOF
+
+    def _take_answers(self, now: float) -> LoginStep:
+        while self._state is _State.PROOF:
             found = self._messages.next_message()
             if found is None:
                 return LoginStep.MORE
             kind, body = found
+            assert self._proof is not None, "made when the start-up message came"
             if kind != messages.PASSWORD:
-                raise ProtocolViolation(reason=f"expected SASL response, got message type {kind}")
-            assert self._scram is not None, "made when the start-up message came"
-            if self._state is _State.SASL_FIRST:
-                challenge = self._scram.first(*_initial_response(body))
-                self.to_client.append(messages.authentication(messages.AUTH_SASL_CONTINUE, challenge))
-                self._state = _State.SASL_FINAL
-            else:
-                proof = self._scram.final(body)
-                self.to_client.append(messages.authentication(messages.AUTH_SASL_FINAL, proof))
-                self.to_client.append(messages.authentication(messages.AUTH_OK))
-                self._state = _State.DONE
+                raise ProtocolViolation(reason=f"expected {self._proof.expects}, got message type {kind}")
+            answer = self._proof.take(body, now)
+            if self._proof.is_complete:
+                return self._accept(answer)
+            self.to_client.append(answer)
+        return LoginStep.MORE
+
+    def _accept(self, last_words: bytes) -> LoginStep:
+        self._state = _State.DONE
+        self.to_client.append(last_words + messages.authentication(messages.AUTH_OK))
         return LoginStep.ACCEPTED
 
     def _refuse(self, error: WireError) -> LoginStep:
@@ -195,13 +262,3 @@ class ClientLogin:
         self.refusal = error
         self.to_client.append(bytes(error))
         return LoginStep.REFUSED
-
-
-def _initial_response(body: bytes) -> tuple[str, bytes]:
-    mechanism, zero, rest = body.partition(b"\0")
-    if not zero or len(rest) < 4:
-        raise ProtocolViolation(reason="malformed SASL initial response")
-    (length,) = struct.unpack_from("!i", rest)
-    if length != len(rest) - 4:  # also -1: SCRAM has an initial response, always
-        raise ProtocolViolation(reason="malformed SASL initial response")
-    return mechanism.decode("ascii", "replace"), rest[4:]

@@ -11,19 +11,43 @@ from pathlib import Path
 from typing import Self
 
 from workshape.errors import Invalid
+from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules
 from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase, Routes
 from workshape.run import DatabaseRun
 from workshape.settings import PoolMode, ProxySettings
+from workshape.sigv4 import Keys
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyUser:
-    """A role of the database: clients log in as it with this password, and so does the proxy."""
+    """A role of the database: clients log in as it, and so does the proxy, with one password for both."""
 
     name: str
-    password: str = field(repr=False)
+    """May be empty where `secret` says it."""
+    password: str = field(repr=False, default="")
+    """Empty: no client can log in with a password, and the database must not ask the proxy for one."""
     pool_mode: PoolMode | None = None
     """Another one than the database's or the proxy's."""
+    secret: str = ""
+    """Name or ARN of a secret of Secrets Manager, to read the password from; in the place of `password`."""
+    rules: LoginRules = field(default_factory=LoginRules)
+    """By what clients prove that they are this user."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsAccess:
+    """What the proxy needs of AWS: to check IAM tokens, and to read secrets."""
+
+    region: str
+    """Tokens must be signed for it."""
+    keys: Keys
+    """Tokens must be signed with these, and requests to Secrets Manager are."""
+    secrets_endpoint: str
+    """URL of Secrets Manager."""
+    hosts: tuple[str, ...] = ()
+    """Names, or HOST:PORT, by which clients reach the proxy, and for which their tokens are signed: beside its
+    certificate's names and the addresses it listens at.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +118,10 @@ class ProxyConfig:
     certificate_file: Path | None = None
     """With it (and its key) clients may use TLS."""
     key_file: Path | None = None
+    client_ca_file: Path | None = None
+    """Who signs clients' certificates; without it nobody is asked for one."""
+    aws: AwsAccess | None = None
+    """Needed as soon as a user has a secret, or comes with IAM tokens."""
     reuse_port: bool = False
     """Let another proxy listen at the same address (SO_REUSEPORT): the next one starts before this one ends."""
     tls_required: bool = False
@@ -118,6 +146,29 @@ class ProxyConfig:
                 if name not in servers:
                     known = ", ".join(servers)
                     raise Invalid(reason=f"database {database.name!r}: there is no server {name!r}, only {known}")
+
+        for user in self.users:
+            self._check_user(user)
+
+    def _check_user(self, user: ProxyUser) -> None:
+        """Whatever the user needs must be there."""
+        called = f"user {user.name!r}" if user.name else f"the user of secret {user.secret!r}"
+        takes_tokens = user.rules.iam is not IamAuth.DISABLED
+        lacks_aws = self.aws is None
+        aws = "[aws] with a region and keys (or the variables AWS_*)"
+        lacks = {
+            "a password or a secret, not both": bool(user.password and user.secret),
+            "a name, or a secret that says it": not (user.name or user.secret),
+            f"{aws}, to read its secret": bool(user.secret) and lacks_aws,
+            f"{aws}, to check IAM tokens": takes_tokens and lacks_aws,
+            "TLS offered to clients: IAM tokens come over TLS alone": takes_tokens and self.certificate_file is None,
+            "an authority for clients' certificates (--client-ca)": (
+                user.rules.certificate is not CertificateUse.NONE and self.client_ca_file is None
+            ),
+        }
+        for what, is_lacking in lacks.items():
+            if is_lacking:
+                raise Invalid(reason=f"{called} needs {what}")
 
     def routes(self) -> Routes:
         """Where each database is, the plain case included."""

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from workshape.errors import PlatformError
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import AuthenticationFailed, ScramClient, md5_password
+from workshape.pgproxy.auth import AuthenticationFailed, ScramClient, md5_answer, md5_secret
 from workshape.pgproxy.messages import MessageBuffer, ProtocolViolation, read_error_fields
 from workshape.pgproxy.sqlstate import WireError, is_lasting
 
@@ -129,7 +129,7 @@ class DatabaseLogin:
             self._scram.verify(rest)
             self._proved = True
         elif code == messages.AUTH_MD5:
-            self._say(md5_password(self._user, self._password, rest) + b"\0")
+            self._say(md5_answer(md5_secret(self._user, self._password), rest) + b"\0")
         elif code == messages.AUTH_CLEARTEXT and self._encrypted:
             self._say(self._password.encode() + b"\0")
         elif code == messages.AUTH_CLEARTEXT:

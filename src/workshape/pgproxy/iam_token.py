@@ -41,6 +41,9 @@ class TokenRules:
     """HOST:PORT by which they reach it too, where something in between has another port; in lower case."""
 
 
+NOBODYS = TokenRules({}, "", frozenset())
+
+
 def is_token(password: str) -> bool:
     """Tell a token from a password."""
     return _MARK in password and "/?" in password
@@ -52,6 +55,8 @@ def check_token(token: str, user: str, port: int, rules: TokenRules, now: float)
     Raises:
         TokenRefused: it does not; the reason is for the user, and tells nothing that the token does not say.
     """
+    if not rules.secret_keys:
+        raise TokenRefused(reason="The proxy knows no access key that may sign tokens.")
     address, slash, query = token.partition("/?")
     if not slash or _MARK not in query:
         raise TokenRefused(reason="The password is no IAM token: make one with `aws rds generate-db-auth-token`.")

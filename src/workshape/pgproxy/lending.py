@@ -7,11 +7,12 @@ lent again, or closed where that cannot be done.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy import messages
+from workshape.pgproxy.accounts import Accounts
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.client_statements import Statements
 from workshape.pgproxy.config import DatabaseServer
@@ -22,7 +23,7 @@ from workshape.pgproxy.figures import Counters
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
 from workshape.pgproxy.routes import Routes
-from workshape.pgproxy.sqlstate import WireError, idle_in_transaction
+from workshape.pgproxy.sqlstate import INVALID_PASSWORD, WireError, idle_in_transaction, no_credentials
 from workshape.pgproxy.welcomes import Welcome, Welcomes
 from workshape.settings import ProxySettings
 
@@ -33,11 +34,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class ProxyGround:
-    """What all servers' parts of one proxy stand on. A reload puts other settings, passwords and routes here."""
+    """What all servers' parts of one proxy stand on. A reload puts other settings and routes here."""
 
     settings: ProxySettings
-    passwords: Mapping[str, str]
-    """By user."""
+    accounts: Accounts
     routes: Routes
     counters: Counters
     statements: Statements
@@ -158,16 +158,8 @@ class Lending:
     async def _connect(self, link_id: int, key: PoolKey) -> None:
         self._counters.connects += 1
         self._counters.connects_tls += self.server.tls
-        ground = self._ground
         try:
-            database = await self._target.connect(
-                link_id,
-                self._events,
-                user=key.user,
-                password=ground.passwords[key.user],
-                parameters={"database": ground.routes.real_name(key.database), **dict(key.parameters)},
-                init_query=ground.settings.init_query,
-            )
+            database = await self._open(link_id, key)
         except LoginFailed as error:
             self._connect_failed(link_id, str(error), error.error if error.lasting else None)
             return
@@ -180,6 +172,31 @@ class Lending:
         self._counters.connects_succeeded += 1
         self.databases[link_id] = database
         self._connected(database, key)
+
+    async def _open(self, link_id: int, key: PoolKey) -> DatabaseConnection:
+        """Open a connection; if the password is being changed just now, with the one that it is then.
+
+        Raises:
+            BackendUnavailable, LoginFailed
+        """
+        ground = self._ground
+        while True:
+            password = ground.accounts.password(key.user)
+            if password is None:
+                raise LoginFailed(reason=f"no password of {key.user}", error=no_credentials(key.user), lasting=True)
+            try:
+                return await self._target.connect(
+                    link_id,
+                    self._events,
+                    user=key.user,
+                    password=password,
+                    parameters={"database": ground.routes.real_name(key.database), **dict(key.parameters)},
+                    init_query=ground.settings.init_query,
+                )
+            except LoginFailed as error:
+                is_wrong = error.error.code == INVALID_PASSWORD
+                if not is_wrong or not await ground.accounts.wait_for_another(key.user, password):
+                    raise
 
     def _connected(self, database: DatabaseConnection, key: PoolKey) -> None:
         assert database.link is not None

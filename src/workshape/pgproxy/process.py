@@ -13,6 +13,7 @@ from workshape.identifiers import random_hex
 from workshape.metrics.exposition import CONTENT_TYPE, exposition
 from workshape.pgproxy.config import ProxyConfig
 from workshape.pgproxy.prometheus import proxy_families
+from workshape.pgproxy.secrets_manager import SecretsManager
 from workshape.pgproxy.server import ProxyServer
 from workshape.status import ProxyFigures
 
@@ -31,9 +32,10 @@ async def run_proxy(
     `read_again` reads the configuration anew: on SIGHUP and on RELOAD. `started` is told the endpoints' ports.
 
     Raises:
-        OSError: an address is in use or not ours.
+        OSError: an address is in use or not ours. Invalid: a certificate or an authority of the configuration.
     """
-    proxy = ProxyServer(config, read_again)
+    secrets_manager = SecretsManager()
+    proxy = ProxyServer(config, read_again, secrets_manager.read)
     status: HttpServer | None = None
     loop = asyncio.get_running_loop()
     if read_again is not None:
@@ -50,6 +52,7 @@ async def run_proxy(
         if status is not None:
             await status.close()
         await proxy.close()
+        await secrets_manager.close()
 
 
 async def start_status(proxy: ProxyServer, host: str, port: int) -> HttpServer:

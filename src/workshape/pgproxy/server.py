@@ -9,12 +9,13 @@ from itertools import count
 
 from workshape.errors import WorkshapeError
 from workshape.pgproxy import messages
+from workshape.pgproxy.accounts import Accounts, ReadSecret, no_secrets
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.admin_console import AdminConsole, Controls
 from workshape.pgproxy.admin_session import WELCOME_TO_ADMIN
 from workshape.pgproxy.admission import Admission
 from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, Lender, new_session_key
-from workshape.pgproxy.client_login import ClientLogin, LoginPolicy
+from workshape.pgproxy.client_login import ClientLogin
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import Statements
 from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
@@ -36,7 +37,7 @@ from workshape.pgproxy.sqlstate import (
     shutting_down,
     startup_timed_out,
 )
-from workshape.pgproxy.tls import clients_tls
+from workshape.pgproxy.tls import ClientTls
 from workshape.pgproxy.welcomes import Welcome
 from workshape.settings import PoolMode
 from workshape.status import ProxyStatus
@@ -51,18 +52,27 @@ _log = logging.getLogger(__name__)
 class ProxyServer:
     """One proxy, on the running loop. `start`, then `close`."""
 
-    def __init__(self, config: ProxyConfig, read_again: Callable[[], ProxyConfig] | None = None) -> None:
-        """`read_again` reads the configuration anew, where it comes from somewhere that can be read again."""
+    def __init__(
+        self,
+        config: ProxyConfig,
+        read_again: Callable[[], ProxyConfig] | None = None,
+        read_secret: ReadSecret = no_secrets,
+    ) -> None:
+        """`read_again` reads the configuration anew, where it comes from somewhere that can be read again.
+
+        Raises:
+            Invalid: a certificate or an authority of the configuration.
+        """
         self._config = config
         self._read_again = read_again
-        self._client_tls, self._end_point = None, b""
+        self._client_tls = None
         if config.certificate_file is not None and config.key_file is not None:
-            self._client_tls, self._end_point = clients_tls(config.certificate_file, config.key_file)
-        self._policy = self._login_policy(config)
+            self._client_tls = ClientTls.of(config.certificate_file, config.key_file, config.client_ca_file)
+        self._accounts = Accounts(config, self._client_tls, read_secret)
         self._counters = Counters()
         self._ground = ProxyGround(
             settings=config.settings,
-            passwords=_passwords(config),
+            accounts=self._accounts,
             routes=config.routes(),
             counters=self._counters,
             statements=Statements(),
@@ -91,11 +101,12 @@ class ProxyServer:
         return f"<ProxyServer clients={len(self._clients)} {list(self._lendings.values())}>"
 
     async def start(self) -> tuple[int, ...]:
-        """Listen; return the endpoints' ports, in their order.
+        """Learn the users' passwords, and listen; return the endpoints' ports, in their order.
 
         Raises:
             OSError: an address is in use or not ours.
         """
+        await self._accounts.read_secrets()
         ports = tuple([await self.listen(endpoint) for endpoint in self._config.endpoints])
         self._own(self._keep_time())
         servers = [server.address for server in self._config.servers]
@@ -111,6 +122,7 @@ class ProxyServer:
         counters = self._counters.clients.setdefault(endpoint.name, ClientCounters())
         events = ClientEvents(
             accepted=partial(self._accepted, counters, endpoint.role),
+            doubted=self._doubted,
             refused=partial(self._login_refused, counters),
             cancels=self._cancels,
             gone=partial(self._gone, counters),
@@ -137,6 +149,7 @@ class ProxyServer:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._accounts.close()
         for lending in self._lendings.values():
             lending.close()
 
@@ -152,17 +165,12 @@ class ProxyServer:
         """Return when somebody has ended the proxy on its admin console."""
         await self._ended.wait()
 
-    def _login_policy(self, config: ProxyConfig) -> LoginPolicy:
-        return LoginPolicy.of_passwords(
-            _passwords(config), tls_offered=self._client_tls is not None, tls_required=config.tls_required
-        )
-
     # clients
 
     def _client_came(self, counters: ClientCounters, events: ClientEvents) -> ClientConnection:
         counters.received += 1
-        login = ClientLogin(self._policy, secrets.token_urlsafe(NONCE_BYTES))
-        client = ClientConnection(events, login, self._client_tls, self._end_point)
+        login = ClientLogin(self._accounts.policy, secrets.token_urlsafe(NONCE_BYTES))
+        client = ClientConnection(events, login, self._client_tls)
         self._clients.add(client)
         return client
 
@@ -220,12 +228,22 @@ class ProxyServer:
             state.pin(Pin(PinReason.SESSION_MODE, "", self._loop.time()))
         client.begin(Session(state, self._ground.statements), b"".join(said))
 
+    def _doubted(self, client: ClientConnection) -> None:
+        """A client seems to know another password than we do: look whether it is right."""
+        self._own(self._learn_anew(client))
+
+    async def _learn_anew(self, client: ClientConnection) -> None:
+        assert client.login is not None
+        await self._accounts.learn_anew(client.login.user)
+        client.relearned(self._accounts.policy)
+
     def _login_refused(self, counters: ClientCounters, client: ClientConnection) -> None:
         assert client.login is not None
         error = client.login.refusal
         if error is not None and error.code[:2] == "28":
             counters.refused_authentication += 1
-        _log.info("client_refused", extra={"user": client.login.user, "reason": "" if error is None else error.message})
+        why = {} if error is None else {"reason": error.message, "detail": error.detail}
+        _log.info("client_refused", extra={"user": client.login.user, **why})
 
     def _cancels(self, asking: ClientConnection, session_key: bytes) -> None:
         self._counters.cancels += 1
@@ -266,6 +284,7 @@ class ProxyServer:
             await asyncio.sleep(TICK_S)
             ticks += 1
             now = self._loop.time()
+            self._accounts.tick(now)
             for lending in self._lendings.values():
                 lending.tick(now)
             self._console.tick()
@@ -290,13 +309,9 @@ class ProxyServer:
 
     def reload(self, config: ProxyConfig) -> None:
         """Go by other settings, users, administrators, servers and databases; clients stay."""
-        self._policy = self._login_policy(config)
+        self._accounts.apply(config)
         ground = self._ground
-        ground.settings, ground.passwords, ground.routes = (
-            config.settings,
-            _passwords(config),
-            config.routes(),
-        )
+        ground.settings, ground.routes = config.settings, config.routes()
         for server in config.servers:
             lending = self._lendings.get(server.name)
             if lending is None:
@@ -333,10 +348,6 @@ class ProxyServer:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _passwords(config: ProxyConfig) -> dict[str, str]:
-    return {user.name: user.password for user in config.users}
 
 
 async def _cancel(asking: ClientConnection, database: DatabaseConnection) -> None:

@@ -143,6 +143,66 @@ def tls_required() -> WireError:
     )
 
 
+def certificate_required() -> WireError:
+    """The client came without a certificate that the authority for clients signed."""
+    return WireError(
+        INVALID_AUTHORIZATION,
+        "connection requires a valid client certificate",
+        hint="Connect over TLS with sslcert and sslkey.",
+        fatal=True,
+    )
+
+
+def certificate_refused(user: str, common_name: str) -> WireError:
+    """The certificate is in another name than the user's."""
+    return WireError(
+        INVALID_AUTHORIZATION,
+        f'certificate authentication failed for user "{user}"',
+        f"The certificate is in the name {common_name!r}.",
+        fatal=True,
+    )
+
+
+def token_refused(user: str, reason: str) -> WireError:
+    """The IAM token does not let this user in here.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html (the message)
+    """
+    # AWS: the SQLSTATE and a reason are undocumented; we chose them.
+    return WireError(
+        INVALID_PASSWORD,
+        f"The IAM authentication failed for the role {user}. Check the IAM token for this role and try again.",
+        reason,
+        fatal=True,
+    )
+
+
+def token_in_the_clear() -> WireError:
+    """A user of IAM tokens came without TLS.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html (the message)
+    """
+    return WireError(
+        INVALID_AUTHORIZATION,
+        "IAM is allowed only with SSL connections.",
+        hint="Connect with sslmode=require or verify-full.",
+        fatal=True,
+    )
+
+
+def no_credentials(user: str) -> WireError:
+    """The secret with this user's password could not be read.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html (the message)
+    """
+    return WireError(
+        INVALID_AUTHORIZATION,
+        f"This RDS proxy has no credentials for the role {user}. Check the credentials for this role and try again.",
+        hint="The proxy's log says why the secret cannot be read.",
+        fatal=True,
+    )
+
+
 def refused(error_message: str, code: str = PROTOCOL_VIOLATION) -> WireError:
     """The client cannot be understood, or asks for what the proxy does not do."""
     return WireError(code, error_message, fatal=True)

@@ -12,9 +12,10 @@ import fcntl
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from workshape.errors import Denied
+from workshape.errors import Denied, Invalid
 from workshape.pgproxy.database_connection import end_point_hash
 
 AUTHORITY_DAYS = 3650
@@ -70,17 +71,56 @@ def ensure_certificates(folder: Path) -> Certificates:
     return made
 
 
-def clients_tls(certificate_file: Path, key_file: Path) -> tuple[ssl.SSLContext, bytes]:
-    """Make the context for clients' TLS, and the hash of its certificate.
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How clients are spoken to over TLS."""
 
-    Raises:
-        OSError, ssl.SSLError, ValueError: the files are not there, or not what they should be.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
-    context.load_cert_chain(certificate_file, key_file)
-    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
-    return context, end_point_hash(certificate.public_bytes(serialization.Encoding.DER))
+    context: ssl.SSLContext
+    end_point: bytes
+    """The hash of our certificate, for channel binding."""
+    names: frozenset[str]
+    """The hosts that the certificate is for, in lower case."""
+
+    @classmethod
+    def of(cls, certificate_file: Path, key_file: Path, client_ca_file: Path | None) -> "ClientTls":
+        """Read the files. With an authority for clients they are asked for a certificate; who has none goes without.
+
+        Raises:
+            Invalid: the files are not there, or not what they should be.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
+        try:
+            context.load_cert_chain(certificate_file, key_file)
+            certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise Invalid(reason=f"certificate {certificate_file} with key {key_file}: {error}") from error
+        if client_ca_file is not None:
+            try:
+                context.load_verify_locations(client_ca_file)
+            except OSError as error:
+                raise Invalid(reason=f"the authority for clients, {client_ca_file}: {error}") from error
+            context.verify_mode = ssl.CERT_OPTIONAL
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        return cls(context, end_point_hash(der), _names(certificate))
+
+
+def common_name(peer_certificate: Mapping[str, Any] | None) -> str | None:
+    """The name that a client's certificate is for, as `ssl` reads it; None: it has none that the authority signed."""
+    if not peer_certificate:
+        return None
+    pairs = [pair for part in peer_certificate.get("subject", ()) for pair in part]
+    return next((value for name, value in pairs if name == "commonName"), "")
+
+
+def _names(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    hosts = names.get_values_for_type(x509.DNSName)
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return frozenset(name.lower() for name in (*hosts, *addresses))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ import uvloop
 
 from workshape.parts.postgres import postgres_programs
 from workshape.parts.process import SHIM, Account, account_named
+from workshape.pgproxy.accounts import ReadSecret, no_secrets
 from workshape.pgproxy.config import DatabaseServer, ProxyConfig, ProxyUser
 from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.tls import Certificates, ensure_certificates
@@ -30,6 +32,7 @@ PASSWORD = "a secret; 'quoted'"
 USER = "app"
 DATABASE = "appdb"
 MAX_CONNECTIONS = 20
+START_S_MAX = 30.0
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -59,9 +62,11 @@ class Server:
             arguments += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(become(account, arguments), stdout=log, stderr=log, cwd=self.folder)
-        for _ in range(200):
+        give_up_at = time.monotonic() + START_S_MAX
+        while time.monotonic() < give_up_at:
             with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url("postgres", "postgres")):
                 return
+            time.sleep(0.02)
         raise AssertionError((self.folder / "log").read_text())
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -158,7 +163,9 @@ MakeProxy = Callable[..., AbstractAsyncContextManager[Proxy]]
 @pytest.fixture
 def make_proxy(server: Server, certificates: Certificates) -> MakeProxy:
     @asynccontextmanager
-    async def make(settings: ProxySettings | None = None, **changes: Any) -> AsyncIterator[Proxy]:
+    async def make(
+        settings: ProxySettings | None = None, read_secret: ReadSecret = no_secrets, **changes: Any
+    ) -> AsyncIterator[Proxy]:
         config = ProxyConfig(
             servers=(DatabaseServer("main", "127.0.0.1", server.port),),
             users=(ProxyUser(USER, PASSWORD), ProxyUser("stranger", "x")),
@@ -166,7 +173,7 @@ def make_proxy(server: Server, certificates: Certificates) -> MakeProxy:
             key_file=certificates.proxy_key,
             settings=settings or ProxySettings(connection_borrow_timeout_s=5.0),
         )
-        proxy = ProxyServer(replace(config, **changes))
+        proxy = ProxyServer(replace(config, **changes), read_secret=read_secret)
         ports = await proxy.start()
         try:
             yield Proxy(server, proxy, ports[0], certificates)

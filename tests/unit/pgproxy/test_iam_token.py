@@ -7,16 +7,13 @@ from urllib.parse import quote
 
 import botocore.session
 import pytest
-from botocore.auth import SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.iam_tokens import HOST, KEY, PORT, REGION, SECRET, presigned
 from workshape.pgproxy.iam_token import TokenRefused, TokenRules, check_token, is_token
 
-KEY, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1"
-HOST, PORT, USER = "localhost", 6432, "app"
+USER = "app"
 RULES = TokenRules({KEY: SECRET}, REGION, frozenset({HOST, "127.0.0.1", "::1"}), frozenset({"db.internal:5432"}))
 Generate = Callable[..., str]
 
@@ -42,13 +39,6 @@ def generate() -> Generate:
         return str(signer.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user))
 
     return make
-
-
-def presigned(query: str, *, expires: int = 900, service: str = "rds-db", host: str = f"{HOST}:{PORT}") -> str:
-    """A token that no SDK makes."""
-    request = AWSRequest("GET", f"https://{host}/?{query}")
-    SigV4QueryAuth(Credentials(KEY, SECRET), service, REGION, expires=expires).add_auth(request)
-    return str(request.url).removeprefix("https://")
 
 
 def now() -> float:

@@ -1,0 +1,213 @@
+"""Everybody who may log in, and what is known of their passwords: given, or read from Secrets Manager, repeatedly."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from workshape.errors import Invalid, WorkshapeError
+from workshape.pgproxy.account import Account, KnownPassword
+from workshape.pgproxy.auth import SALT_BYTES
+from workshape.pgproxy.client_login import MOCK_KEY_BYTES, LoginPolicy
+from workshape.pgproxy.config import AwsAccess, ProxyConfig, ProxyUser
+from workshape.pgproxy.iam_token import NOBODYS, TokenRules
+from workshape.pgproxy.secret_book import SecretBook
+from workshape.pgproxy.tls import ClientTls
+
+READ_S_MAX = 10.0  # for one secret; who waits for it is bounded by its own start-up timeout as well
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretValue:
+    """What a secret says. `username` may be empty."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+ReadSecret = Callable[[AwsAccess, str], Awaitable[SecretValue]]
+"""Reads a secret by its name or ARN; raises a WorkshapeError when it cannot."""
+
+
+async def no_secrets(aws: AwsAccess, name: str) -> SecretValue:
+    """Read none: for a proxy whose users all have passwords."""
+    raise Invalid(reason=f"nobody reads secrets of {aws.secrets_endpoint} for this proxy: {name}")
+
+
+class Accounts:
+    """All users of one proxy, on the running loop."""
+
+    def __init__(self, config: ProxyConfig, tls: ClientTls | None, read_secret: ReadSecret) -> None:
+        self.policy: LoginPolicy
+        """By which clients are let in; another one as soon as anything is learned."""
+        self._config = config
+        self._tls = tls
+        self._read_secret = read_secret
+        self._mock_key = secrets.token_bytes(MOCK_KEY_BYTES)
+        self._salts: dict[str, bytes] = {}
+        self._known: dict[str, tuple[str, KnownPassword]] = {}
+        self._passwords: dict[str, str] = {}
+        self._secret_of: dict[str, str] = {}
+        self._values: dict[str, SecretValue] = {}
+        self._book = SecretBook(_secrets(config))
+        self._readings: dict[str, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._take_note()
+
+    def __repr__(self) -> str:
+        return f"<Accounts users={len(self.policy.accounts)} {self._book}>"
+
+    def password(self, user: str) -> str | None:
+        """The password by which the proxy logs in as this user; None: it is not known."""
+        return self._passwords.get(user)
+
+    def apply(self, config: ProxyConfig) -> None:
+        """Go by other users; read every secret again."""
+        self._config = config
+        names = _secrets(config)
+        self._book.apply(names)
+        self._values = {name: value for name, value in self._values.items() if name in names}
+        self._take_note()
+        self.tick(self._loop.time())
+
+    def tick(self, now: float) -> None:
+        """Let time pass: secrets grow old."""
+        for name in self._book.due(now):
+            self._begin(name, now)
+
+    async def read_secrets(self) -> None:
+        """Read all secrets that are due, and return when that is done, well or in vain."""
+        self.tick(self._loop.time())
+        if self._readings:
+            await asyncio.wait(self._readings.values())
+
+    async def learn_anew(self, user: str) -> None:
+        """Read the user's secret again, if there is one: at once, or a moment later if that has just been done."""
+        name = self._secret_of.get(user, "")
+        reading = self._readings.get(name)
+        may_read_at = self._book.may_read_at(name, self._loop.time())
+        if may_read_at is not None:
+            reading = self._begin(name, may_read_at)
+        if reading is not None:
+            await asyncio.wait([reading])  # others wait for it too: it does not end when one of them does
+
+    async def wait_for_another(self, user: str, refused: str) -> bool:
+        """Wait until the user's password is another than the one that the database refused; False: in vain.
+
+        Rotation gives the database the new password a moment before the secret says it.
+        """
+        name = self._secret_of.get(user)
+        if name is None:
+            return False
+        hope_until = self._book.refused(name, self._loop.time())
+        while self.password(user) in (None, refused):
+            if self._loop.time() >= hope_until or self._secret_of.get(user) != name:
+                return False
+            await self.learn_anew(user)
+        return True
+
+    async def close(self) -> None:
+        """Read no more."""
+        readings = list(self._readings.values())
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
+
+    # reading
+
+    def _begin(self, name: str, at: float) -> asyncio.Task[None]:
+        self._book.began(name, at)
+        reading = self._readings[name] = self._loop.create_task(self._read(name, at))
+        return reading
+
+    async def _read(self, name: str, at: float) -> None:
+        try:
+            await asyncio.sleep(at - self._loop.time())
+            aws = self._config.aws
+            if aws is None:  # a reload took the last secret away meanwhile
+                return
+            async with asyncio.timeout(READ_S_MAX):
+                value = await self._read_secret(aws, name)
+        except (WorkshapeError, TimeoutError) as error:
+            reason = str(error) or f"no answer within {READ_S_MAX:g} s"
+            _log.warning("secret_unread", extra={"secret": name, "reason": reason})
+            self._book.failed(name, self._loop.time())
+        else:
+            before = self._values.get(name)
+            self._values[name] = value
+            self._book.succeeded(name, self._loop.time(), is_news=value != before)
+            if value != before:
+                _log.info("secret_read", extra={"secret": name, "user": value.username})
+                self._take_note()
+        finally:
+            if self._readings.get(name) is asyncio.current_task():
+                del self._readings[name]
+
+    # what follows from what is known
+
+    def _take_note(self) -> None:
+        """Make the policy anew."""
+        config = self._config
+        accounts: dict[str, Account] = {}
+        self._passwords, self._secret_of = {}, {}
+        for user in config.users:
+            name, password = self._credentials(user)
+            if not name:
+                continue  # its secret will say who it is
+            if password:
+                self._passwords[name] = password
+            elif not user.secret:
+                self._passwords[name] = ""  # for a database that does not ask
+            if user.secret:
+                self._secret_of[name] = user.secret
+            known = self._keep(name, password) if password else None
+            accounts[name] = Account(user.rules, known, can_be_relearned=bool(user.secret))
+        self._known = {name: kept for name, kept in self._known.items() if name in accounts}
+        self.policy = LoginPolicy(
+            accounts,
+            self._mock_key,
+            tls_offered=self._tls is not None,
+            tls_required=config.tls_required,
+            tokens=_token_rules(config, self._tls),
+        )
+
+    def _credentials(self, user: ProxyUser) -> tuple[str, str]:
+        if not user.secret:
+            return user.name, user.password
+        value = self._values.get(user.secret)
+        if value is None:
+            return user.name, ""
+        if user.name and value.username and user.name != value.username:
+            _log.warning("secret_of_another_user", extra={"secret": user.secret, "user": user.name})
+            return user.name, ""
+        return user.name or value.username, value.password
+
+    def _keep(self, user: str, password: str) -> KnownPassword:
+        """Derive what checks the password, once; always with one salt, so that a log-in survives a rotation."""
+        kept = self._known.get(user)
+        if kept is None or kept[0] != password:
+            salt = self._salts.setdefault(user, secrets.token_bytes(SALT_BYTES))
+            kept = self._known[user] = password, KnownPassword.of(user, password, salt)
+        return kept[1]
+
+
+def _secrets(config: ProxyConfig) -> list[str]:
+    return [user.secret for user in config.users if user.secret]
+
+
+def _token_rules(config: ProxyConfig, tls: ClientTls | None) -> TokenRules:
+    """Tokens are for the names that the certificate has, the addresses that are listened at, and whatever is said."""
+    aws = config.aws
+    if aws is None or tls is None:
+        return NOBODYS
+    listening = {endpoint.host.lower() for endpoint in config.endpoints}
+    local = LOCAL_HOSTS if listening & (LOCAL_HOSTS | EVERYWHERE) else frozenset()
+    said = {host.lower() for host in aws.hosts}
+    addresses = frozenset(host for host in said if host.count(":") == 1 or "]:" in host)
+    hosts = tls.names | local | (listening - EVERYWHERE) | (said - addresses)
+    return TokenRules({aws.keys.access_key: aws.keys.secret_key}, aws.region, hosts, addresses)
