@@ -22,13 +22,13 @@ from workshape.pgproxy.expected import (
     Undo,
 )
 from workshape.pgproxy.link import Link
-from workshape.pgproxy.pins import NO_EFFECTS, Effects, Pin, PinReason, effects_of, shown
+from workshape.pgproxy.pins import NO_EFFECTS, UNREAD, Effects, Pin, PinReason, shown
+from workshape.pgproxy.recognition import effects_of
 
 STATEMENTS_MAX = 10_000  # a client's prepared statements; one more is not carried, and pins
 NO_SUCH_STATEMENT = b"(unnamed)"  # what the error names, when a client binds what it has not parsed
 UNSAFE_ENCODINGS = frozenset({"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"})
 """Their characters may end in a backslash's byte. Source: https://www.postgresql.org/docs/current/multibyte.html"""
-_UNREAD = Effects(pins=frozenset({PinReason.UNREAD}))
 
 
 class Statements:
@@ -118,7 +118,7 @@ class ClientStatements:
         name, _, text = beginning.partition(b"\0")
         self._pin(PinReason.UNREAD, text)
         if not name:
-            link.unnamed = self._state.names.by_name[b""] = Prepared(Statement(b""), _UNREAD)
+            link.unnamed = self._state.names.by_name[b""] = Prepared(Statement(b""), UNREAD)
         link.expected.append(PARSE_UNNAMED)
 
     def find(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
@@ -168,7 +168,7 @@ class ClientStatements:
     def _effects(self, text: bytes, is_cut: bool) -> Effects:
         variables = self._state.variables
         if is_cut or (b"\\" in text and variables.get("client_encoding") in UNSAFE_ENCODINGS):
-            return _UNREAD
+            return UNREAD
         escapes = variables.get("standard_conforming_strings", "on") != "on"
         return effects_of(text, self._tracked, backslash_escapes=escapes)
 
