@@ -1,7 +1,7 @@
 """What a running engine tells about itself, below `/_workshape/` on the front door. `status.py` has the shapes."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
@@ -9,9 +9,9 @@ import msgspec
 
 from workshape.aws.logs.filter_pattern import compile_pattern
 from workshape.backends import Selection
-from workshape.errors import BackendUnavailable, CallerError
+from workshape.console.guard import is_from_a_web_page
+from workshape.errors import BackendUnavailable, CallerError, NotFound
 from workshape.functions.catalog import Catalog
-from workshape.functions.invoker import Invoker
 from workshape.functions.log_line import LogLine
 from workshape.functions.log_reader import FOREVER_S, read_lines
 from workshape.functions.log_selection import LogSelection
@@ -19,21 +19,8 @@ from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
 from workshape.http1.message import Request, Response
 from workshape.metrics.exposition import CONTENT_TYPE
-from workshape.queues.broker import Broker
-from workshape.queues.model import QueueName
-from workshape.status import (
-    EndedConnections,
-    EngineStatus,
-    EnvironmentStatus,
-    FunctionStatus,
-    Health,
-    MappingStatus,
-    QueueStatus,
-    RouteStatus,
-    RuleStatus,
-    ScheduleStatus,
-)
-from workshape.triggers.supervisor import MappingSupervisor
+from workshape.remedies import Remedies
+from workshape.status import EngineStatus, Health
 
 PREFIX = "/_workshape/"
 KILL_CONNECTIONS = "kill-connections"
@@ -54,33 +41,21 @@ class Admin:
         self,
         *,
         app: str | None,
-        routes: Callable[[], Sequence[RouteStatus]],
-        rules: Callable[[], Sequence[RuleStatus]],
-        schedules: Callable[[], tuple[Sequence[ScheduleStatus], int]],
+        status: Callable[[], Awaitable[EngineStatus]],
         catalog: Catalog,
-        invoker: Invoker,
-        broker: Broker,
-        mappings: MappingSupervisor,
         logs: FunctionLogs,
         scrape: Callable[[], Awaitable[bytes]],
         signing_certificate: Callable[[], bytes],
-        end_connections: Callable[[Selection], Awaitable[EndedConnections]] | None,
+        remedies: Remedies,
     ) -> None:
-        """`schedules` are the soonest, and how many there are. `scrape` writes the figures as Prometheus reads them.
-        `end_connections` ends those of the database; None: there is none.
-        """
+        """`scrape` writes the figures as Prometheus reads them."""
         self._app = app
-        self._routes = routes
-        self._rules = rules
-        self._schedules = schedules
+        self._status = status
         self._catalog = catalog
-        self._invoker = invoker
-        self._broker = broker
-        self._mappings = mappings
         self._logs = logs
         self._scrape = scrape
         self._signing_certificate = signing_certificate
-        self._end_connections = end_connections
+        self._remedies = remedies
         self.ready = False
         """Set once everything is applied: until then the health is 503."""
 
@@ -91,6 +66,8 @@ class Admin:
         """Answer one request."""
         what = request.path.removeprefix(PREFIX)
         if what == KILL_CONNECTIONS and request.method == "POST":
+            if is_from_a_web_page(request):
+                return _refusal(403, "a web page cannot ask for this: the console can, and workshape kill-connections")
             return await self._kill_connections(parse_qs(request.query))
         if request.method != "GET" or what == KILL_CONNECTIONS:
             return _refusal(405, f"{KILL_CONNECTIONS} takes POST, everything else GET")
@@ -99,7 +76,7 @@ class Admin:
                 health = Health("ready" if self.ready else "starting", self._app)
                 return Response(200 if self.ready else 503, _JSON, msgspec.json.encode(health))
             case "status":
-                return Response(200, _JSON, msgspec.json.encode(self._status()))
+                return Response(200, _JSON, msgspec.json.encode(await self._status()))
             case "metrics":
                 return Response(200, _EXPOSITION, await self._scrape())
             case _ if what == SIGNING_CERTIFICATE:
@@ -112,60 +89,15 @@ class Admin:
 
     async def _kill_connections(self, query: dict[str, list[str]]) -> Response:
         function = query.get("function", [None])[-1]
-        if self._end_connections is None:
-            return _refusal(404, "no database runs here: there is nothing to end")
-        if function is not None and function not in [one.name for one in self._catalog.list()]:
-            return _refusal(404, f"there is no function named {function}")
-        idle, everybody = (query.get(name, [""])[-1] == "1" for name in ("idle", "all"))
+        idle, everybody, dry = (query.get(name, [""])[-1] == "1" for name in ("idle", "all", "dry"))
+        selection = Selection(function, idle_only=idle, everybody=everybody)
         try:
-            ended = await self._end_connections(Selection(function, idle_only=idle, everybody=everybody))
+            ended = await self._remedies.kill_connections(selection, in_advance=dry)
+        except NotFound as error:
+            return _refusal(404, str(error))
         except BackendUnavailable as error:
             return _refusal(503, str(error))
         return Response(200, _JSON, msgspec.json.encode(ended))
-
-    def _status(self) -> EngineStatus:
-        schedules, schedules_total = self._schedules()
-        environments = defaultdict(list)
-        for view in self._invoker.environments():
-            environments[view.function].append(
-                EnvironmentStatus(
-                    view.id, view.version, view.state, view.invocations, view.started_at, view.provisioned
-                )
-            )
-        return EngineStatus(
-            app=self._app,
-            functions=tuple(
-                FunctionStatus(
-                    function.name,
-                    function.configuration.runtime,
-                    function.configuration.memory_mb,
-                    function.configuration.timeout_s,
-                    function.reserved_concurrency,
-                    tuple(environments[function.name]),
-                )
-                for function in self._catalog.list()
-            ),
-            queues=tuple(self._queue(name) for name in self._broker.list_queues()),
-            mappings=tuple(
-                MappingStatus(
-                    view.mapping.id,
-                    view.mapping.source,
-                    view.mapping.function,
-                    view.state,
-                    view.mapping.batch_size,
-                    view.last_processing_result,
-                )
-                for view in self._mappings.list()
-            ),
-            routes=tuple(self._routes()),
-            rules=tuple(self._rules()),
-            schedules=tuple(schedules),
-            schedules_total=schedules_total,
-        )
-
-    def _queue(self, name: str) -> QueueStatus:
-        depth = self._broker.depth(QueueName(name))
-        return QueueStatus(name, depth.visible, depth.in_flight, depth.delayed)
 
     def _log_lines(self, query: dict[str, list[str]]) -> Response:
         name = query.get("function", [""])[-1]

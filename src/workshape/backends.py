@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from workshape.status import ConnectionHolder, HolderKind
+
 WATCH = "workshape database watch"
 """The application name of the platform's own connection."""
 NAME_BYTES_MAX = 63
@@ -57,6 +59,20 @@ def choose(
 def count_by_owner(backends: Iterable[Backend], proxy: Collection[int]) -> dict[str, int]:
     """Count them by who has them, most first."""
     return dict(Counter(owner_of(backend, proxy) for backend in backends).most_common())
+
+
+def holders(
+    backends: Iterable[Backend], functions: Collection[str], proxy: Collection[int]
+) -> tuple[ConnectionHolder, ...]:
+    """Tell who has connections, and how many of them are idle, most first."""
+    present = list(backends)
+    idle = count_by_owner([backend for backend in present if backend.is_idle], proxy)
+    names = {name[:NAME_BYTES_MAX] for name in functions}
+    kinds = dict.fromkeys(names, HolderKind.FUNCTION) | {PROXY: HolderKind.PROXY, PLATFORM: HolderKind.PLATFORM}
+    return tuple(
+        ConnectionHolder(owner, kinds.get(owner, HolderKind.OTHER), count, idle.get(owner, 0))
+        for owner, count in count_by_owner(present, proxy).items()
+    )
 
 
 def owner_of(backend: Backend, proxy: Collection[int]) -> str:

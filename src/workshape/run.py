@@ -138,6 +138,11 @@ class StateFolder:
         """Functions' images, unpacked."""
         return self.root / "images"
 
+    @property
+    def database_log(self) -> Path:
+        """The embedded server's own output."""
+        return self.part_log("postgres")
+
     def part_log(self, part: str) -> Path:
         """Where a part's own output goes."""
         return self.part_logs / f"{part}.log"
@@ -219,6 +224,11 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"http://{self.host}:{self.settings.ports.http}"
 
     @property
+    def console(self) -> str:
+        """The URL of the console."""
+        return f"http://{console_host(self.settings)}:{self.settings.ports.console}"
+
+    @property
     def host(self) -> str:
         """The address at which programs of this machine reach every port."""
         return reached_at(self.settings.host)
@@ -255,6 +265,11 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def reached_at(host: str) -> str:
     """The address at which programs of this machine reach a server that listens at `host`."""
     return "127.0.0.1" if host in EVERYWHERE else host
+
+
+def console_host(settings: Settings) -> str:
+    """The address the console listens at: wherever all else does, it stays on this machine."""
+    return settings.host if settings.host.startswith("127.") else "127.0.0.1"
 
 
 def write_run_file(run: RunFile) -> None:

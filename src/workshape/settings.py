@@ -25,6 +25,8 @@ class Ports(Struct, frozen=True, forbid_unknown_fields=True):
     """PostgreSQL itself (the embedded server)."""
     kafka: int = 9092
     """The Kafka broker."""
+    console: int = 4567
+    """The console: a web page, for this machine alone whatever the host."""
 
 
 class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):

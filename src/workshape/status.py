@@ -12,10 +12,14 @@ The engine answers on its front door, the proxy on `RunFile.proxy.status_port`:
                               the client leaves, else it ends there. Only lines written since T (Unix time), that match
                               PATTERN (a filter pattern of CloudWatch Logs) and belong to the request ID. 404
                               {"message": ...} for a function not known, 400 for a pattern that is none.
-    POST /_workshape/kill-connections?function=NAME&idle=1&all=1
+    POST /_workshape/kill-connections?function=NAME&idle=1&all=1&dry=1
                               200 `EndedConnections`: ends connections of the database, by default those that functions
-                              have of their own. 404 {"message": ...} where there is no database or no such function.
+                              have of their own; with `dry=1` only tells what it would end. 404 {"message": ...} where
+                              there is no database or no such function, 403 to a web page.
 """
+
+from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -40,6 +44,19 @@ class EnvironmentStatus(msgspec.Struct, frozen=True):
     """It is part of its version's provisioned concurrency."""
 
 
+class MinuteStatus(msgspec.Struct, frozen=True):
+    """What a function has done in the last minute."""
+
+    invocations: int = 0
+    errors: int = 0
+    throttles: int = 0
+    cold_starts: int = 0
+    """Of the invocations: those that waited for a new environment."""
+    p50_ms: float | None = None
+    """How long they ran; None, as the other: none has."""
+    p99_ms: float | None = None
+
+
 class FunctionStatus(msgspec.Struct, frozen=True):
     """One function and its environments."""
 
@@ -49,6 +66,11 @@ class FunctionStatus(msgspec.Struct, frozen=True):
     timeout_s: int
     reserved_concurrency: int | None = None
     environments: tuple[EnvironmentStatus, ...] = ()
+    concurrency: int = 0
+    """Invocations now, those that wait for an environment included."""
+    limit: int = 0
+    """How many there may be at once: what is reserved for it, or what all that have no reservation share."""
+    last_minute: MinuteStatus = MinuteStatus()
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
@@ -58,6 +80,10 @@ class QueueStatus(msgspec.Struct, frozen=True):
     visible: int
     in_flight: int
     delayed: int
+    oldest_s: float | None = None
+    """The age of the oldest message that is not deleted; None: there is none."""
+    dead_letters_of: tuple[str, ...] = ()
+    """The queues whose dead-letter queue it is."""
 
 
 class MappingStatus(msgspec.Struct, frozen=True):
@@ -109,10 +135,63 @@ class ScheduleStatus(msgspec.Struct, frozen=True):
     """Unix time; None: never again."""
 
 
+class TopicStatus(msgspec.Struct, frozen=True):
+    """One topic of SNS."""
+
+    name: str
+    subscriptions: int
+    deliveries_pending: int
+    """Notifications that subscribers did not take yet, and that are tried again."""
+
+
+class HolderKind(StrEnum):
+    """What kind of somebody has a connection."""
+
+    FUNCTION = "function"
+    PROXY = "proxy"
+    PLATFORM = "platform"
+    OTHER = "other"
+
+
+class ConnectionHolder(msgspec.Struct, frozen=True):
+    """Somebody who has connections to the database."""
+
+    name: str
+    kind: HolderKind
+    connections: int
+    idle: int
+    """Those of them that are outside a transaction, with nothing under way."""
+
+
+class DatabaseStatus(msgspec.Struct, frozen=True):
+    """The database server's connections."""
+
+    name: str
+    connections: int = 0
+    max_connections: int = 0
+    """How many there can be."""
+    kept_for_superusers: int = 0
+    """The last of them, which nobody else gets."""
+    holders: tuple[ConnectionHolder, ...] = ()
+    """Who has them, most first."""
+    refused_last_minute: int | None = None
+    """Connections that the server had no room for (SQLSTATE 53300). None: only the embedded server tells."""
+    unknown: str = ""
+    """Why the figures are not those of now; empty: they are."""
+
+
 class EngineStatus(msgspec.Struct, frozen=True):
     """All that the engine runs."""
 
     app: str | None = None
+    account_concurrency: int = 0
+    """Invocations there may be at once, of all functions."""
+    concurrency: int = 0
+    """Those there are now."""
+    database: DatabaseStatus | None = None
+    topics: tuple[TopicStatus, ...] = ()
+    deliveries_pending: dict[str, int] = {}
+    """What destinations did not take yet and is tried again, by what has sent it; kinds without any are left out."""
     functions: tuple[FunctionStatus, ...] = ()
     queues: tuple[QueueStatus, ...] = ()
     mappings: tuple[MappingStatus, ...] = ()
@@ -124,12 +203,30 @@ class EngineStatus(msgspec.Struct, frozen=True):
 
 
 class EndedConnections(msgspec.Struct, frozen=True):
-    """What `POST /_workshape/kill-connections` did."""
+    """What `POST /_workshape/kill-connections` did, or would do."""
 
     ended: dict[str, int]
     """Connections by who had them: a function, the proxy, an application's name."""
     left: dict[str, int]
     max_connections: int
+
+    def told(self, *, in_advance: bool = False) -> str:
+        """Say it: `ended 5 connections (3 of search, 2 of events)` and who is left, a line each."""
+        end, leave = ("would end", "would leave") if in_advance else ("ended", "left")
+        ended, left = _connections(self.ended), _connections(self.left)
+        return f"{end} {ended}\n{leave} {left}, of {self.max_connections} there can be"
+
+
+class Throttling(msgspec.Struct, frozen=True):
+    """What became of a function's reserved concurrency; None: it has none."""
+
+    function: str
+    before: int | None
+    now: int | None
+
+    def told(self) -> str:
+        """Say it in a line."""
+        return f"{self.function}: reserved concurrency was {_limit(self.before)}, is {_limit(self.now)}"
 
 
 class ProxyPool(msgspec.Struct, frozen=True):
@@ -208,3 +305,14 @@ class ProxyFigures(msgspec.Struct, frozen=True):
 
 Figures = dict[str, float | int | str | bool | None]
 """The proxy's answer."""
+
+
+def _connections(by_holder: Mapping[str, int]) -> str:
+    """`5 connections (3 of search, 2 of events)`."""
+    total = sum(by_holder.values())
+    holders = ", ".join(f"{count} of {holder}" for holder, count in by_holder.items())
+    return f"{total} connection{'' if total == 1 else 's'}" + (f" ({holders})" if holders else "")
+
+
+def _limit(count: int | None) -> str:
+    return "not set" if count is None else "0 (nothing runs)" if count == 0 else str(count)

@@ -37,8 +37,8 @@ class LiveEngine:
     """Made by `live_engine`."""
 
     def __init__(self, folder: Path, upstream: Mapping[str, str], app: app_model.App | None) -> None:
-        endpoint, http = free_ports("127.0.0.1", 2)
-        ports = Ports(endpoint=endpoint, http=http)
+        endpoint, http, console = free_ports("127.0.0.1", 3)
+        ports = Ports(endpoint=endpoint, http=http, console=console)
         settings = Settings(ports=ports, functions=FunctionSettings(allow_substitute=True))
         supervisor = ProcessMark("supervisor", 1, "")
         self.run_file = RunFile(str(folder), str(folder / ".workshape"), settings, supervisor, upstream=dict(upstream))

@@ -15,7 +15,7 @@ import typer
 
 from workshape.errors import BackendUnavailable, CallerError, Invalid
 from workshape.run import RunFile, StateFolder, is_running, read_run_file
-from workshape.status import EndedConnections, EngineStatus, Figures
+from workshape.status import EndedConnections, EngineStatus, Figures, ProxyStatus
 
 ANSWER_S_MAX = 10.0
 
@@ -85,6 +85,18 @@ def proxy_figures(run: RunFile) -> Figures:
     return msgspec.json.decode(_get(address), type=Figures)
 
 
+def proxy_status(run: RunFile) -> ProxyStatus | None:
+    """Ask the proxy for its pools and who holds what; None when there is none.
+
+    Raises:
+        BackendUnavailable: it does not answer, or not as expected.
+    """
+    if run.proxy is None:
+        return None
+    address = f"http://{run.host}:{run.proxy.status_port}/status"
+    return msgspec.json.decode(_get(address), type=ProxyStatus)
+
+
 @contextlib.contextmanager
 def log_lines(
     running: Running,
@@ -122,13 +134,15 @@ def log_lines(
         raise _unavailable(address, error) from error
 
 
-def end_connections(running: Running, function: str | None, *, idle: bool, everybody: bool) -> EndedConnections:
-    """Have the engine end connections of the database.
+def end_connections(
+    running: Running, function: str | None, *, idle: bool, everybody: bool, in_advance: bool
+) -> EndedConnections:
+    """Have the engine end connections of the database, or only tell which it would.
 
     Raises:
         Invalid: it will not; the message is its own. BackendUnavailable: it does not answer, or cannot.
     """
-    parameters = {"idle": str(int(idle)), "all": str(int(everybody))}
+    parameters = {"idle": str(int(idle)), "all": str(int(everybody)), "dry": str(int(in_advance))}
     if function is not None:
         parameters["function"] = function
     address = f"{running.endpoint}/_workshape/kill-connections"

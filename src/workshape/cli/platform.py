@@ -190,7 +190,7 @@ class Platform:
         certificate, key = self._state.certificate_files("database")
         order = PostgresOrder(
             folder=self._state.postgres,
-            log_file=self._state.part_log("postgres"),
+            log_file=self._state.database_log,
             host=server[0],
             port=server_port,
             max_connections=database.max_connections,

@@ -7,6 +7,7 @@ import socket
 import msgspec
 
 from workshape.errors import Conflict
+from workshape.run import console_host
 from workshape.settings import Ports, Settings
 
 FREE_PORTS = (15_000, 32_000)
@@ -40,10 +41,11 @@ def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) ->
     with contextlib.ExitStack() as held:  # until all are chosen, so that no port is chosen twice
         for name in sorted(names, key=lambda name: getattr(settings.ports, name) == 0):
             port = int(getattr(settings.ports, name))
+            host = console_host(settings) if name == "console" else settings.host
             try:
-                chosen[name] = _bind(held, settings.host, port)
+                chosen[name] = _bind(held, host, port)
             except OSError as error:
-                raise PortInUse(host=settings.host, port=port, setting=name) from error
+                raise PortInUse(host=host, port=port, setting=name) from error
     return msgspec.structs.replace(settings, ports=msgspec.structs.replace(settings.ports, **chosen))
 
 

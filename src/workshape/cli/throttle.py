@@ -10,6 +10,7 @@ from workshape.cli.admin import ANSWER_S_MAX, EndpointOption, FolderOption, find
 from workshape.cli.errors import reported
 from workshape.cli.lambda_client import lambda_client
 from workshape.errors import Invalid
+from workshape.status import Throttling
 
 
 @reported
@@ -31,8 +32,4 @@ def throttle(
             client.delete_function_concurrency(FunctionName=function)
         else:
             client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=count)
-    sys.stdout.write(f"{function}: reserved concurrency was {_shown(before)}, is {_shown(count)}\n")
-
-
-def _shown(count: int | None) -> str:
-    return "not set" if count is None else "0 (nothing runs)" if count == 0 else str(count)
+    sys.stdout.write(f"{Throttling(function, before, count).told()}\n")

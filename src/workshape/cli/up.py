@@ -56,7 +56,7 @@ def with_port(settings: Settings, port: int | None) -> Settings:
     """Apply `--port`: one port for the endpoint, or 0 for all."""
     if port is None:
         return settings
-    ports = Ports(0, 0, 0, 0, 0) if port == 0 else msgspec.structs.replace(settings.ports, endpoint=port)
+    ports = Ports(0, 0, 0, 0, 0, 0) if port == 0 else msgspec.structs.replace(settings.ports, endpoint=port)
     return msgspec.structs.replace(settings, ports=ports)
 
 
@@ -177,7 +177,7 @@ class _Display:
         self._up = True
         name = app.name if app is not None else "the empty platform"
         took_s = time.monotonic() - self._began
-        lines = [("", f"{name} is up ({took_s:.1f} s)"), ("endpoint", run.endpoint)]
+        lines = [("", f"{name} is up ({took_s:.1f} s)"), ("endpoint", run.endpoint), ("console", run.console)]
         if app is not None and app.routes:
             lines += [("HTTP API", run.http), *(("", f"{route.route} -> {route.function}") for route in app.routes)]
         if run.database is not None:

@@ -18,7 +18,7 @@ from workshape.engine.event_parts import open_events
 from workshape.engine.function_parts import open_functions
 from workshape.engine.ground import open_ground
 from workshape.engine.http_parts import open_http
-from workshape.engine.observation import open_admin
+from workshape.engine.observation import open_observation
 from workshape.engine.services import services
 from workshape.engine.source_parts import open_queues, open_sources
 from workshape.run import RunFile
@@ -67,10 +67,11 @@ class Engine:
             _log.info("app_applied", extra={"app": self._app.name, "changes": len(changes)})
         self._functions.provisioned.begin()
         await self._http.start(self._ground)
+        await self._observation.start(self._ground)
         async with asyncio.TaskGroup() as group:
             for work in self._ground.work:
                 group.create_task(work.run(), name=work.name)
-            self._admin.ready = True
+            self._observation.admin.ready = True
 
     async def _open(self) -> None:
         ground = self._ground = open_ground(self._run_file, self._stack)
@@ -80,12 +81,12 @@ class Engine:
         events = self._events = open_events(ground, deliveries)
         sources = self._sources = open_sources(ground, broker, functions, deliveries)
         http = self._http = open_http(ground, functions, self._app)
-        self._admin = open_admin(ground, self._app, functions, sources, deliveries, events, http)
+        self._observation = open_observation(ground, self._app, functions, sources, deliveries, events, http)
         self._door = Door(
             services(ground, functions, sources, deliveries, events, http),
             ground.upstream,
             settings=ground.settings,
-            admin=self._admin.answer,
+            admin=self._observation.admin.answer,
             clock=ground.clock,
             function_urls=http.urls.answer,
             hooks={"s3": deliveries.s3.answer},

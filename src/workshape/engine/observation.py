@@ -1,8 +1,11 @@
-"""What an engine tells about itself: its status, its metrics, the database's connections."""
+"""What an engine tells about itself, and what can be done about it: status, metrics, the console."""
+
+from dataclasses import dataclass
 
 from workshape.admin import Admin
 from workshape.app import model as app_model
-from workshape.backends import Selection
+from workshape.console.now import now_view
+from workshape.console.server import Console
 from workshape.database_watch import DatabaseWatch
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.event_parts import EventParts
@@ -10,12 +13,30 @@ from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
 from workshape.engine.source_parts import SourceParts
+from workshape.functions.launch.peer import is_no_function
 from workshape.http1.client import HttpClient
+from workshape.proxy_watch import ProxyWatch
+from workshape.remedies import Remedies
+from workshape.run import console_host
 from workshape.scrape import Scrape
-from workshape.status import EndedConnections
+from workshape.status_report import StatusReport
 
 
-def open_admin(
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Who tells."""
+
+    admin: Admin
+    console: Console
+
+    async def start(self, ground: Ground) -> None:
+        """Listen for the console's browsers. Raises OSError: its port is taken."""
+        settings = ground.settings
+        server = await self.console.start(console_host(settings), settings.ports.console)
+        ground.stack.push_async_callback(server.close)
+
+
+def open_observation(
     ground: Ground,
     app: app_model.App | None,
     functions: FunctionParts,
@@ -23,22 +44,29 @@ def open_admin(
     deliveries: DeliveryParts,
     events: EventParts,
     http: HttpParts,
-) -> Admin:
-    """Make what answers `workshape status` and its like, and Prometheus; watch the database where there is one."""
+) -> Observation:
+    """Make what answers `workshape status` and its like, Prometheus and the console; watch the database, if any."""
     run = ground.run
     proxy = None
     if run.proxy is not None:
         proxy = HttpClient(run.host, run.proxy.status_port)
         ground.stack.push_async_callback(proxy.close)
-    watch = None
-    if run.database is not None:
-        watch = DatabaseWatch(run, ground.clock)
-        ground.serve("database watch", watch.run)
-
-    async def end_connections(selection: Selection) -> EndedConnections:
-        assert watch is not None, "wired only where there is a database"
-        return await watch.end_connections(selection, [function.name for function in functions.catalog.list()])
-
+    watch = _watch_database(ground, functions)
+    report = StatusReport(
+        app=app.name if app is not None else None,
+        clock=ground.clock,
+        catalog=functions.catalog,
+        invoker=functions.invoker,
+        recent=functions.metrics.recent,
+        broker=sources.broker,
+        mappings=sources.mappings,
+        topics=deliveries.topics,
+        outbox=deliveries.outbox,
+        routes=http.route_statuses,
+        rules=events.rule_statuses,
+        schedules=events.schedule_statuses,
+        database=None if watch is None else watch.status,
+    )
     scrape = Scrape(
         proxy=proxy,
         functions=functions.metrics,
@@ -48,17 +76,25 @@ def open_admin(
         broker=sources.broker,
         routes=http.route_statuses,
     )
-    return Admin(
+    remedies = Remedies(
+        functions.catalog, functions.provisioned.reserve, None if watch is None else watch.end_connections
+    )
+    admin = Admin(
         app=app.name if app is not None else None,
-        routes=http.route_statuses,
-        rules=events.rule_statuses,
-        schedules=events.schedule_statuses,
+        status=report.now,
         catalog=functions.catalog,
-        invoker=functions.invoker,
-        broker=sources.broker,
-        mappings=sources.mappings,
         logs=functions.logs,
         scrape=scrape.text,
         signing_certificate=deliveries.topics.signer.certificate,
-        end_connections=end_connections if watch is not None else None,
+        remedies=remedies,
     )
+    ask_proxy = None if proxy is None else ProxyWatch(proxy).status
+    return Observation(admin, Console([now_view(report.now, ask_proxy, remedies)], is_no_function))
+
+
+def _watch_database(ground: Ground, functions: FunctionParts) -> DatabaseWatch | None:
+    if ground.run.database is None:
+        return None
+    watch = DatabaseWatch(ground.run, ground.clock, lambda: [function.name for function in functions.catalog.list()])
+    ground.serve("database watch", watch.run)
+    return watch

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from workshape.functions.concurrency import ConcurrencyPeaks
 from workshape.functions.model import LATEST, FunctionName
+from workshape.functions.recent import RecentInvocations
 from workshape.metrics.book import MetricBook
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Metric, Point, Unit, minute_of
@@ -43,6 +44,7 @@ class FunctionMetrics:
         self._tallies: dict[tuple[str, str, int], FunctionTotals] = {}
         self._events = MetricBook()
         self._totals: dict[tuple[FunctionName, str], FunctionTotals] = {}
+        self.recent = RecentInvocations()
 
     def __repr__(self) -> str:
         return f"<FunctionMetrics tallies={len(self._tallies)} versions={len(self._totals)}>"
@@ -114,6 +116,7 @@ class FunctionMetrics:
         """Drop the totals of a function that was deleted (no revision of it is kept)."""
         if not kept_revisions:
             self._totals = {key: totals for key, totals in self._totals.items() if key[0] != function}
+            self.recent.forget(function)
 
     def _event(self, name: str, unit: Unit, function: str, qualifier: str | None, value: float, at: float) -> None:
         for dimensions in _dimensions(FunctionName(function), qualifier, LATEST)[:3]:

@@ -157,6 +157,8 @@ class Reporter:
         failed = ending.error_type is not None
         arn = running.invocation.invoked_arn
         self._metrics.ended(arn, function.version, came_at, duration_ms, init_ms, failed=failed)
+        cold = init_ms is not None and not environment.provisioned
+        self._metrics.recent.ended(function.name, at, duration_ms, cold=cold, failed=failed)
         if running.invocation.trace is not None:
             began = max(environment.started_at, running.arrived_at)
             waited = (began, environment.ready_at) if apart_ms is not None and began < environment.ready_at else None
@@ -180,6 +182,7 @@ class Reporter:
     def throttled(self, running: RunningInvocation, reason: str, now: float, at: float) -> None:
         """Keep a record of an invocation that was refused, and count it."""
         self._metrics.throttled(running.invocation.invoked_arn, running.function.version, at)
+        self._metrics.recent.throttled(running.function.name, at)
         self.never_ran(running, "throttled", reason, now, at)
 
     def never_ran(self, running: RunningInvocation, status: str, error_type: str, now: float, at: float) -> None:

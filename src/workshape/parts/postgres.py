@@ -27,6 +27,7 @@ from workshape.parts.process import (
     describe_exit,
     log_excerpt,
 )
+from workshape.parts.refusals import LOG_LINE_PREFIX
 
 SUPERUSER = "postgres"
 APP_USER = "app"
@@ -157,7 +158,7 @@ class Postgres:
             "unix_socket_directories": "",
             "password_encryption": "scram-sha-256",
             "logging_collector": "off",
-            "log_line_prefix": "%m [%p] %u@%d ",
+            "log_line_prefix": LOG_LINE_PREFIX,
         }
         arguments = [str(self._programs / "postgres"), "-D", str(self._cluster)]
         for name, value in parameters.items():

@@ -97,7 +97,9 @@ class FifoQueue:
     def depth(self) -> QueueDepth:
         """Count the messages by state; those of blocked groups are visible."""
         in_flight, delayed = len(self._hidden.in_flight), len(self._hidden.delayed)
-        return QueueDepth(visible=len(self._messages) - in_flight - delayed, in_flight=in_flight, delayed=delayed)
+        oldest = self._ages.first()
+        sent_at = None if oldest is None else oldest[0]
+        return QueueDepth(len(self._messages) - in_flight - delayed, in_flight, delayed, sent_at)
 
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
@@ -211,6 +211,12 @@ class QueueDepth:
     visible: int
     in_flight: int
     delayed: int
+    oldest_sent_at: float | None = field(default=None, compare=False)
+    """When the oldest of them was sent, Unix time; None: there is none. Depths are equal by their counts."""
+
+    def oldest_s(self, now: float) -> float | None:
+        """How old the oldest is."""
+        return None if self.oldest_sent_at is None else max(0.0, now - self.oldest_sent_at)
 
 
 class QueueDoesNotExist(NotFound):

@@ -62,7 +62,9 @@ class Queue:
     def depth(self) -> QueueDepth:
         """Count the messages by state."""
         in_flight, delayed = len(self._hidden.in_flight), len(self._hidden.delayed)
-        return QueueDepth(visible=len(self._ready), in_flight=in_flight, delayed=delayed)
+        oldest = self._ages.first()
+        sent_at = None if oldest is None else oldest[0]
+        return QueueDepth(len(self._ready), in_flight, delayed, sent_at)
 
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""

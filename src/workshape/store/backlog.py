@@ -6,7 +6,7 @@ attempted once more.
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -63,6 +63,9 @@ class Backlog(Generic[Work]):
 
     def __len__(self) -> int:
         return len(self._pieces)
+
+    def __iter__(self) -> Iterator[Work]:
+        return iter(self._pieces.values())
 
     def __contains__(self, key: str) -> bool:
         return key in self._pieces

@@ -6,7 +6,7 @@ sender told so. So whoever hands over may forget.
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from workshape.clock import Clock
 from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
@@ -46,6 +46,10 @@ class Outbox:
 
     def __repr__(self) -> str:
         return f"<Outbox pending={len(self._pending)} trying={self._pending.running}>"
+
+    def senders(self) -> Iterator[Sender]:
+        """Who has sent what waits to be tried again, each as often as something of it does."""
+        return (pending.sender for pending in self._pending)
 
     def report(self, kind: SenderKind, on_outcome: OnOutcome) -> None:
         """Have the outcome of every attempt told that is made for senders of a kind."""

@@ -16,8 +16,10 @@ from workshape.errors import BackendUnavailable
 from workshape.pgproxy.process import start_status
 from workshape.run import DatabaseRun, ProcessMark, ProxyRun, RunFile
 from workshape.settings import Settings
+from workshape.status import ConnectionHolder, HolderKind
 
 FUNCTIONS = ["search", "events"]
+REFUSED = b"2026-01-01 03:00:00.123 UTC [4711] 53300 app@shop FATAL:  sorry, too many clients already\n"
 
 
 def run_file(folder: Path, server: Server, status_port: int | None = None) -> RunFile:
@@ -29,12 +31,12 @@ def run_file(folder: Path, server: Server, status_port: int | None = None) -> Ru
 
 @asynccontextmanager
 async def watching(run: RunFile) -> AsyncIterator[DatabaseWatch]:
-    watch = DatabaseWatch(run, Clock())
+    watch = DatabaseWatch(run, Clock(), lambda: FUNCTIONS)
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(10):
         while True:
             with suppress(BackendUnavailable):
-                await watch.end_connections(Selection(function="nobody", everybody=True), FUNCTIONS)
+                await watch.end_connections(Selection(function="nobody", everybody=True))
                 break
             await asyncio.sleep(0.01)
     yield watch
@@ -56,8 +58,8 @@ async def test_functions_own_connections_end_and_the_proxys_stay(
         await through.execute("SELECT 1")
         direct = [await connect(server, name) for name in ("search", "search", "events", "psql")]
         async with watching(run_file(tmp_path, server, status.port)) as watch:
-            done = await watch.end_connections(Selection(), FUNCTIONS)
-            again = await watch.end_connections(Selection(), FUNCTIONS)
+            done = await watch.end_connections(Selection())
+            again = await watch.end_connections(Selection())
 
         await through.execute("SELECT 1")
         await direct[3].execute("SELECT 1")
@@ -79,8 +81,8 @@ async def test_only_idle_ones_of_one_function_end_when_that_is_asked(tmp_path: P
     await busy.execute("BEGIN")
 
     async with watching(run_file(tmp_path, server)) as watch:
-        done = await watch.end_connections(Selection("search", idle_only=True), FUNCTIONS)
-        everybody = await watch.end_connections(Selection(everybody=True), FUNCTIONS)
+        done = await watch.end_connections(Selection("search", idle_only=True))
+        everybody = await watch.end_connections(Selection(everybody=True))
 
     for connection in (busy, idle, other):
         await connection.close()
@@ -96,7 +98,7 @@ async def test_it_works_when_the_server_takes_no_more_connections(tmp_path: Path
         with suppress(psycopg.OperationalError):
             while True:
                 crowd.append(await connect(server, "events"))
-        done = await watch.end_connections(Selection(), FUNCTIONS)
+        done = await watch.end_connections(Selection())
 
     for connection in crowd:
         await connection.close()
@@ -112,15 +114,60 @@ async def test_a_proxy_that_does_not_say_which_are_its_own_is_left_alone(
 
     async with watching(run) as watch:
         with pytest.raises(BackendUnavailable, match="the proxy does not answer"):
-            await watch.end_connections(Selection(), FUNCTIONS)
-        done = await watch.end_connections(Selection(everybody=True), FUNCTIONS)
+            await watch.end_connections(Selection())
+        done = await watch.end_connections(Selection(everybody=True))
 
     await direct.close()
     assert done.ended == {"search": 1}, "all means all: whose they are does not matter then"
 
 
 async def test_without_a_connection_to_the_database_it_says_so(tmp_path: Path, server: Server) -> None:
-    watch = DatabaseWatch(run_file(tmp_path, server), Clock())
+    watch = DatabaseWatch(run_file(tmp_path, server), Clock(), lambda: FUNCTIONS)
 
     with pytest.raises(BackendUnavailable, match="the watch cannot connect to it"):
-        await watch.end_connections(Selection(), FUNCTIONS)
+        await watch.end_connections(Selection())
+
+
+async def test_what_would_end_is_told_and_nothing_ends(tmp_path: Path, server: Server) -> None:
+    direct = [await connect(server, name) for name in ("search", "events")]
+
+    async with watching(run_file(tmp_path, server)) as watch:
+        foreseen = await watch.end_connections(Selection("search"), in_advance=True)
+        done = await watch.end_connections(Selection())
+
+    for connection in direct:
+        await connection.close()
+    assert foreseen.ended == {"search": 1}
+    assert foreseen.left == {"events": 1, "the platform's watch": 1}
+    assert done.ended == {"search": 1, "events": 1}
+
+
+async def test_who_is_connected_is_told_and_whom_the_server_had_no_room_for(tmp_path: Path, server: Server) -> None:
+    run = run_file(tmp_path, server)
+    run.state.database_log.parent.mkdir(parents=True)
+    run.state.database_log.write_bytes(b"what an earlier server wrote\n" + REFUSED)
+    busy, idle = [await connect(server, "search") for _ in range(2)]
+    await busy.execute("BEGIN")
+
+    async with watching(run) as watch:
+        first = await watch.status()
+        with run.state.database_log.open("ab") as log:
+            log.write(REFUSED * 3)
+        async with asyncio.timeout(10):
+            while (status := await watch.status()).refused_last_minute != 3:
+                await asyncio.sleep(0.01)
+
+    for connection in (busy, idle):
+        await connection.close()
+    assert first.refused_last_minute == 0, "what was written before is not of the last minute"
+    assert (status.connections, status.max_connections, status.kept_for_superusers) == (3, MAX_CONNECTIONS, 3)
+    assert status.holders[0] == ConnectionHolder("search", HolderKind.FUNCTION, 2, 1)
+    assert (status.holders[1].kind, status.unknown) == (HolderKind.PLATFORM, "")
+
+
+async def test_while_the_database_cannot_be_asked_its_status_says_why(tmp_path: Path, server: Server) -> None:
+    watch = DatabaseWatch(run_file(tmp_path, server), Clock(), lambda: FUNCTIONS)
+
+    status = await watch.status()
+
+    assert (status.holders, status.unknown) == ((), "the watch cannot connect to it")

@@ -97,8 +97,8 @@ def test_a_port_in_use_is_told_with_its_setting() -> None:
         with pytest.raises(
             PortInUse, match=rf"Port {port} of 127.0.0.1 is in use: .* \[platform\] ports.http"
         ) as refused:
-            choose_ports(Settings(ports=Ports(0, port, 0, 0, 0)))
-        chosen = choose_ports(Settings(ports=Ports(0, port, 0, 0, 0)), unused=frozenset({"http"}))
+            choose_ports(Settings(ports=Ports(0, port, 0, 0, 0, 0)))
+        chosen = choose_ports(Settings(ports=Ports(0, port, 0, 0, 0, 0)), unused=frozenset({"http"}))
 
     assert refused.value.port == port
     assert chosen.ports.http == port
@@ -110,7 +110,7 @@ def test_the_port_option_is_the_endpoints_or_frees_all() -> None:
 
     assert with_port(settings, None) == settings
     assert with_port(settings, 9).ports == Ports(endpoint=9, http=2, proxy=3, database=4)
-    assert with_port(settings, 0).ports == Ports(0, 0, 0, 0, 0)
+    assert with_port(settings, 0).ports == Ports(0, 0, 0, 0, 0, 0)
 
 
 def test_a_folder_runs_one_at_a_time_and_the_error_names_the_other(tmp_path: Path) -> None:

@@ -5,8 +5,20 @@ from io import StringIO
 
 from rich.console import Console
 
-from workshape.cli.status import tables
-from workshape.status import EngineStatus, RuleStatus, ScheduleStatus
+from workshape.alarms import Alarm, Severity
+from workshape.cli.status import alarm_tables, tables
+from workshape.status import (
+    ConnectionHolder,
+    DatabaseStatus,
+    EngineStatus,
+    FunctionStatus,
+    HolderKind,
+    MinuteStatus,
+    QueueStatus,
+    RuleStatus,
+    ScheduleStatus,
+    TopicStatus,
+)
 
 NOON = datetime(2026, 1, 1, 12).astimezone()
 RULE = RuleStatus(
@@ -27,9 +39,9 @@ SCHEDULE = ScheduleStatus(
 )
 
 
-def shown(status: EngineStatus) -> str:
+def shown(status: EngineStatus, *wrong: Alarm) -> str:
     console = Console(width=200, record=True, file=StringIO())
-    for table in tables(None, status, {}):
+    for table in (*alarm_tables(wrong), *tables(None, status, {})):
         console.print(table)
     return console.export_text()
 
@@ -50,3 +62,43 @@ def test_of_many_schedules_the_soonest_are_shown_and_the_title_says_so() -> None
     text = shown(EngineStatus(schedules=(SCHEDULE,), schedules_total=2_345))
 
     assert "Schedules (the 1 soonest of 2,345)" in text
+
+
+def test_what_is_wrong_comes_first_with_what_helps() -> None:
+    alarm = Alarm(Severity.FIRE, "database", "27 of 27 connections are taken.", "throttle search")
+
+    text = shown(EngineStatus(), alarm)
+
+    assert text.startswith("Alarms")
+    assert "27 of 27 connections are taken." in text
+    assert "throttle search" in text
+    assert "Alarms" not in shown(EngineStatus())
+
+
+def test_functions_are_shown_with_what_they_do_now_and_did_in_the_last_minute() -> None:
+    minute = MinuteStatus(120, 1, 0, 3, 12.34, 80.0)
+
+    text = shown(EngineStatus(functions=(FunctionStatus("search", "", 128, 3, 5, (), 4, 5, minute),)))
+
+    assert "4 of 5" in text
+    assert "120 invoked, 3 cold, 1 failed, p50 12.3 ms, p99 80 ms" in text
+
+
+def test_the_database_queues_topics_and_what_is_tried_again_are_shown() -> None:
+    text = shown(
+        EngineStatus(
+            database=DatabaseStatus(
+                "shop", 27, 30, 3, (ConnectionHolder("search", HolderKind.FUNCTION, 20, 18),), refused_last_minute=7
+            ),
+            queues=(QueueStatus("dead", 2, 0, 0, 61.2, ("work",)),),
+            topics=(TopicStatus("news", 2, 5),),
+            deliveries_pending={"subscription": 5},
+        )
+    )
+
+    assert "27 of 30" in text
+    assert [cell.strip() for cell in text.partition("refused in the last minute")[2].split("│")[1:2]] == ["7"]
+    assert [cell.strip() for cell in text.partition("news")[2].split("│")[1:3]] == ["2", "5"]
+    assert [cell.strip() for cell in text.partition("│ dead ")[2].split("│")[1:6]] == ["2", "0", "0", "61", "work"]
+    assert "deliveries from" in text
+    assert "subscription " in text

@@ -2,7 +2,8 @@
 
 import pytest
 
-from workshape.backends import WATCH, Backend, Selection, choose, count_by_owner
+from workshape.backends import WATCH, Backend, Selection, choose, count_by_owner, holders
+from workshape.status import ConnectionHolder, HolderKind
 
 BACKENDS = [
     Backend(1, "search", True),
@@ -49,3 +50,15 @@ def test_a_function_whose_name_postgresql_cuts_is_known_all_the_same() -> None:
 
     assert choose([Backend(1, name[:63], True)], Selection(), [name], []) == [Backend(1, name[:63], True)]
     assert choose([Backend(1, name[:63], True)], Selection(function=name), [name], []) != []
+
+
+def test_who_has_connections_is_told_with_what_kind_they_are_and_how_many_are_idle() -> None:
+    long = Backend(8, "f" * 63, False)
+
+    found = {holder.name: holder for holder in holders([*BACKENDS, long], [*FUNCTIONS, "f" * 64], PROXY)}
+
+    assert found["search"] == ConnectionHolder("search", HolderKind.FUNCTION, 2, 1)
+    assert found["the proxy"] == ConnectionHolder("the proxy", HolderKind.PROXY, 1, 1)
+    assert found["the platform's watch"].kind is HolderKind.PLATFORM
+    assert found["psql"] == ConnectionHolder("psql", HolderKind.OTHER, 1, 1)
+    assert found["f" * 63].kind is HolderKind.FUNCTION, "PostgreSQL cuts names"

@@ -249,3 +249,17 @@ def test_a_hundred_thousand_messages_go_through() -> None:
 
     assert len(queue) == 0
     assert queue.next_deadline() is None
+
+
+def test_the_oldest_message_is_told_wherever_it_is_until_it_is_deleted() -> None:
+    queue = queue_of(0)
+    for number, sent_at in ((1, NOW - 60), (2, NOW - 30)):
+        queue.add(message(number, sent_at=sent_at), NOW)
+    before = queue.depth().oldest_s(NOW)
+    (first,) = receive(queue, NOW, count_max=1)
+
+    in_flight = queue.depth().oldest_s(NOW)
+    queue.delete(receipt_of(first), "handle")
+
+    assert (before, in_flight, queue.depth().oldest_s(NOW)) == (60, 60, 30)
+    assert queue_of(0).depth().oldest_s(NOW) is None

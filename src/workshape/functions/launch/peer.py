@@ -10,6 +10,9 @@ import errno
 import os
 import socket
 import struct
+import sys
+
+from workshape.functions.launch.spawner import USERS_FROM
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -44,3 +47,14 @@ def peer_user(connection: socket.socket) -> int | None:
         raise OSError(number, os.strerror(number))
     # After the header an inet_diag_msg: four bytes, the addresses, then expires, rqueue, wqueue, uid.
     return int(struct.unpack_from("=I", answer, _HEADER.size + 4 + len(addresses) + 12)[0])
+
+
+def is_no_function(connection: socket.socket) -> bool:
+    """Tell whether a connection is not a sandboxed function's. Without sandboxes nobody can tell: then none is."""
+    if sys.platform != "linux":
+        return True
+    try:
+        user = peer_user(connection)
+    except OSError:
+        return True
+    return user is None or user < USERS_FROM
