@@ -80,6 +80,11 @@ class StateFolder:
         return self.root / "metrics.sqlite"
 
     @property
+    def event_archives(self) -> Path:
+        """`store/timelines.py`'s file: the events in EventBridge's archives."""
+        return self.root / "archives.sqlite"
+
+    @property
     def logs(self) -> Path:
         """One file a function."""
         return self.root / "logs"

@@ -1,5 +1,6 @@
 """EventBridge: buses, rules, schedules, and whoever invokes their targets."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -8,13 +9,16 @@ from workshape.aws.scheduler.universal import UniversalTargets
 from workshape.delivery import Destination, DestinationKind
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.ground import Ground
+from workshape.events.archives import Archives
 from workshape.events.bus import EventBridge
 from workshape.events.buses import Buses
 from workshape.events.event_metrics import EventMetrics
+from workshape.events.replays import Replays
 from workshape.events.scheduler.schedules import Schedules
 from workshape.events.target_queue import TargetQueue
 from workshape.events.targets import Targets
 from workshape.status import RuleStatus, ScheduleStatus
+from workshape.store.timelines import Timelines
 from workshape.triggers.destinations import Destinations
 
 SCHEDULES_SHOWN_MAX = 100  # what somebody reads
@@ -27,6 +31,8 @@ class EventParts:
 
     buses: Buses
     bridge: EventBridge
+    archives: Archives
+    replays: Replays
     schedules: Schedules
     universal: UniversalTargets
     destinations: Destinations
@@ -77,7 +83,10 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     ground.metrics.add_source(metrics.take)
     buses = Buses(documents, clock, region=settings.region, account=settings.account)
     queue = TargetQueue(documents, destinations.deliver, metrics, clock)
-    bridge = EventBridge(documents, buses, queue, metrics, clock)
+    timelines = ground.stack.enter_context(closing(Timelines(ground.run.state.event_archives)))
+    archives = Archives(documents, timelines, buses, clock)
+    bridge = EventBridge(documents, buses, archives, queue, metrics, clock)
+    replays = Replays(documents, archives, buses, bridge.replay, clock)
     destinations.connect(DestinationKind.BUS, bridge.deliver, bridge.exists)
     keys = settings.endpoint
     universal = UniversalTargets(
@@ -89,4 +98,6 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     ground.serve("targets of rules and schedules", partial(queue.run, targets.send))
     ground.serve("rules with schedules", bridge.run)
     ground.serve("schedules", schedules.run)
-    return EventParts(buses, bridge, schedules, universal, destinations)
+    ground.serve("archives of events", archives.run)
+    ground.serve("replays of events", replays.run)
+    return EventParts(buses, bridge, archives, replays, schedules, universal, destinations)

@@ -47,7 +47,7 @@ def services(
         cloudwatch_service(ground.metrics, ground.clock),
         logs_service(functions.log_groups()),
         autoscaling_service(functions.autoscaler, ground.clock),
-        events_service(events.buses, events.bridge, events.read_target),
+        events_service(events.buses, events.bridge, events.archives, events.replays, events.read_target),
         scheduler_service(events.schedules, events.read_target, events.universal.check),
         rest_api_service(http.rest_apis, http.plans, http.authorizers.forget),
         http_api_service(http.http_apis, http.authorizers.forget),

@@ -4,13 +4,14 @@ An event is accepted when all that its rules are to invoke is on disk. One that 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from workshape.clock import Clock
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import CallerError, Invalid
+from workshape.events.archives import ArchivedCopy, Archives
 from workshape.events.buses import Buses
 from workshape.events.event import (
     ENTRIES_BYTES_MAX,
@@ -24,6 +25,7 @@ from workshape.events.event import (
 from workshape.events.event_metrics import EventMetrics
 from workshape.events.invocation import THIRD_HOP, TargetInvocation
 from workshape.events.model import DEFAULT_BUS, BusNotFound
+from workshape.events.replay import Replay
 from workshape.events.rule import CompiledRule
 from workshape.events.target_queue import TargetQueue, TargetQueueFull
 from workshape.events.timer import Document, Timer
@@ -44,9 +46,18 @@ class EntriesTooLarge(Invalid):
 class EventBridge:
     """The buses of one engine, alive. `run` it for rules with schedules."""
 
-    def __init__(self, store: Documents, buses: Buses, queue: TargetQueue, metrics: EventMetrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Documents,
+        buses: Buses,
+        archives: Archives,
+        queue: TargetQueue,
+        metrics: EventMetrics,
+        clock: Clock,
+    ) -> None:
         """Begin to follow the rules there are."""
         self._buses = buses
+        self._archives = archives
         self._queue = queue
         self._metrics = metrics
         self._clock = clock
@@ -79,15 +90,17 @@ class EventBridge:
         now = self._clock.wall_s()
         outcomes: list[str | CallerError] = []
         invocations: list[TargetInvocation] = []
+        copies: list[ArchivedCopy] = []
         for entry in entries:
             try:
                 event, bus = self._event(entry, now)
                 self._queue.check_room()
                 invocations += self._match(event, bus)
+                copies += self._archives.copies(event, bus)
                 outcomes.append(event.id)
             except CallerError as error:
                 outcomes.append(error)
-        await self._queue.accept(invocations)
+        await self._keep(invocations, copies)
         failed = sum(isinstance(outcome, CallerError) for outcome in outcomes)
         self._metrics.put(len(outcomes) - failed, failed, now)
         return outcomes
@@ -110,8 +123,7 @@ class EventBridge:
             detail = check_entry(entry, is_service=True)
         except CallerError as error:
             return Undelivered("InvalidArgument", str(error), retryable=False)
-        event = self._made(entry, detail, self._clock.wall_s())
-        return await self._accept(self._match(event, name))
+        return await self._accept(self._made(entry, detail, self._clock.wall_s()), name)
 
     def exists(self, arn: str) -> bool:
         """Tell whether there is a bus of that ARN."""
@@ -131,15 +143,31 @@ class EventBridge:
         body = msgspec.json.decode(invocation.body)
         now = self._clock.wall_s()
         event = Event(body, invocation.body, now, invocation.trace_header, from_bus=invocation.from_bus)
-        return await self._accept(self._match(event, name))
+        return await self._accept(event, name)
 
-    async def _accept(self, invocations: list[TargetInvocation]) -> DeliveryOutcome:
+    async def replay(self, replay: Replay, events: Sequence[Event], marks: Sequence[Document]) -> None:
+        """Put archived events on their bus again, for the rules that a replay reaches; it is a `PutAgain`.
+
+        Raises:
+            TargetQueueFull: nothing more can be accepted now.
+        """
+        self._queue.check_room()
+        invocations = [one for event in events for one in self._match(event, replay.bus, only=replay.reaches)]
+        await self._queue.accept(invocations, marks)
+
+    async def _accept(self, event: Event, bus: str) -> DeliveryOutcome:
         try:
             self._queue.check_room()
         except TargetQueueFull as error:
             return Undelivered("ThrottlingException", str(error), retryable=True, status=429)
-        await self._queue.accept(invocations)
+        await self._keep(self._match(event, bus), self._archives.copies(event, bus))
         return Delivered()
+
+    async def _keep(self, invocations: Sequence[TargetInvocation], copies: Sequence[ArchivedCopy]) -> None:
+        """Have it all on disk: what targets get, and what archives keep. The two files are written side by side."""
+        archived = self._archives.keep(copies)
+        await self._queue.accept(invocations)
+        await archived
 
     def _event(self, entry: Entry, now: float) -> tuple[Event, str]:
         detail = check_entry(entry)
@@ -153,8 +181,8 @@ class EventBridge:
         account, region = self._buses.account, self._buses.region
         return event_of(entry, detail, event_id=str(uuid.uuid4()), account=account, region=region, now=now)
 
-    def _match(self, event: Event, bus: str) -> list[TargetInvocation]:
-        matching = self._buses.matching(bus, event.body)
+    def _match(self, event: Event, bus: str, only: Callable[[str], bool] = lambda _arn: True) -> list[TargetInvocation]:
+        matching = [one for one in self._buses.matching(bus, event.body) if only(one.rule.arn)]
         if matching:
             self._metrics.matched(bus, [one.rule.arn for one in matching], event.accepted_at)
         return [invocation for one in matching for invocation in one.invocations(event, _ids(one))]

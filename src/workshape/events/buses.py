@@ -55,6 +55,7 @@ class Buses:
         self.region = region
         self.account = account
         self._on_rule: list[OnRule] = []
+        self._holds: list[Callable[[str], bool]] = []
         self._buses: dict[str, _Bus] = {}
         for name, document in store.all(BUS_KIND):
             self._buses[name] = _Bus(msgspec.msgpack.decode(document, type=EventBus))
@@ -72,6 +73,10 @@ class Buses:
     def subscribe(self, on_rule: OnRule) -> None:
         """Have it called with each rule that changes."""
         self._on_rule.append(on_rule)
+
+    def hold(self, holds: Callable[[str], bool]) -> None:
+        """Have it asked whether a bus (by its name) is still of use, before it is deleted."""
+        self._holds.append(holds)
 
     def compiled(self) -> list[CompiledRule]:
         """The rules of all buses."""
@@ -124,7 +129,9 @@ class Buses:
         if name not in self._buses:
             return
         if self._buses[name].rules:
-            raise BusInUse(name=name)
+            raise BusInUse(name=name, what="rules")
+        if any(holds(name) for holds in self._holds):
+            raise BusInUse(name=name, what="archives")
         self._store.delete(BUS_KIND, name)
         del self._buses[name]
 

@@ -136,6 +136,11 @@ def scheduled_event(rule_arn: str, *, event_id: str, account: str, region: str, 
     return Event(body, msgspec.json.encode(body), now)
 
 
+def unix_time(time: str) -> float:
+    """Read the time of an event."""
+    return datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+
 def iso_time(at: float) -> str:
     """Write a Unix time as events do, to the second."""
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

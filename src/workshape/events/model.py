@@ -110,9 +110,10 @@ class BusExists(Conflict):
 
 
 class BusInUse(Invalid):
-    """Event bus {name} can't be deleted since it has rules."""
+    """Event bus {name} can't be deleted since it has {what}."""
 
     name: str
+    what: str
 
 
 class DefaultBusStays(Invalid):

@@ -234,9 +234,65 @@ def test_tags_are_of_rules_and_buses(events: Any) -> None:
     assert refused(events.list_tags_for_resource, ResourceARN=f"{ARN}:rule/none")[0] == "ResourceNotFoundException"
 
 
-@pytest.mark.parametrize("operation", ["list_archives", "list_connections", "list_api_destinations"])
+@pytest.mark.parametrize("operation", ["list_connections", "list_api_destinations"])
 def test_what_is_not_built_is_refused_by_name(events: Any, operation: str) -> None:
     code, message = refused(getattr(events, operation))
 
     assert code == "NotImplemented"
     assert operation.title().replace("_", "") in message
+
+
+def test_an_archive_and_its_replay_over_boto3(engine: LiveEngine, events: Any) -> None:
+    bus = events.create_event_bus(Name="archived")["EventBusArn"]
+    url, queue = engine.create_queue("archived")
+    events.put_rule(Name="late", EventBusName="archived", EventPattern=PATTERN)
+    made = events.create_archive(ArchiveName="orders", EventSourceArn=bus, EventPattern=PATTERN, RetentionDays=3)
+    entry = {"EventBusName": "archived", "Source": "shop.orders", "DetailType": "Order", "Detail": '{"id": 1}'}
+    events.put_events(Entries=[{**entry, "Time": "2026-01-02T03:04:05Z"}, {**entry, "Source": "elsewhere"}])
+    events.put_targets(Rule="late", EventBusName="archived", Targets=[{"Id": "q", "Arn": queue}])
+
+    started = events.start_replay(
+        ReplayName="again",
+        EventSourceArn=made["ArchiveArn"],
+        EventStartTime="2026-01-02T03:00:00Z",
+        EventEndTime="2026-01-02T04:00:00Z",
+        Destination={"Arn": bus, "FilterArns": [f"{ARN}:rule/archived/late"]},
+    )
+    (message,) = engine.receive(url)
+    engine.wait_until(lambda: events.list_replays(State="COMPLETED")["Replays"])
+    ended = events.list_replays(NamePrefix="again")["Replays"]
+    shown, kept = events.describe_replay(ReplayName="again"), events.describe_archive(ArchiveName="orders")
+
+    assert (started["State"], started["ReplayArn"]) == ("STARTING", f"{ARN}:replay/again")
+    body = json.loads(message["Body"])
+    assert (body["detail"], body["replay-name"], body["time"]) == ({"id": 1}, "again", "2026-01-02T03:04:05Z")
+    assert [one["ReplayName"] for one in ended] == ["again"]
+    assert shown["EventLastReplayedTime"].isoformat() == "2026-01-02T03:04:05+00:00"
+    assert (shown["Destination"]["Arn"], shown["EventSourceArn"]) == (bus, made["ArchiveArn"])
+    assert (kept["EventCount"], kept["RetentionDays"], kept["State"]) == (1, 3, "ENABLED")
+    assert kept["SizeBytes"] > 100
+
+
+def test_an_archive_lives_from_its_creation_to_its_deletion(events: Any) -> None:
+    bus = events.create_event_bus(Name="keeps")["EventBusArn"]
+    events.create_archive(ArchiveName="life", EventSourceArn=bus, Description="first")
+    again = refused(events.create_archive, ArchiveName="life", EventSourceArn=bus)
+    events.update_archive(ArchiveName="life", Description="second", RetentionDays=7)
+
+    shown = events.describe_archive(ArchiveName="life")
+    listed = events.list_archives(EventSourceArn=bus)["Archives"]
+    both = refused(events.list_archives, EventSourceArn=bus, NamePrefix="l")
+    pattern = refused(events.create_archive, ArchiveName="odd", EventSourceArn=bus, EventPattern="{")
+    held = refused(events.delete_event_bus, Name="keeps")
+    ended = refused(events.cancel_replay, ReplayName="nobody")
+    events.delete_archive(ArchiveName="life")
+    gone = refused(events.describe_archive, ArchiveName="life")
+
+    assert again == ("ResourceAlreadyExistsException", "Archive life already exists.")
+    assert (shown["Description"], shown["RetentionDays"], shown["EventCount"]) == ("second", 7, 0)
+    assert [one["ArchiveName"] for one in listed] == ["life"]
+    assert both[0] == "ValidationException"
+    assert pattern[0] == "InvalidEventPatternException"
+    assert held == ("ValidationException", "Event bus keeps can't be deleted since it has archives.")
+    assert ended == ("ResourceNotFoundException", "Replay nobody does not exist.")
+    assert gone == ("ResourceNotFoundException", "Archive life does not exist.")

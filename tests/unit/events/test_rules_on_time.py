@@ -10,12 +10,14 @@ import pytest
 
 from tests.fakes.shifted_clock import ShiftedClock
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome
+from workshape.events.archives import Archives
 from workshape.events.bus import FIRED_KIND, EventBridge
 from workshape.events.buses import Buses
 from workshape.events.event_metrics import EventMetrics
 from workshape.events.model import BusName, Rule, RuleName, Target
 from workshape.events.target_queue import DOCUMENT_KIND, TargetQueue
 from workshape.store.documents import Documents
+from workshape.store.timelines import Timelines
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 ARN = "arn:aws:events:us-east-1:123456789012:rule/tick"
@@ -33,7 +35,8 @@ class Stage:
         self.store = Documents(folder / "store.sqlite")
         self.buses = Buses(self.store, clock, region="us-east-1", account="123456789012")
         queue = TargetQueue(self.store, nowhere, EventMetrics(), clock)
-        self.bridge = EventBridge(self.store, self.buses, queue, EventMetrics(), clock)
+        archives = Archives(self.store, Timelines(folder / "archives.sqlite"), self.buses, clock)
+        self.bridge = EventBridge(self.store, self.buses, archives, queue, EventMetrics(), clock)
 
     def put_rule(self, schedule: str) -> None:
         rule = Rule(bus=BusName("default"), name=RuleName("tick"), schedule=schedule)

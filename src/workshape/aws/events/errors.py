@@ -11,6 +11,7 @@ from workshape.aws.protocol.errors import ConstraintsViolated
 from workshape.errors import CallerError, Conflict, Invalid, NotFound, Throttled, WorkshapeError
 from workshape.events.event import InvalidArgument, MalformedDetail, NotAuthorizedForSource
 from workshape.events.model import LimitExceeded, NotBuilt, PolicyTooLong
+from workshape.events.replay import ReplayHasEnded
 from workshape.events.rule import InvalidEventPattern
 from workshape.events.target_queue import TargetQueueFull
 
@@ -45,6 +46,7 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     Conflict: WireError("ResourceAlreadyExistsException", 400),
     Throttled: WireError("ThrottlingException", 400),
     LimitExceeded: WireError("LimitExceededException", 400),
+    ReplayHasEnded: WireError("IllegalStatusException", 400),
     InvalidEventPattern: WireError("InvalidEventPatternException", 400),
     PolicyTooLong: WireError("PolicyLengthExceededException", 400),
     WorkshapeError: WireError("InternalException", 500),
