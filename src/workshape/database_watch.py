@@ -67,7 +67,8 @@ class DatabaseWatch:
         """Watch the run's database, which it must have; `functions` are the names there are."""
         assert run.database is not None, "there is something to watch"
         self._database = run.database
-        self._proxy = None if run.proxy is None else f"http://{run.host}:{run.proxy.status_port}/_workshape/backends"
+        ports = [one.status_port for one in (run.proxy, run.proxy_host) if one is not None]
+        self._proxies = [f"http://{run.host}:{port}/_workshape/backends" for port in ports]
         self._clock = clock
         self._functions = functions
         self._lines = JsonLineWriter[ConnectionSample](run.state.records / CONNECTIONS_FOLDER_NAME)
@@ -175,17 +176,17 @@ class DatabaseWatch:
         return EndedConnections(count_by_owner(ended, proxy), count_by_owner(left, proxy), max_connections)
 
     async def _proxy_pids(self, *, needed: bool) -> list[int]:
-        if self._proxy is None:
-            return []
-        try:
-            async with httpx.AsyncClient(trust_env=False, timeout=QUERY_S_MAX) as client:
-                answer = await client.get(self._proxy)
-                answer.raise_for_status()
-                return msgspec.json.decode(answer.content, type=list[int])
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
-            if not needed:
-                return []
-            raise BackendUnavailable(backend="the proxy", address=self._proxy, reason=str(error)) from error
+        found: list[int] = []
+        for address in self._proxies:
+            try:
+                async with httpx.AsyncClient(trust_env=False, timeout=QUERY_S_MAX) as client:
+                    answer = await client.get(address)
+                    answer.raise_for_status()
+                    found += msgspec.json.decode(answer.content, type=list[int])
+            except (httpx.HTTPError, msgspec.DecodeError) as error:
+                if needed:
+                    raise BackendUnavailable(backend="the proxy", address=address, reason=str(error)) from error
+        return found
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database

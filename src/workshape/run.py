@@ -114,6 +114,11 @@ class StateFolder:
         return self.tls / f"{server}.pem", self.tls / f"{server}.key"
 
     @property
+    def proxy_plan(self) -> Path:
+        """Which proxies made through RDS's API the proxy's process runs; a `ProxyPlan`."""
+        return self.root / "proxies.json"
+
+    @property
     def postgres(self) -> Path:
         """The embedded server's files and passwords."""
         return self.root / "postgres"
@@ -187,6 +192,13 @@ class ProxyRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom clients trust at `url`."""
 
 
+class ProxyHostRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The proxies made through RDS's API, in the proxy's process; `StateFolder.proxy_plan` says which."""
+
+    status_port: int
+    """Where the process tells the engine of them, on `Settings.host`."""
+
+
 class ProcessMark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process, told apart from a later one that got the same id."""
 
@@ -208,6 +220,8 @@ class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: the empty platform."""
     database: DatabaseRun | None = None
     proxy: ProxyRun | None = None
+    proxy_host: ProxyHostRun | None = None
+    """None: no database, so nothing that a proxy could stand before."""
     kafka: tuple[str, ...] = ()
     """HOST:PORT of the servers of the app's Kafka cluster."""
     upstream: dict[str, str] = {}

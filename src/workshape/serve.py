@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -20,8 +21,12 @@ from workshape.engine.engine import Engine
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
 from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
+from workshape.pgproxy.host_process import run_host
+from workshape.pgproxy.hosting import HostGround
 from workshape.pgproxy.process import run_proxy
-from workshape.run import RunFile, read_run_file
+from workshape.pgproxy.secrets_manager import SecretsManager
+from workshape.pgproxy.tls import ensure_certificate
+from workshape.run import ProxyRun, RunFile, read_run_file
 from workshape.sigv4 import Keys
 
 EXIT_USAGE = 2
@@ -54,22 +59,51 @@ async def run_engine(run: RunFile) -> None:
 
 
 async def run_database_proxy(run: RunFile) -> None:
-    """Stand in front of the database, until cancelled."""
-    await run_proxy(_proxy_config(run))
+    """Stand in front of the database as the app wants it, and as proxies made through RDS's API do; until cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            hosting = group.create_task(_run_host(run))
+            if run.proxy is not None:
+                await run_proxy(_proxy_config(run, run.proxy))
+                hosting.cancel()  # it was ended on its console, and with it the process
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
 
 
-def _proxy_config(run: RunFile) -> ProxyConfig:
-    """What the run file says of the proxy and of the database behind it."""
-    database, proxy, settings = run.database, run.proxy, run.settings
+async def _run_host(run: RunFile) -> None:
+    database, host = run.database, run.proxy_host
     assert database is not None, "the supervisor starts a proxy only for a database"
-    assert proxy is not None, "the supervisor starts it only where the app wants one"
+    assert host is not None, "and says where it is to answer"
+    secrets_manager = SecretsManager()
+    ground = HostGround(
+        database=DatabaseServer.of(database),
+        database_name=database.name,
+        aws=_aws(run),
+        read_secret=secrets_manager.read,
+        certificate=partial(ensure_certificate, run.state.tls),
+    )
+    try:
+        await run_host(ground, run.state.proxy_plan, run.settings.host, host.status_port)
+    finally:
+        await secrets_manager.close()
+
+
+def _aws(run: RunFile) -> AwsAccess:
+    settings = run.settings
+    return AwsAccess(settings.region, Keys(settings.endpoint.access_key, settings.endpoint.secret_key), run.endpoint)
+
+
+def _proxy_config(run: RunFile, proxy: ProxyRun) -> ProxyConfig:
+    """What the run file says of the proxy and of the database behind it."""
+    database, settings = run.database, run.settings
+    assert database is not None, "the supervisor starts a proxy only for a database"
     return ProxyConfig(
         servers=(DatabaseServer.of(database),),
         users=(ProxyUser(database.user, database.password),),
         endpoints=(Endpoint(settings.host, settings.ports.proxy),),
         certificate_file=Path(proxy.certificate_file),
         key_file=Path(proxy.key_file),
-        aws=AwsAccess(settings.region, Keys(settings.endpoint.access_key, settings.endpoint.secret_key), run.endpoint),
+        aws=_aws(run),
         status_port=proxy.status_port,
         administrators=(database.user,),
         settings=settings.proxy,

@@ -295,11 +295,11 @@ class ProxyFigures(msgspec.Struct, frozen=True):
 
     began: str
     """No other proxy has the same: what is counted begins with it at zero."""
-    values: dict[str, float]
+    values: dict[str, int | float]
     """By RDS Proxy's names."""
     latencies_us: dict[str, bytes]
     """Encoded distributions of microseconds, by RDS Proxy's names."""
-    endpoints: dict[str, dict[str, float]] = {}
+    endpoints: dict[str, dict[str, int | float]] = {}
     """`values` of the clients of each endpoint, by its name."""
 
 

@@ -36,6 +36,7 @@ from workshape.run import (
     DatabaseRun,
     Lock,
     ProcessMark,
+    ProxyHostRun,
     ProxyRun,
     RunFile,
     StateFolder,
@@ -113,6 +114,10 @@ class Platform:
             self._start_database(), _together(self._start_upstream(), self._start_kafka())
         )
         proxy = self._proxy_run(database)
+        proxy_host = None
+        if database is not None:
+            (status_port,) = free_ports(self._settings.host, 1)
+            proxy_host = ProxyHostRun(status_port)
         self._run = RunFile(
             folder=str(self._folder),
             state_folder=str(self._state.root),
@@ -121,6 +126,7 @@ class Platform:
             app_file=str(self._folder / APP_FILE_NAME) if self._wanted.app is not None else None,
             database=database,
             proxy=proxy,
+            proxy_host=proxy_host,
             kafka=kafka,
             upstream=upstream,
             in_memory=tuple(in_memory),
@@ -128,8 +134,8 @@ class Platform:
             children=tuple(self._children.values()),
         )
         write_run_file(self._run)
-        if proxy is not None:
-            await self._supervisor.start(self._proxy())
+        if proxy_host is not None:
+            await self._supervisor.start(self._proxy(proxy, proxy_host))
         await self._supervisor.start(self._engine())
         return self.run
 
@@ -296,12 +302,11 @@ class Platform:
             ca_file=str(self._state.ca_file),
         )
 
-    def _proxy(self) -> Server:
+    def _proxy(self, proxy: ProxyRun | None, proxy_host: ProxyHostRun) -> Server:
         settings = self._settings
+        port = proxy_host.status_port if proxy is None else settings.ports.proxy
         return Server(
-            self._ours("proxy", stop_wait_s=10.0),
-            lambda: accepts(reached_at(settings.host), settings.ports.proxy),
-            PROXY_READY_S_MAX,
+            self._ours("proxy", stop_wait_s=10.0), lambda: accepts(reached_at(settings.host), port), PROXY_READY_S_MAX
         )
 
     def _engine(self) -> Server:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from workshape.errors import Invalid, WorkshapeError
@@ -65,6 +65,11 @@ class Accounts:
     def password(self, user: str) -> str | None:
         """The password by which the proxy logs in as this user; None: it is not known."""
         return self._passwords.get(user)
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """Every password that is known, by user."""
+        return self._passwords
 
     def apply(self, config: ProxyConfig) -> None:
         """Go by other users; read every secret again."""

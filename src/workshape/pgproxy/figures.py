@@ -74,7 +74,7 @@ class ClientFigures:
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
-    def cloudwatch(self) -> dict[str, float]:
+    def cloudwatch(self) -> dict[str, int | float]:
         """The figures by RDS Proxy's names."""
         return {
             "ClientConnections": self.connections,
@@ -122,7 +122,7 @@ class Snapshot:
         """Of all endpoints."""
         return self.clients.connections
 
-    def cloudwatch(self) -> dict[str, float]:
+    def cloudwatch(self) -> dict[str, int | float]:
         """The figures by RDS Proxy's names; what is not known yet is not there. Latencies are averages."""
         counters, latency = self.counters, self.counters.borrow_latency_us
         limit = self.max_database_connections

@@ -64,7 +64,7 @@ class Lending:
         self._ground = ground
         self._counters = ground.counters
         self._loop = asyncio.get_running_loop()
-        self._target = _target(server)
+        self._target = target_of(server)
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
@@ -293,7 +293,7 @@ class Lending:
         """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
         self.pools.apply(self._ground.settings)
         if server != self.server:
-            self.server, self._target = server, _target(server)
+            self.server, self._target = server, target_of(server)
             self.renew(None)
 
     def pause(self, database: str | None) -> None:
@@ -315,5 +315,6 @@ class Lending:
         self.databases.clear()
 
 
-def _target(server: DatabaseServer) -> DatabaseTarget:
+def target_of(server: DatabaseServer) -> DatabaseTarget:
+    """How to speak to it."""
     return DatabaseTarget(server.host, server.port, database_tls(server.ca_file) if server.tls else None)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from itertools import count
 
@@ -156,6 +156,14 @@ class ProxyServer:
     def snapshot(self) -> Snapshot:
         """Give the figures of this moment."""
         return self._present.snapshot(self._loop.time())
+
+    def passwords(self) -> Mapping[str, str]:
+        """Every password that is known, by user."""
+        return self._accounts.passwords
+
+    async def learn_anew(self, user: str) -> None:
+        """Read the user's secret again, if there is one: the database does not take what it said."""
+        await self._accounts.learn_anew(user)
 
     def status(self) -> ProxyStatus:
         """Give everything that is shown to people."""

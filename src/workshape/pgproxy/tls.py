@@ -12,7 +12,7 @@ import fcntl
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,23 @@ def ensure_certificates(folder: Path) -> Certificates:
     except OSError as error:
         raise Denied(reason=f"the certificates cannot be kept in {folder}: {error.strerror}") from error
     return made
+
+
+def ensure_certificate(folder: Path, name: str, addresses: Sequence[str]) -> tuple[Path, Path]:
+    """Give a valid certificate of our authority for these addresses and localhost, and its key.
+
+    Raises:
+        Denied: the folder cannot be written.
+    """
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / "lock"):
+            now = datetime.datetime.now(datetime.UTC)
+            _Authority.read_or_make(folder, now).ensure(f"workshape {name}", certificate, key, now, addresses)
+    except OSError as error:
+        raise Denied(reason=f"the certificates cannot be kept in {folder}: {error.strerror}") from error
+    return certificate, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +163,22 @@ class _Authority:
         _write(certificate_file, key_file, certificate, key)
         return cls(certificate, key)
 
-    def ensure(self, name: str, certificate_file: Path, key_file: Path, now: datetime.datetime) -> None:
+    def ensure(
+        self,
+        name: str,
+        certificate_file: Path,
+        key_file: Path,
+        now: datetime.datetime,
+        addresses: Sequence[str] = ADDRESSES,
+    ) -> None:
         found = _read(certificate_file, key_file, now)
-        if found is not None and self._signed(found[0]):
+        if found is not None and self._signed(found[0]) and _names(found[0]) >= {*NAMES, *addresses}:
             return
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         hosts = [
             *(x509.DNSName(host) for host in NAMES),
-            *(x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES),
+            *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
         ]
         identifier = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
