@@ -2,16 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-
-import httptools
-import msgspec
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invoker import Invoker
 from workshape.functions.provisioned_configs import ProvisionedConfigs
-from workshape.http1.client import HttpClient
-from workshape.http1.message import Request
 from workshape.metrics.exposition import Family, Labels, counter, exposition, gauge, histogram
 from workshape.pgproxy.prometheus import proxy_families
 from workshape.queues.broker import Broker
@@ -36,11 +31,11 @@ class Scrape:
         allocated: Callable[[], int],
         broker: Broker,
         routes: Callable[[], Sequence[RouteStatus]],
-        proxy: HttpClient | None,
+        proxies: Callable[[], Awaitable[Sequence[tuple[str, ProxyFigures]]]],
     ) -> None:
         """`allocated` is the concurrency that is reserved or provisioned.
 
-        `proxy` reaches the PostgreSQL proxy's figures, where there is one; it stays the caller's to close.
+        `proxies` asks every PostgreSQL proxy that answers for its figures, by name.
         """
         self._functions = functions
         self._invoker = invoker
@@ -48,27 +43,14 @@ class Scrape:
         self._allocated = allocated
         self._broker = broker
         self._routes = routes
-        self._proxy = proxy
+        self._proxies = proxies
 
     async def text(self) -> bytes:
         """Write all of them as they are now."""
-        proxy = await self._proxy_families()
+        figures: list[tuple[Labels, ProxyFigures]] = [({"proxy": name}, one) for name, one in await self._proxies()]
+        proxy = proxy_families(figures)
         functions = [*self._function_families(), self._environments(), *self._provisioned_families()]
         return exposition([*functions, self._concurrency(), self._queues(), self._answers(), *proxy])
-
-    async def _proxy_families(self) -> Sequence[Family]:
-        """The proxy's figures; none when it does not answer, which is what a scraper should see then."""
-        if self._proxy is None:
-            return []
-        request = Request("GET", "/_workshape/figures", (("host", "proxy"),))
-        try:
-            response = await self._proxy.send(request, PROXY_ANSWER_S_MAX)
-            assert isinstance(response.body, bytes), "the figures are short"
-            figures = msgspec.json.decode(response.body, type=ProxyFigures)
-        except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:
-            _log.warning("proxy_not_scraped", extra={"reason": str(error) or type(error).__name__})
-            return []
-        return proxy_families([({}, figures)])
 
     def _function_families(self) -> Iterator[Family]:
         rows: list[tuple[Labels, int, int, int]] = []

@@ -122,8 +122,8 @@ def test_more_functions_than_connections_are_served_and_the_data_stays(make_app:
     assert 2 < max(sample.connections for sample in seen) < MAX_CONNECTIONS
     assert figures["ClientConnections"] > MAX_CONNECTIONS, "there was no crowd"
     assert figures["DatabaseConnections"] < MAX_CONNECTIONS
-    assert f"workshape_proxy_queries_total {figures['QueryRequests']}\n" in scraped
-    assert "workshape_proxy_client_connections " in scraped
+    assert f'workshape_proxy_queries_total{{proxy="workshape"}} {figures["QueryRequests"]}\n' in scraped
+    assert 'workshape_proxy_client_connections{proxy="workshape"} ' in scraped
     assert again == [200]
     assert invocations == PARALLEL + 1, "the metrics outlive the engine"
     assert held == 200

@@ -27,6 +27,7 @@ from workshape.aws.lambda_.code_source import fetch_from
 from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
+from workshape.aws.rds.service import rds_service
 from workshape.aws.signer import signer_for
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
@@ -48,6 +49,9 @@ from workshape.gateway.http_front import HttpFront
 from workshape.gateway.rest_front import RestFront
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
+from workshape.proxies.addresses import choose_address
+from workshape.proxies.model import Database
+from workshape.proxies.registry import Proxies
 from workshape.queues.broker import Broker
 from workshape.settings import EndpointSettings, FunctionSettings, Settings
 from workshape.store.documents import Documents
@@ -55,6 +59,15 @@ from workshape.triggers.destinations import Destinations
 
 T = TypeVar("T")
 START_S_MAX = 20.0
+DATABASE = Database(
+    identifier="shop",
+    arn="arn:aws:rds:us-east-1:123456789012:db:shop",
+    host="127.0.0.1",
+    port=5433,
+    user="owner",
+    name="shop",
+)
+"""That proxies can stand before; nobody answers there."""
 
 
 class LiveDoor:
@@ -79,6 +92,7 @@ class LiveDoor:
         self.metrics: MetricKeeper
         self.provisioned: ProvisionedConfigs
         self.provisioner = FakeProvisioner()
+        self.proxies: Proxies
         self.autoscaler: Autoscaler
         self.url = ""
         self._upstream = upstream or {}
@@ -155,6 +169,14 @@ class LiveDoor:
             region=settings.region,
             account=settings.account,
         )
+        self.proxies = Proxies(
+            store,
+            clock,
+            region=settings.region,
+            account=settings.account,
+            database=DATABASE,
+            choose_address=choose_address,
+        )
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)
         self.logs = FunctionLogs(self.folder / "logs")
         upstream = Upstream(self._upstream)
@@ -179,6 +201,7 @@ class LiveDoor:
             autoscaling_service(self.autoscaler, clock),
             rest_api_service(rest_apis, plans, means.authorizers.forget),
             http_api_service(http_apis, means.authorizers.forget),
+            rds_service(self.proxies),
         ]
         front = HttpFront(means)
         apis = ApiDoor(http_apis, rest_apis, front, RestFront(means, plans))

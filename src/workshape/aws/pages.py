@@ -1,4 +1,4 @@
-"""Pages of lists, as requests with a `NextToken` ask for them."""
+"""Pages of lists, as requests with a `NextToken`, or what a service calls it, ask for them."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -11,28 +11,36 @@ T = TypeVar("T")
 
 
 class InvalidNextToken(Invalid):
-    """Parameter NextToken is not valid."""
+    """Parameter {token} is not valid."""
+
+    token: str
 
 
 def page(
-    parameters: dict[str, Any], member: str, items: Iterable[T], write: Callable[[T], Any], *, size: int
+    parameters: dict[str, Any],
+    member: str,
+    items: Iterable[T],
+    write: Callable[[T], Any],
+    *,
+    size: int,
+    token: str = "NextToken",  # noqa: S107 - the name of a member
 ) -> dict[str, Any]:
-    """Write the page that a request asks for, `size` items long, and its `NextToken` if there is more.
+    """Write the page that a request asks for, `size` items long, and the member `token` if there is more.
 
     Raises:
         InvalidNextToken: it is none of an earlier answer.
     """
     everything = list(items)
-    first = _read_token(parameters["NextToken"]) if parameters.get("NextToken") else 0
+    first = _read_token(token, parameters[token]) if parameters.get(token) else 0
     end = first + size
     written: dict[str, Any] = {member: [write(item) for item in everything[first:end]]}
     if end < len(everything):
-        written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
+        written[token] = urlsafe_b64encode(str(end).encode()).decode()
     return written
 
 
-def _read_token(token: str) -> int:
+def _read_token(name: str, given: str) -> int:
     try:
-        return int(urlsafe_b64decode(token.encode()))
+        return int(urlsafe_b64decode(given.encode()))
     except (binascii.Error, ValueError) as error:
-        raise InvalidNextToken from error
+        raise InvalidNextToken(token=name) from error

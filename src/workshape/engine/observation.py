@@ -12,6 +12,7 @@ from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
+from workshape.engine.proxy_parts import ProxyParts
 from workshape.engine.source_parts import SourceParts
 from workshape.functions.launch.peer import is_no_function
 from workshape.http1.client import HttpClient
@@ -19,6 +20,7 @@ from workshape.proxy_watch import ProxyWatch
 from workshape.remedies import Remedies
 from workshape.run import console_host
 from workshape.scrape import Scrape
+from workshape.status import ProxyFigures
 from workshape.status_report import StatusReport
 
 
@@ -44,6 +46,7 @@ def open_observation(
     deliveries: DeliveryParts,
     events: EventParts,
     http: HttpParts,
+    proxies: ProxyParts | None,
 ) -> Observation:
     """Make what answers `workshape status` and its like, Prometheus and the console; watch the database, if any."""
     run = ground.run
@@ -68,7 +71,7 @@ def open_observation(
         database=None if watch is None else watch.status,
     )
     scrape = Scrape(
-        proxy=proxy,
+        proxies=_no_figures if proxies is None else proxies.link.figures,
         functions=functions.metrics,
         invoker=functions.invoker,
         provisioned=functions.provisioned,
@@ -98,3 +101,7 @@ def _watch_database(ground: Ground, functions: FunctionParts) -> DatabaseWatch |
     watch = DatabaseWatch(ground.run, ground.clock, lambda: [function.name for function in functions.catalog.list()])
     ground.serve("database watch", watch.run)
     return watch
+
+
+async def _no_figures() -> list[tuple[str, ProxyFigures]]:
+    return []

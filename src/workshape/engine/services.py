@@ -10,6 +10,7 @@ from workshape.aws.lambda_.destinations import accept_with
 from workshape.aws.lambda_.service import lambda_service
 from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
+from workshape.aws.rds.service import rds_service
 from workshape.aws.scheduler.service import scheduler_service
 from workshape.aws.sns.service import sns_service
 from workshape.aws.sqs.service import sqs_service
@@ -18,6 +19,7 @@ from workshape.engine.event_parts import EventParts
 from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
+from workshape.engine.proxy_parts import ProxyParts
 from workshape.engine.source_parts import SourceParts
 
 
@@ -28,9 +30,11 @@ def services(
     deliveries: DeliveryParts,
     events: EventParts,
     http: HttpParts,
+    proxies: ProxyParts | None,
 ) -> list[Service]:
     """Offer the engine's parts as AWS services."""
     return [
+        *([] if proxies is None else [rds_service(proxies.proxies)]),
         lambda_service(
             functions.catalog,
             functions.invoke.invoke,

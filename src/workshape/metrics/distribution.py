@@ -60,6 +60,21 @@ class Distribution:
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
+    def since(self, earlier: "Distribution") -> "Distribution":
+        """The values that came after those of an earlier state of this one; its extremes are to within `ACCURACY`."""
+        made = Distribution()
+        for bucket, count in self.buckets.items():
+            if count > earlier.buckets.get(bucket, 0):
+                made.buckets[bucket] = count - earlier.buckets.get(bucket, 0)
+        made.count = self.count - earlier.count
+        made.total = max(0.0, self.total - earlier.total)  # sums of fractions are exact to their last digits only
+        if made.count:
+            within = (self.minimum, self.maximum)
+            made.minimum, made.maximum = (
+                min(max(_middle(bucket), within[0]), within[1]) for bucket in (min(made.buckets), max(made.buckets))
+            )
+        return made
+
     def average(self) -> float:
         """The mean; there has to be a value."""
         return self.total / self.count

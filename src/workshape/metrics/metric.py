@@ -16,8 +16,10 @@ class Unit(StrEnum):
 
     BYTES = "Bytes"
     COUNT = "Count"
+    MICROSECONDS = "Microseconds"
     MILLISECONDS = "Milliseconds"
     SECONDS = "Seconds"
+    PERCENT = "Percent"
     NONE = "None"
 
 

@@ -75,6 +75,18 @@ def test_counts_up_to_a_bound_are_true_but_for_values_next_to_it(values: list[fl
         assert least <= count <= most
 
 
+@given(st.lists(VALUES), st.lists(VALUES))
+def test_what_came_since_an_earlier_state_is_told_apart(before: list[float], after: list[float]) -> None:
+    came = spread(before + after).since(spread(before))
+
+    expected = spread(after)
+    assert (came.count, came.buckets) == (expected.count, expected.buckets)
+    assert came.total == pytest.approx(expected.total, abs=1e-9 * (1 + sum(before) + sum(after)))
+    if after:
+        assert came.minimum == pytest.approx(expected.minimum, rel=2.1 * ACCURACY, abs=VALUE_MIN)
+        assert came.maximum == pytest.approx(expected.maximum, rel=2.1 * ACCURACY, abs=VALUE_MIN)
+
+
 def test_a_value_can_be_added_as_often_as_it_was_seen() -> None:
     made = Distribution()
 

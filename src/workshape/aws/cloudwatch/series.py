@@ -13,6 +13,7 @@ from workshape.metrics.archive import DAY_MINUTES, KEPT_MINUTES
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.keeper import MetricKeeper
 from workshape.metrics.metric import Metric, Point, minute_of
+from workshape.proxies import proxy_metrics
 from workshape.queues import queue_metrics
 from workshape.topics import topic_metrics
 
@@ -25,6 +26,7 @@ OUR_NAMESPACES = frozenset(
         event_metrics.EVENTS,
         event_metrics.SCHEDULER,
         api_metrics.NAMESPACE,
+        proxy_metrics.NAMESPACE,
     }
 )
 
