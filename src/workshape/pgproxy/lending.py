@@ -133,6 +133,8 @@ class Lending:
             return
         self._resetting[database.id] = self._loop.time()
         if link.unsynced or link.ignoring:
+            if not link.ignoring:  # a Sync alone would commit what the batch did
+                database.send(link.ask("ROLLBACK"))
             link.unsynced = link.ignoring = False
             link.expected.append(OUR_SYNC)
             database.send(messages.message(messages.SYNC))

@@ -35,6 +35,7 @@ QUEUE_LOOKED_THROUGH = 32  # entries
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
 ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
 PROCESS_ID_BYTES = 4
+READY_BYTES = HEAD_BYTES + 1
 NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins with who notified
 SCHEMA_TAGS = (b"ALTER ", b"CREATE ", b"DROP ")  # of commands after which the same text may mean something else
 TAG_BYTES = max(map(len, SCHEMA_TAGS))
@@ -314,6 +315,8 @@ class Link:
                 self._has_changed_schema = True
             return self._complete(kind, completes)
         if kind == messages.READY_FOR_QUERY:
+            if end != position + READY_BYTES:
+                raise ProtocolViolation(reason="the database was ready in a message of no such length")
             return self._ready(data[position + HEAD_BYTES])
         ours = self._runs_our_query()
         if kind == messages.ERROR_RESPONSE:

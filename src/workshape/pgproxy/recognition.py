@@ -24,9 +24,6 @@ REMEMBERED_BYTES_MAX = 4 * KIB  # longer texts are seldom repeated word for word
 SCANNED_BYTES_MAX = 64 * KIB  # scanning is some MB/s: a longer text with a suspicious word in it pins unread
 PARSED_BYTES_MAX = 16 * KIB  # 5 ms, and no deeper than the parser's stack allows; RDS Proxy pins on any longer text
 
-_harmless: set[bytes] = set()
-"""Texts lately found harmless by the quick look: up to TEXTS_REMEMBERED, then it begins anew."""
-
 
 def effects_of(sql: bytes, tracked: frozenset[str], *, backslash_escapes: bool = False) -> Effects:
     """Tell what a text does to its session.
@@ -34,13 +31,7 @@ def effects_of(sql: bytes, tracked: frozenset[str], *, backslash_escapes: bool =
     `tracked` are the variables that are carried, in lower case; `backslash_escapes` as with
     `standard_conforming_strings = off`. What does nothing is `NO_EFFECTS` itself.
     """
-    if sql in _harmless:
-        return NO_EFFECTS
     if not is_suspicious(sql):
-        if len(sql) <= REMEMBERED_BYTES_MAX:
-            if len(_harmless) >= TEXTS_REMEMBERED:
-                _harmless.clear()
-            _harmless.add(sql)
         return NO_EFFECTS
     if len(sql) > SCANNED_BYTES_MAX:
         return UNREAD

@@ -60,6 +60,7 @@ class Session:
         "_held",
         "_held_bytes",
         "_ignoring",
+        "_is_over",
         "_needed",
         "_skip",
         "_statements",
@@ -87,6 +88,8 @@ class Session:
         """What is skipped of a message is not passed on."""
         self._ignoring = False
         """A batch was refused in the database's place: skip up to its Sync."""
+        self._is_over = False
+        """The client said good-bye: what it sent before is still run, as without us."""
 
     def __repr__(self) -> str:
         pins = ",".join(reason.name for reason in self.state.pins)
@@ -104,8 +107,12 @@ class Session:
 
     @property
     def may_hang_up(self) -> bool:
-        """Whether a ROLLBACK would bring the connection to rest: nothing is owed, no message is half passed on."""
-        return self.link is not None and not self.link.expected and not self._skip
+        """Whether a ROLLBACK would bring the connection to rest: nothing is owed, no message is half passed on.
+
+        To a client that said good-bye nothing is owed; but COPY data that does not come is waited for.
+        """
+        link = self.link
+        return link is not None and not self._skip and (not link.expected or (self._is_over and not link.copying_in))
 
     # the connection
 
@@ -247,6 +254,8 @@ class Session:
                 if size - position < self._needed:
                     break
             if kind == messages.TERMINATE:
+                self._is_over = True
+                out.append(data[done:position])
                 return Want.END
             if link.ignoring and kind != messages.SYNC:
                 replacement = b""

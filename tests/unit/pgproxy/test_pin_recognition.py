@@ -331,13 +331,6 @@ def test_a_prepared_statement_that_fills_a_table_is_named() -> None:
     assert effects_of(b"CREATE TABLE t AS EXECUTE p(1)", TRACKED).names == (b"p",)
 
 
-def test_a_harmless_text_is_remembered_and_texts_without_end_are_not() -> None:
-    for number in range(3 * recognition.TEXTS_REMEMBERED):
-        assert effects_of(b"SELECT %d" % number, TRACKED) is NO_EFFECTS
-
-    assert len(recognition._harmless) <= recognition.TEXTS_REMEMBERED
-
-
 # The parser knows best: what the quick look and the scan are sure of must be what it says.
 
 

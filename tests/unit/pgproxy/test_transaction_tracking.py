@@ -90,6 +90,14 @@ def test_an_implicit_transaction_lasts_until_its_sync_although_the_server_owes_n
     assert pair.database_says(IS_IDLE)
 
 
+def test_what_is_asked_for_right_before_a_goodbye_is_passed_on_and_may_be_finished(pair: Pair) -> None:
+    want = pair.session.receive(query("SELECT 1") + message(messages.TERMINATE), 0.0)
+
+    assert want is Want.END
+    assert b"".join(pair.session.to_database) == query("SELECT 1")
+    assert pair.session.may_hang_up
+
+
 def test_a_half_sent_message_keeps_the_connection(pair: Pair) -> None:
     pair.client_says(BATCH + SYNC + EXECUTE[:7])
 

@@ -187,3 +187,12 @@ def test_a_variable_of_no_reasonable_length_is_not_kept() -> None:
 
     with pytest.raises(ProtocolViolation):
         link.receive(b"S" + struct.pack("!I", STATUS_BYTES_MAX + 1))
+
+
+@pytest.mark.parametrize("length", [0, 4, 6])
+def test_a_ready_for_query_of_another_length_than_its_own_is_refused(length: int) -> None:
+    link = Link(1, {}, b"")
+    link.expected.append(QUERY)
+
+    with pytest.raises(ProtocolViolation):
+        link.receive(b"Z" + struct.pack("!I", length) + b"I" * 5)
