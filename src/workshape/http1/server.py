@@ -198,6 +198,8 @@ class _Connection(asyncio.Protocol):
                 return
             self._peer = str(peername[0])
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Written is sent: without this uvloop sends once it has called everybody else, who may have much to do.
+        self._transport.set_write_buffer_limits(0)
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
