@@ -26,11 +26,14 @@ class FakeRuntimeApi(RuntimeApi):
         self.deadlines_ms: dict[EnvironmentId, int] = {}
         self.opened: set[EnvironmentId] = set()
 
-    async def open(
+    def open(
         self, environment: EnvironmentId, function: FunctionVersion, telemetry: Telemetry, extensions: Sequence[str]
     ) -> str:
         self.opened.add(environment)
         return f"127.0.0.1:{10_000 + environment}"
+
+    def make_spare(self) -> None:
+        """It listens nowhere."""
 
     async def admit(
         self,

@@ -25,6 +25,7 @@ from workshape.functions.actions import (
     Thaw,
     Throttle,
 )
+from workshape.functions.alarm import Alarm
 from workshape.functions.concurrency import Concurrency, TooManyRequests
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
@@ -61,8 +62,6 @@ InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationRes
 """Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
 
 RESTORE_ERRORS = {Outcome.RESTORE_FAILED: RestoreFailed, Outcome.RESTORE_TIMED_OUT: RestoreTimedOut}
-
-EVENT_SENT_S = 0.001  # what is written to a connection is sent when the event loop comes round
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +114,7 @@ class Invoker:
         self._environments: dict[EnvironmentId, RunningEnvironment] = {}
         self._gate = InitGate()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
+        self._alarm = Alarm(self._tick)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -207,10 +205,10 @@ class Invoker:
         """End every environment; whoever still waits for a result gets BackendUnavailable."""
         self._closed = True
         self._perform(self._scheduler.close(), self._clock.monotonic_s())
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._api.close_spare()
 
     # What the runtimes say
 
@@ -224,9 +222,8 @@ class Invoker:
         self._perform(self._scheduler.became_ready(environment_id, now), now)
         if is_new:
             environment.leave_gate()
-            if environment.process is not None:  # somebody may have waited for this moment: the event goes first
-                loop = asyncio.get_running_loop()
-                loop.call_later(EVENT_SENT_S, self._init_ended, environment, environment.process)
+            if environment.process is not None:  # somebody may have waited for this moment: the event has gone first
+                self._init_ended(environment, environment.process)
 
     def _streams(self, _environment_id: EnvironmentId, request: RequestId, flow: Flow) -> Pieces | None:
         running = self._invocations.get(request)
@@ -414,7 +411,7 @@ class Invoker:
         self._reporter.init_began(environment)
         try:
             extensions = extension_names(function.opt_folder)
-            address = await self._api.open(environment.id, function, environment.telemetry, extensions)
+            address = self._api.open(environment.id, function, environment.telemetry, extensions)
             order = environment.launch_order(address, self._variables(function), self._gate.waiting)
             environment.process = process = await self._launcher.start(
                 order, on_output=self._output, on_exit=self._exited
@@ -434,6 +431,7 @@ class Invoker:
             now = self._clock.monotonic_s()
             self._scheduler.started(environment.id, now)
             self._arm_timer(now)
+            self._api.make_spare()
 
     def _stop(self, action: Stop, now: float) -> None:
         environment = self._environments[action.environment]
@@ -475,17 +473,10 @@ class Invoker:
             _log.error("environment_task_failed", exc_info=error)
 
     def _arm_timer(self, now: float) -> None:
-        deadline = self._scheduler.next_deadline()
-        if deadline >= self._timer_at or self._closed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = deadline
-        # libuv counts in milliseconds: asking for less would only wake us too early.
-        self._timer = asyncio.get_running_loop().call_later(max(deadline - now, 0.001), self._tick)
+        if not self._closed:
+            self._alarm.set(self._scheduler.next_deadline(), now)
 
     def _tick(self) -> None:
-        self._timer_at = inf
         now = self._clock.monotonic_s()
         self._perform(self._scheduler.tick(now), now)
 

@@ -27,11 +27,13 @@ class RuntimeApi:
     def __init__(self, callbacks: RuntimeCallbacks) -> None:
         self._callbacks = callbacks
         self._listeners: dict[EnvironmentId, _Listener] = {}
+        self._spare: socket.socket | None = None
+        """The next environment's."""
 
     def __repr__(self) -> str:
         return f"<RuntimeApi environments={len(self._listeners)}>"
 
-    async def open(
+    def open(
         self, environment: EnvironmentId, function: FunctionVersion, telemetry: Telemetry, extensions: Sequence[str]
     ) -> str:
         """Reserve an address for an environment; return its AWS_LAMBDA_RUNTIME_API (`127.0.0.1:PORT`).
@@ -40,7 +42,7 @@ class RuntimeApi:
         their full file names.
         """
         assert environment not in self._listeners, "opened twice"
-        listening = socket.create_server(("127.0.0.1", 0), backlog=_CONNECTIONS_WAITING_MAX)
+        listening, self._spare = self._spare or _listen(), None
         host, port = listening.getsockname()
         api = EnvironmentApi(environment, function, extensions, self._callbacks, telemetry)
         self._listeners[environment] = _Listener(api, listening)
@@ -72,6 +74,17 @@ class RuntimeApi:
         if connection is not None:
             await server.adopt(connection)
 
+    def make_spare(self) -> None:
+        """Have a listener for the next environment, so that its start need not make one. `close_spare` ends it."""
+        if self._spare is None:
+            self._spare = _listen()
+
+    def close_spare(self) -> None:
+        """There is no next environment."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
     async def close(self, environment: EnvironmentId) -> None:
         """Stop listening; a pending GET next is dropped. Closing what is not open does nothing."""
         listener = self._listeners.pop(environment, None)
@@ -100,6 +113,10 @@ class _Listener:
     api: EnvironmentApi
     listening: socket.socket
     server: HttpServer | None = None
+
+
+def _listen() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0), backlog=_CONNECTIONS_WAITING_MAX)
 
 
 def _only(user: int) -> Callable[[socket.socket], bool]:

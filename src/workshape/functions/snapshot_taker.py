@@ -151,7 +151,7 @@ class SnapshotTaker:
     async def _start(self, environment: RunningEnvironment) -> None:
         function = environment.function
         extensions = extension_names(function.opt_folder)
-        address = await self._api.open(environment.id, function, environment.telemetry, extensions)
+        address = self._api.open(environment.id, function, environment.telemetry, extensions)
         order = environment.launch_order(address, self._variables(function))
         process = environment.process = await self._launcher.start(order, on_output=self._output, on_exit=self._exited)
         await self._api.admit(environment.id, user=process.user, connection=process.connection)
