@@ -96,12 +96,22 @@ class RuntimeOwner:
         layers: str = "",
         image: ImageProcess | None = None,
         ephemeral_storage_mb: int = 512,
+        revision: str = "",
         **variables: str,
     ) -> tuple[EnvironmentId, EnvironmentProcess]:
-        """Open a listener and start an environment for it."""
+        """Open a listener and start an environment for it. Without a `revision` it is one of its own."""
         environment = self._next_environment()
         function = FunctionVersion(
-            FunctionName("f"), "$LATEST", ARN, runtime, handler, str(code), memory_mb, 3, str(environment), variables
+            FunctionName("f"),
+            "$LATEST",
+            ARN,
+            runtime,
+            handler,
+            str(code),
+            memory_mb,
+            3,
+            revision or str(environment),
+            variables,
         )
         await self._reserve(function)
         order = LaunchOrder(
@@ -174,7 +184,7 @@ class RuntimeOwner:
     async def _reserve(self, function: FunctionVersion, *extensions: str) -> EnvironmentId:
         environment = self._next_environment()
         self.heard[environment] = Heard()
-        self.addresses[environment] = await self.api.open(
+        self.addresses[environment] = self.api.open(
             environment, function, Telemetry(Clock(), keeps_early=bool(extensions)), extensions
         )
         return environment

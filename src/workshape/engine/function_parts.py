@@ -135,6 +135,7 @@ def open_functions(ground: Ground) -> FunctionParts:
     _open_snapshots(ground, catalog, launcher, taker)
     images = _open_images(ground, catalog)
     catalog.subscribe(invoker.retire)
+    catalog.subscribe(launcher.retire)
     catalog.subscribe(metrics.forget)
     provisioned = ProvisionedConfigs(documents, catalog, invoker, clock)
     invoke = FunctionInvoker(catalog.invocable, invoker, clock, _open_tracer(ground))

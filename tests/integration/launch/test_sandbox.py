@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.runtime_owner import RuntimeOwner
+from tests.fakes.runtime_owner import FUNCTION, RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
 
 WAIT_S = 15.0
@@ -274,6 +274,7 @@ async def test_nothing_is_left_mounted_or_in_cgroups_when_environments_have_ende
 
     for _, process in started:
         await process.kill()
+    owner.launcher.retire(FUNCTION.name, ())
 
     def stray() -> int:
         mounts = Path(f"/proc/{spawner}/mounts").read_text().splitlines()

@@ -40,8 +40,7 @@ def compose(
         RuntimePlan(("{home}/bin/python", "-m", "client"), variables={"RUNTIMES": "1"}, library="python3.12"),
         Layout("/code", "/runtime", "", "/lang", "/clients", temporary),
     )
-    return variables.compose(
-        platform,
+    return variables.common(platform) | variables.own(
         runtime_api_address="127.0.0.1:9",
         initialization_type=InitializationType.PROVISIONED,
         log_group="/aws/lambda/f",
@@ -77,8 +76,8 @@ def test_an_images_own_variables_yield_to_all_others_and_nothing_speaks_of_a_run
     )
 
     layout = Layout("/var/task", "/var/runtime", "", "", "/clients", "/scratch")
-    variables = Variables(function, RuntimePlan(("/x",)), layout).compose(
-        {"AWS_REGION": "us-east-1"},
+    of_revision = Variables(function, RuntimePlan(("/x",)), layout)
+    variables = of_revision.common({"AWS_REGION": "us-east-1"}) | of_revision.own(
         runtime_api_address="127.0.0.1:9",
         initialization_type=InitializationType.ON_DEMAND,
         log_group="/aws/lambda/f",

@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from workshape.errors import PlatformError
 from workshape.functions.launch.cgroups import CgroupFolders
 from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.exit_words import exit_words
+from workshape.functions.launch.fitted import FittedStems
 from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters, RuntimeUnknown
 from workshape.functions.launch.output import OutputLines
 from workshape.functions.launch.recipe import LaunchOrder, Recipe
 from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
-from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, SpawnOrder
+from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned
 from workshape.functions.launch.zygotes import NO_SNAPSHOT
-from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType
 from workshape.settings import FunctionSettings
 
 LAST_OUTPUT_S_MAX = 1.0
@@ -68,6 +69,7 @@ class ProcessLauncher:
         interpreters = Interpreters(allow_substitute=settings.allow_substitute)
         self._runtimes = Runtimes(self._folder / "runtimes", interpreters, notify, stems=settings.start == "stem")
         self._recipes: dict[str, Recipe] = {}
+        self._fitted = FittedStems(is_kept=settings.start == "stem" and settings.stems > 0)
         self._channels: dict[str, SpawnChannel] = {}
         self._cgroups: CgroupFolders | None = None
         self._started = 0
@@ -77,6 +79,9 @@ class ProcessLauncher:
         self.on_missing_snapshot: Callable[[FunctionVersion], None] = lambda _function: None
         """An environment could have been copied of a snapshot, if that were there."""
         self.on_restored: Callable[[FunctionVersion], None] = lambda _function: None
+
+    def __repr__(self) -> str:
+        return f"<ProcessLauncher spawners={len(self.spawners())} fitted={len(self._fitted)}>"
 
     async def prepare(self, function: FunctionVersion) -> None:
         """Have stems ready for a function's runtime, before its first environment is wanted.
@@ -130,6 +135,7 @@ class ProcessLauncher:
 
         def gone() -> None:
             self._kept.pop(function.revision, None)
+            self._fitted.forget(function.revision)
             lost()
 
         recipe = self._recipes.get(function.revision) or await self._recipe(function)
@@ -143,7 +149,15 @@ class ProcessLauncher:
         """Keep the process of a function's snapshot no more. Its copies go on."""
         kept = self._kept.pop(function.revision, None)
         if kept is not None:
+            self._fitted.forget(function.revision)
             kept.channel.drop(kept.process.pid)
+
+    def retire(self, name: FunctionName, kept_revisions: Collection[str]) -> None:
+        """A function has changed, or is gone: have nothing ready for any other revision of it than these."""
+        for revision, recipe in list(self._recipes.items()):
+            if recipe.function == name and revision not in kept_revisions:
+                del self._recipes[revision]
+                self._fitted.forget(revision)
 
     async def why_no_sandbox(self) -> str:
         """Say why environments have no sandbox on this machine; empty: they have one.
@@ -170,6 +184,7 @@ class ProcessLauncher:
 
     async def close(self) -> None:
         """Kill every environment still there and remove the scratch space."""
+        await self._fitted.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         await asyncio.gather(*self._cleaning)
         await self._runtimes.close()
@@ -228,9 +243,10 @@ class ProcessLauncher:
             self.on_missing_snapshot(function)
             return None
         restore = 0 if order.is_snapshot or kept is None else kept.process.pid
-        spawn_order = recipe.order(order, copied=order.is_snapshot, restore=restore)
         try:
-            process = await self._start(order, recipe, channel, on_output, on_exit, spawn_order)
+            process = await self._start(
+                order, recipe, channel, on_output, on_exit, copied=order.is_snapshot, restore=restore
+            )
         except OSError as error:  # nobody shall see more of it than a slower start
             _log.warning("snapshot_not_used", extra={"function": function.name, "reason": str(error)})
             if kept is not None and str(error) == NO_SNAPSHOT:
@@ -250,7 +266,9 @@ class ProcessLauncher:
         channel: SpawnChannel,
         on_output: Callable[[EnvironmentId, bytes], None],
         on_exit: Callable[[EnvironmentId, str], None],
-        spawn_order: SpawnOrder | None = None,
+        *,
+        copied: bool = False,
+        restore: int = 0,
     ) -> EnvironmentProcess:
         environment = order.environment
         scratch: Path | None = None
@@ -270,7 +288,10 @@ class ProcessLauncher:
                 asyncio.get_running_loop().call_later(LAST_OUTPUT_S_MAX, process.output.close)
 
         try:
-            spawned = await channel.spawn(spawn_order or recipe.order(order), gone)
+            if recipe.plan.in_stem and scratch is None and not copied:
+                spawned = await self._spawn(order, recipe, channel, restore, gone)
+            else:
+                spawned = await channel.spawn(recipe.order(order, copied=copied), gone)
         except OSError:
             self._clean(scratch)
             raise
@@ -282,6 +303,20 @@ class ProcessLauncher:
         process.output = OutputLines(spawned.output, lambda line: on_output(environment, line), ending.output_ended)
         ending.started()
         return process
+
+    async def _spawn(
+        self, order: LaunchOrder, recipe: Recipe, channel: SpawnChannel, restore: int, ended: Callable[[int], None]
+    ) -> Spawned:
+        """Let a stem that is fitted become it, else any; have others fitted for the next ones."""
+        revision, fitting = order.function.revision, recipe.fitting(order.variables, restore)
+        spawned, stem = None, self._fitted.take(revision, channel, fitting)
+        if stem is not None and (spawned := stem.tell(recipe.rest(order, fitting), ended)) is None:
+            stem.end()
+        if spawned is None:
+            spawned = await channel.spawn(recipe.order(order, restore=restore), ended)
+        if revision in self._recipes:  # else the function has changed meanwhile, or is gone
+            self._fitted.started(revision, channel, fitting)
+        return spawned
 
     def _scratch(self, environment: EnvironmentId) -> Path:
         self._started += 1

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from workshape.functions.launch import copying, stem, transport
+from workshape.functions.launch.compiling import compile_ahead
 from workshape.functions.launch.rehearsal import rehearse, rehearse_invocations
 
 ADDRESS = "AWS_LAMBDA_RUNTIME_API"
@@ -51,7 +52,7 @@ class PythonRuntime:
         gc.freeze()
 
     def become(self, descriptor: int) -> None:
-        """Wait for the order, then run the function: a `stem.Become`."""
+        """Wait for the order (which may come in two parts), then run the function: a `stem.Become`."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         client = self._client.LambdaRuntimeClient("")
@@ -69,16 +70,22 @@ class PythonRuntime:
         transport.adopt(stem.API_DESCRIPTOR)
         os.environ.update(order["variables"])
         os.chdir(order["folder"])
-        if order.get("copied"):
-            client.restore_next = partial(self._come_to_snapshot, client)
-        else:
-            os.close(descriptor)
         sys.path[:] = [*order["import_path"], *self._library]
         sys.path_importer_cache.clear()
         sys.argv[:] = [f"{order['runtime_folder']}/bootstrap.py"]
         if "AWS_LAMBDA_LOG_FORMAT" in os.environ or "AWS_LAMBDA_LOG_LEVEL" in os.environ:
             importlib.reload(self._bootstrap)  # it reads both as it is imported
-        client.lambda_runtime_address = order["variables"][ADDRESS]
+        if order.get("rest"):
+            compile_ahead(order["handler"])
+            rest = stem.read_order(descriptor)
+            if rest is None:
+                os._exit(0)
+            os.environ.update(rest["variables"])
+        if order.get("copied"):
+            client.restore_next = partial(self._come_to_snapshot, client)
+        else:
+            os.close(descriptor)
+        client.lambda_runtime_address = os.environ[ADDRESS]
         self._run(order["handler"], client)
 
     def become_copied(self, descriptor: int) -> None:

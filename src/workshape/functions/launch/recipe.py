@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from workshape.functions.launch.layout import Layout, sandboxed, unconfined
 from workshape.functions.launch.runtimes import RuntimePlan
 from workshape.functions.launch.spawn_channel import SpawnOrder, StemKind
 from workshape.functions.launch.variables import Variables
-from workshape.functions.model import EnvironmentId, FunctionVersion, InitializationType
+from workshape.functions.model import EnvironmentId, FunctionName, FunctionVersion, InitializationType
 
 _BYTES_PER_MB = 1024 * 1024
 
@@ -56,9 +56,16 @@ class Recipe:
         self._message = _message(function, plan, layout)
         self._code = os.path.realpath(function.code_folder)
         self._layers = os.path.realpath(function.opt_folder) if function.opt_folder else ""
+        self._platform: Mapping[str, str] = {}
+        self._fitting: SpawnOrder | None = None
 
     def __repr__(self) -> str:
         return f"<Recipe {self._function.name} {self._function.revision}>"
+
+    @property
+    def function(self) -> FunctionName:
+        """Whose it is."""
+        return self._function.name
 
     def unconfined(self, temporary: Path) -> "Recipe":
         """Return that of an environment without a sandbox; `temporary` is a folder of its own."""
@@ -66,27 +73,51 @@ class Recipe:
 
     def order(self, launch: LaunchOrder, *, copied: bool = False, restore: int = 0) -> SpawnOrder:
         """Tell a spawner to start an environment: one that is to be `copied`, or a copy of the process `restore`."""
-        function = launch.function
-        variables = self._variables.compose(
-            launch.variables,
+        order = self._spawn_order(self._whole(launch, copied=copied), restore)
+        return replace(order, waiting=launch.waiting, copied=copied)
+
+    def fitting(self, platform: Mapping[str, str], restore: int = 0) -> SpawnOrder:
+        """Tell a spawner to fit a stem for what `order` would start, which then waits for the `rest` of its order."""
+        if self._fitting is None or self._fitting.restore != restore or self._platform != platform:
+            order = ""
+            if self.plan.interpreter and not restore:
+                order = _encoded({**self._message, "variables": self._variables.common(platform), "rest": True})
+            self._platform, self._fitting = platform, replace(self._spawn_order(order, restore), is_whole=False)
+        return self._fitting
+
+    def rest(self, launch: LaunchOrder, fitting: SpawnOrder) -> str:
+        """Write what a stem that was fitted so is yet to be told."""
+        return _encoded({"variables": self._own(launch)}) if fitting.order else self._whole(launch)
+
+    def _whole(self, launch: LaunchOrder, *, copied: bool = False) -> str:
+        variables = self._variables.common(launch.variables) | self._own(launch)
+        return _encoded({**self._message, "variables": variables, "copied": copied})
+
+    def _own(self, launch: LaunchOrder) -> dict[str, str]:
+        return self._variables.own(
             runtime_api_address=launch.runtime_api_address,
             initialization_type=launch.initialization_type,
             log_group=launch.log_group,
             log_stream=launch.log_stream,
         )
+
+    def _spawn_order(self, order: str, restore: int) -> SpawnOrder:
+        function = self._function
         of_image = function.image is not None
         return SpawnOrder(
             self.kind,
-            msgspec.json.encode({**self._message, "variables": variables, "copied": copied}).decode(),
+            order,
             code="" if of_image else self._code,
             layers="" if of_image else self._layers,
             image=self._code if of_image else "",
             tmp_mb=function.ephemeral_storage_mb,
             memory_bytes=function.memory_mb * _BYTES_PER_MB,
-            waiting=launch.waiting,
-            copied=copied,
             restore=restore,
         )
+
+
+def _encoded(message: dict[str, Any]) -> str:
+    return msgspec.json.encode(message).decode()
 
 
 def _message(function: FunctionVersion, plan: RuntimePlan, layout: Layout) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class SpawnOrder:
 
     kind: StemKind
     order: str
-    """For the new process, in JSON: `arguments`, `variables`, `folder` of a program, or what its runtime reads."""
+    """For the new process, in JSON: `arguments`, `variables`, `folder` of a program, or what its runtime reads. May be
+    empty when it is not whole."""
     code: str = ""
     """What the sandbox shows as the task root."""
     layers: str = ""
@@ -80,6 +81,8 @@ class SpawnOrder:
     """A folder that is the sandbox's root instead, code and all: an image's."""
     tmp_mb: int = 512
     memory_bytes: int = 0
+    is_whole: bool = True
+    """Else it is shown its function, and waits to be told the rest over `Spawned.control`."""
     waiting: int = 0
     """How many more are about to be ordered."""
     copied: bool = False
@@ -97,6 +100,7 @@ class SpawnOrder:
             "image": self.image,
             "tmp_mb": self.tmp_mb,
             "memory_bytes": self.memory_bytes,
+            "is_whole": self.is_whole,
             "waiting": self.waiting,
             "copied": self.copied,
             "restore": self.restore,
@@ -117,6 +121,15 @@ class Spawned:
     """A descriptor: what its processes write."""
     connection: socket.socket
     """To the runtime in it, if that uses it."""
+    control: socket.socket | None = None
+    """Where it waits for the rest of its order; None: it has been told all."""
+
+    def close(self) -> None:
+        """Close what it is held by, when nobody has taken that over."""
+        os.close(self.output)
+        self.connection.close()
+        if self.control is not None:
+            self.control.close()
 
 
 class SpawnerFailed(OSError):
@@ -321,14 +334,20 @@ class SpawnChannel:
             if not answer.done():
                 answer.set_exception(OSError(message["error"]))
             return
-        output, connection = self._descriptors.popleft(), socket.socket(fileno=self._descriptors.popleft())
-        self._ended[message["pid"]] = ended
+        spawned = Spawned(
+            message["pid"],
+            message["user"],
+            message["cgroups"],
+            self._descriptors.popleft(),
+            socket.socket(fileno=self._descriptors.popleft()),
+            None if message["is_whole"] else socket.socket(fileno=self._descriptors.popleft()),
+        )
+        self._ended[spawned.pid] = ended
         if answer.done():  # whoever wanted it has given up: it must not live on unowned
-            os.close(output)
-            connection.close()
-            self.kill(message["pid"])
+            spawned.close()
+            self.kill(spawned.pid)
         else:
-            answer.set_result(Spawned(message["pid"], message["user"], message["cgroups"], output, connection))
+            answer.set_result(spawned)
 
     def _lost(self) -> None:
         """The spawner has ended, and with it, by the kernel's hand, every process it started."""

@@ -75,6 +75,8 @@ class _Environment:
     """Of `init`, once it has ended."""
     remains: set[int] = field(default_factory=set)
     """Processes that were killed and have not been seen dead."""
+    is_whole: bool = True
+    """Its order is; else it waits for the rest, from the engine itself."""
 
 
 class Spawner:
@@ -243,9 +245,10 @@ class Spawner:
                 self._discard(taken)
             self._tell({"done": message["id"], "error": str(error)})
             return
-        environment = _Environment(taken, message["id"])
+        environment = _Environment(taken, message["id"], is_whole=message["is_whole"])
         self._environments[taken.pid] = environment
-        taken.order(message["order"])
+        if message["order"]:
+            taken.order(message["order"])
         if kind.boot or self._python is not None:
             self._done(environment)
         else:
@@ -282,8 +285,9 @@ class Spawner:
             "pid": forked.pid,
             "user": forked.user if forked.slot is not None else -1,
             "cgroups": forked.cgroup.folders if forked.cgroup is not None else {},
+            "is_whole": environment.is_whole,
         }
-        self._tell(answer, [forked.output, forked.api])
+        self._tell(answer, [forked.output, forked.api, *([] if environment.is_whole else [forked.control.fileno()])])
         environment.start = -1
         forked.let_go()
 
@@ -312,7 +316,8 @@ class Spawner:
         return forked
 
     def _give(self, forked: Stem, message: dict[str, Any]) -> None:
-        environment = self._environments[forked.pid] = _Environment(forked, message["id"])
+        environment = _Environment(forked, message["id"], is_whole=message["is_whole"])
+        self._environments[forked.pid] = environment
         self._done(environment)
 
     def _copy_ended(self, pid: int, status: int) -> None:

@@ -18,7 +18,7 @@ _INVOCATION = "/2018-06-01/runtime/invocation/"
 _RESTORE = "/2018-06-01/runtime/restore/"
 _RESTORE_NEXT = f"GET {_RESTORE}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
 _NEXT = f"GET {_INVOCATION}next HTTP/1.1\r\nHost: runtime\r\n\r\n".encode()
-_RECEIVE_BYTES = 1 << 18
+_RECEIVE_BYTES = 1 << 16  # more than the C library keeps at hand would be mapped anew for each event
 _END_OF_HEAD = b"\r\n\r\n"
 
 

@@ -25,7 +25,7 @@ runtime, of a handler or of folders, which are the image's own.
 
 
 class Variables:
-    """What a revision's environments have in common. `compose` adds what is one environment's own."""
+    """Those of a revision's environments: what they have `common`, and what is one environment's `own`."""
 
     def __init__(self, function: FunctionVersion, plan: RuntimePlan, layout: Layout) -> None:
         """What Lambda reserves wins over the function's own, that over the platform's, and they over the rest."""
@@ -51,24 +51,19 @@ class Variables:
             }
         self._above = {**function.environment, **reserved}
 
-    def compose(
-        self,
-        platform: Mapping[str, str],
-        *,
-        runtime_api_address: str,
-        initialization_type: InitializationType,
-        log_group: str,
-        log_stream: str,
+    def common(self, platform: Mapping[str, str]) -> dict[str, str]:
+        """Return what does not change from one environment to the next; `platform` are the platform's."""
+        return {**self._below, **platform, **self._above}
+
+    def own(
+        self, *, runtime_api_address: str, initialization_type: InitializationType, log_group: str, log_stream: str
     ) -> dict[str, str]:
-        """Return the whole environment.
+        """Return what is one environment's, and wins over all others.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (SnapStart has no names of logs)
         """
         logs = {"AWS_LAMBDA_LOG_GROUP_NAME": log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
         return {
-            **self._below,
-            **platform,
-            **self._above,
             "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type.value,
             "AWS_LAMBDA_RUNTIME_API": runtime_api_address,
             **(logs if initialization_type is not InitializationType.SNAP_START else {}),

@@ -300,7 +300,8 @@ class Zygotes:
         return None
 
     def _give(self, zygote: _Zygote, copy: _Copy, message: dict[str, Any]) -> None:
-        copy.stem.order(message["order"])
+        if message["order"]:
+            copy.stem.order(message["order"])
         self._host.give(copy.stem, message)
 
     # What becomes of them
