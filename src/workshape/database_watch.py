@@ -7,7 +7,6 @@ and then when it does not, so that silence is not taken for calm).
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from workshape.backends import WATCH, Backend, Selection, choose, count_by_owner
 from workshape.clock import Clock
 from workshape.errors import BackendUnavailable
 from workshape.parts.refusals import Refusals
+from workshape.pgproxy.database_tls import DatabaseTls, SslMode
 from workshape.run import RunFile
 from workshape.shape.observations import CONNECTIONS_FOLDER_NAME, ConnectionSample
 from workshape.status import DatabaseStatus, EndedConnections
@@ -190,9 +190,8 @@ class DatabaseWatch:
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database
-        tls: ssl.SSLContext | bool = False
-        if database.server_tls:
-            tls = ssl.create_default_context(cafile=database.ca_file)
+        wanted = DatabaseTls() if database.embedded else DatabaseTls.of_url(database.url)
+        tls = SslMode.PREFER.value if wanted.is_optional else wanted.context() or False
         return await asyncpg.connect(
             host=database.server_host,
             port=database.server_port,

@@ -164,10 +164,8 @@ class DatabaseRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
     """For a function with `database = "direct"`: with user and password, sslmode=verify-full when `ca_file` is set."""
     server_host: str
-    """For the proxy: the server itself."""
+    """For the proxy: the server itself. TLS with it is as `url` says, and with the embedded server there is none."""
     server_port: int
-    server_tls: bool
-    """Whether the server itself takes TLS: the proxy asks for it then, and checks it when `ca_file` is set."""
     name: str
     user: str
     password: str

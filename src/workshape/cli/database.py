@@ -1,13 +1,13 @@
 """The app's database, as functions and the proxy will find it."""
 
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from workshape.app.model import Database
 from workshape.parts.postgres import Credentials
+from workshape.pgproxy.database_tls import SYSTEM, DatabaseTls
 from workshape.run import DatabaseRun
 
 POSTGRES_PORT = 5432
-TLS_MODES = ("require", "verify-ca", "verify-full")
 
 
 def connection_url(user: str, password: str, address: tuple[str, int], name: str, ca_file: str) -> str:
@@ -27,7 +27,6 @@ def embedded_database(
         url=connection_url(credentials.user, credentials.password, public, database.name, ca_file),
         server_host=server[0],
         server_port=server[1],
-        server_tls=False,
         name=database.name,
         user=credentials.user,
         password=credentials.password,
@@ -38,17 +37,20 @@ def embedded_database(
 
 
 def own_database(url: str) -> DatabaseRun:
-    """Describe the owner's own server from its URL, which functions get as it is."""
+    """Describe the owner's own server from its URL, which functions get as it is.
+
+    Raises:
+        Invalid: it says of TLS what there is not.
+    """
     parts = urlsplit(url)
-    query = parse_qs(parts.query)
+    tls = DatabaseTls.of_url(url)
     return DatabaseRun(
         url=url,
         server_host=parts.hostname or "",
         server_port=parts.port or POSTGRES_PORT,
-        server_tls=query.get("sslmode", ["prefer"])[-1] in TLS_MODES,
         name=unquote(parts.path.lstrip("/")),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         embedded=False,
-        ca_file=query.get("sslrootcert", [None])[-1],
+        ca_file=None if tls.sslrootcert in ("", SYSTEM) else tls.sslrootcert,
     )

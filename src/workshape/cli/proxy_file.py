@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -10,7 +10,9 @@ from msgspec import Meta
 from workshape.cli.database import POSTGRES_PORT
 from workshape.errors import Invalid, NotFound
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
+from workshape.pgproxy.auth import ChannelBinding
 from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyUser
+from workshape.pgproxy.database_tls import DatabaseTls, SslMode
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import PoolMode, ProxySettings
 from workshape.sigv4 import Keys
@@ -75,14 +77,28 @@ class DatabaseEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65_535)] = POSTGRES_PORT
     dbname: str = ""
     """What it is called there; empty: NAME."""
-    sslmode: Literal["disable", "require", "verify-full"] = "disable"
+    sslmode: SslMode = SslMode.PREFER
     sslrootcert: str = ""
+    sslcert: str = ""
+    sslkey: str = ""
+    channel_binding: ChannelBinding = ChannelBinding.PREFER
     readers: tuple[str, ...] = ()
     """`host:port` of servers that only read."""
     pool_mode: PoolMode | None = None
     """Instead of the proxy's."""
     connections_max: Annotated[int, Meta(ge=1)] | None = None
     """Of the proxy to this database, on each server."""
+
+    def tls(self, name: str) -> DatabaseTls:
+        """Say how its servers are reached.
+
+        Raises:
+            Invalid: its settings do not go together.
+        """
+        try:
+            return DatabaseTls(self.sslmode, self.sslrootcert, self.sslcert, self.sslkey, self.channel_binding)
+        except Invalid as error:
+            raise Invalid(reason=f"databases.{name}: {error.reason}") from error
 
 
 class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,14 +133,8 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         servers: dict[str, DatabaseServer] = {}
         databases = []
         for name, entry in self.databases.items():
-            ca_file = Path(entry.sslrootcert) if entry.sslmode == "verify-full" else None
-            if (ca_file is not None) != bool(entry.sslrootcert) or ca_file == Path():
-                raise Invalid(reason=f'databases.{name}: sslmode = "verify-full" and sslrootcert belong together')
             addresses = [(entry.host, entry.port), *(_address(name, text) for text in entry.readers)]
-            reached = [
-                DatabaseServer.at(host, port, tls=entry.sslmode != "disable", ca_file=ca_file)
-                for host, port in addresses
-            ]
+            reached = [DatabaseServer.at(host, port, entry.tls(name)) for host, port in addresses]
             for server in reached:
                 if servers.setdefault(server.name, server) != server:
                     raise Invalid(reason=f"databases.{name}: another database reaches {server.name} by another sslmode")

@@ -14,6 +14,7 @@ import hmac
 import stringprep
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 from workshape.errors import Denied
@@ -26,6 +27,14 @@ SALT_BYTES = 16
 ITERATIONS_MAX = 1_000_000  # a server that asks for more would keep the event loop busy for a second
 SALTED_PASSWORDS_KEPT = 64  # one a user and database server; deriving one takes milliseconds
 CHANNEL_BINDING = b"p=tls-server-end-point"
+
+
+class ChannelBinding(StrEnum):
+    """Whether the log-in must be bound to the TLS connection, so that nobody in between can pass it on."""
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
 
 
 class AuthenticationFailed(Denied):

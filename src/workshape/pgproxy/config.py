@@ -12,6 +12,7 @@ from typing import Self
 
 from workshape.errors import Invalid
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules
+from workshape.pgproxy.database_tls import DatabaseTls
 from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase, Routes
 from workshape.run import DatabaseRun
 from workshape.settings import PoolMode, ProxySettings
@@ -58,21 +59,22 @@ class DatabaseServer:
     """By which databases name it; shown on the console."""
     host: str
     port: int
-    tls: bool = False
-    """Whether to ask it for TLS, and to refuse to go on without."""
-    ca_file: Path | None = None
-    """With it the server must be who it says (verify-full); without it, TLS only hides what is said."""
+    tls: DatabaseTls = field(default_factory=DatabaseTls)
 
     @classmethod
     def of(cls, database: DatabaseRun) -> Self:
-        """The one that the app's database is on."""
-        ca_file = None if database.ca_file is None else Path(database.ca_file)
-        return cls.at(database.server_host, database.server_port, tls=database.server_tls, ca_file=ca_file)
+        """The one that the app's database is on.
+
+        Raises:
+            Invalid: its URL says of TLS what there is not.
+        """
+        tls = DatabaseTls() if database.embedded else DatabaseTls.of_url(database.url)
+        return cls.at(database.server_host, database.server_port, tls)
 
     @classmethod
-    def at(cls, host: str, port: int, *, tls: bool, ca_file: Path | None) -> Self:
+    def at(cls, host: str, port: int, tls: DatabaseTls) -> Self:
         """The one at this address, and named by it."""
-        return cls(f"{host}:{port}", host, port, tls, ca_file)
+        return cls(f"{host}:{port}", host, port, tls)
 
     @property
     def address(self) -> str:

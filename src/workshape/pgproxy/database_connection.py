@@ -2,22 +2,18 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import secrets
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy import messages
-from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits
+from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits, no_tls
+from workshape.pgproxy.database_tls import DatabaseTls, end_point_hash
 from workshape.pgproxy.link import Link
 from workshape.pgproxy.messages import KIB, SSL_REQUEST, ProtocolViolation, cancel_request, startup_message
 
@@ -53,6 +49,7 @@ class DatabaseConnection(asyncio.Protocol):
         self.events = events
         self.link: Link | None = None
         self.limits: ServerLimits | None = None
+        self.is_encrypted = False
         self.active_at = 0.0
         """When the server last spoke inside a transaction."""
         self.cancels = 0
@@ -167,17 +164,24 @@ class DatabaseConnection(asyncio.Protocol):
 
     async def _encrypt(self) -> bytes | None:
         target = self.target
-        if target.tls is None:
+        if target.context is None:
             return None
         self.send(SSL_REQUEST)
-        if await self._first_byte != b"S":
-            raise BackendUnavailable(backend="PostgreSQL", address=target.address, reason="it does not do TLS")
-        encrypted = await self._loop.start_tls(
-            self.transport, self, target.tls, server_hostname=target.host, ssl_handshake_timeout=CONNECT_S_MAX
-        )
+        answer = await self._first_byte
+        if answer == b"N" and target.tls.is_optional:
+            return None
+        if answer != b"S":
+            raise no_tls(f"{target.address} does not do TLS, and sslmode is {target.tls.sslmode}")
+        try:
+            encrypted = await self._loop.start_tls(
+                self.transport, self, target.context, server_hostname=target.host, ssl_handshake_timeout=CONNECT_S_MAX
+            )
+        except ssl.SSLCertVerificationError as error:
+            raise no_tls(f"the certificate of {target.address} is not trusted: {error.verify_message}") from error
         if encrypted is None:
             raise BackendUnavailable(backend="PostgreSQL", address=target.address, reason="it hung up during TLS")
         self.transport = encrypted
+        self.is_encrypted = True
         encrypted.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         certificate = encrypted.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return end_point_hash(certificate)
@@ -212,7 +216,18 @@ class DatabaseTarget:
 
     host: str
     port: int
-    tls: ssl.SSLContext | None
+    tls: DatabaseTls
+    context: ssl.SSLContext | None
+    """What follows from `tls`."""
+
+    @classmethod
+    def of(cls, host: str, port: int, tls: DatabaseTls) -> "DatabaseTarget":
+        """Reach it this way.
+
+        Raises:
+            Invalid: a file that TLS needs.
+        """
+        return cls(host, port, tls, tls.context())
 
     @property
     def address(self) -> str:
@@ -242,7 +257,9 @@ class DatabaseTarget:
                     lambda: DatabaseConnection(link_id, self, events), self.host, self.port
                 )
                 await connection.open(
-                    lambda end_point: DatabaseLogin(user, password, nonce, end_point, init_query),
+                    lambda end_point: DatabaseLogin(
+                        user, password, nonce, end_point, init_query, self.tls.channel_binding
+                    ),
                     startup_message({"user": user, **parameters}),
                 )
         except BaseException as error:  # cancelled or failed alike: nothing may stay open
@@ -262,39 +279,19 @@ class DatabaseTarget:
             async with asyncio.timeout(CONNECT_S_MAX):
                 reader, writer = await asyncio.open_connection(self.host, self.port)
                 try:
-                    if self.tls is not None:
+                    if self.context is not None:
                         writer.write(SSL_REQUEST)
-                        if await reader.readexactly(1) != b"S":
+                        is_encrypted = await reader.readexactly(1) == b"S"
+                        if is_encrypted:
+                            await writer.start_tls(self.context, server_hostname=self.host)
+                        elif not self.tls.is_optional:
                             return
-                        await writer.start_tls(self.tls, server_hostname=self.host)
                     writer.write(cancel_request(key))
                     await reader.read(1)  # the server closes when it is done
                 except (asyncio.IncompleteReadError, ConnectionError):
                     _log.info("cancel_not_delivered", extra={"database": self.address})
                 finally:
                     writer.close()
-
-
-def database_tls(ca_file: Path | None) -> ssl.SSLContext:
-    """Make the context for TLS towards the database: verified with a CA, unverified without."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    else:  # as sslmode=require without a root certificate
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def end_point_hash(certificate: bytes) -> bytes:
-    """Hash a certificate (DER) as channel binding does: with its signature's own hash, but SHA-256 at least.
-
-    Source: https://www.rfc-editor.org/rfc/rfc5929#section-4.1
-    """
-    algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-    strong = isinstance(algorithm, hashes.SHA384 | hashes.SHA512 | hashes.SHA224)
-    return hashlib.new(algorithm.name if strong and algorithm is not None else "sha256", certificate).digest()
 
 
 def set_socket_options(transport: asyncio.Transport) -> None:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from workshape.errors import PlatformError
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import AuthenticationFailed, ScramClient, md5_answer, md5_secret
+from workshape.pgproxy.auth import SCRAM_PLUS, AuthenticationFailed, ChannelBinding, ScramClient, md5_answer, md5_secret
 from workshape.pgproxy.messages import MessageBuffer, ProtocolViolation, read_error_fields
 from workshape.pgproxy.sqlstate import WireError, is_lasting
 
@@ -49,7 +49,15 @@ class _State(Enum):
 class DatabaseLogin:
     """One log-in. `to_database` holds what is to be sent."""
 
-    def __init__(self, user: str, password: str, nonce: str, end_point: bytes | None, init_query: str = "") -> None:
+    def __init__(
+        self,
+        user: str,
+        password: str,
+        nonce: str,
+        end_point: bytes | None,
+        init_query: str = "",
+        binding: ChannelBinding = ChannelBinding.PREFER,
+    ) -> None:
         """`end_point` is the hash of the server's certificate, None without TLS."""
         self.to_database: list[bytes] = []
         self.parameters: dict[str, str] = {}
@@ -58,8 +66,10 @@ class DatabaseLogin:
         self._user = user
         self._password = password
         self._encrypted = end_point is not None
-        self._scram = ScramClient(password, nonce, end_point)
+        self._binding = binding
+        self._scram = ScramClient(password, nonce, None if binding is ChannelBinding.DISABLE else end_point)
         self._proved = True
+        self._is_bound = False
         self._init_query = init_query
         self._state = _State.LOGIN
         self._messages = MessageBuffer()
@@ -115,6 +125,7 @@ class DatabaseLogin:
             raise ProtocolViolation(reason="a malformed authentication request")
         (code,) = struct.unpack_from("!I", body)
         rest = body[4:]
+        self._check_binding(code, rest)
         if code == messages.AUTH_OK:
             if not self._proved:
                 raise AuthenticationFailed(reason="the database accepted before proving that it knows the password")
@@ -137,6 +148,12 @@ class DatabaseLogin:
         else:
             raise AuthenticationFailed(reason=f"the database wants an unsupported kind of authentication ({code})")
 
+    def _check_binding(self, code: int, rest: bytes) -> None:
+        if code == messages.AUTH_SASL:
+            self._is_bound = self._encrypted and SCRAM_PLUS.encode() in rest.split(b"\0")
+        if self._binding is ChannelBinding.REQUIRE and not self._is_bound:
+            raise AuthenticationFailed(reason="the database offers no channel binding, and it is required")
+
     def _say(self, body: bytes) -> None:
         self.to_database.append(messages.message(messages.PASSWORD, body))
 
@@ -145,6 +162,12 @@ class DatabaseLogin:
         code, text = fields.get("C", "08001"), fields.get("M", "no reason given")
         error = WireError(code, text, fields.get("D", ""), fields.get("H", ""), fatal=True)
         raise LoginFailed(reason=f"{text} (SQLSTATE {code})", error=error, lasting=is_lasting(code))
+
+
+def no_tls(reason: str) -> LoginFailed:
+    """There is no such TLS with the database as there must be."""
+    wire = WireError("08001", f"the proxy could not connect to the database: {reason}", fatal=True)
+    return LoginFailed(reason=reason, error=wire, lasting=True)
 
 
 def _limits(row: bytes) -> ServerLimits:

@@ -16,7 +16,7 @@ from workshape.pgproxy.accounts import Accounts
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.client_statements import Statements
 from workshape.pgproxy.config import DatabaseServer
-from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget, database_tls
+from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
 from workshape.pgproxy.figures import Counters
@@ -159,7 +159,7 @@ class Lending:
 
     async def _connect(self, link_id: int, key: PoolKey) -> None:
         self._counters.connects += 1
-        self._counters.connects_tls += self.server.tls
+        self._counters.connects_tls += self.server.tls.is_wanted
         try:
             database = await self._open(link_id, key)
         except LoginFailed as error:
@@ -318,5 +318,9 @@ class Lending:
 
 
 def target_of(server: DatabaseServer) -> DatabaseTarget:
-    """How to speak to it."""
-    return DatabaseTarget(server.host, server.port, database_tls(server.ca_file) if server.tls else None)
+    """How to speak to it.
+
+    Raises:
+        Invalid: a file that TLS needs.
+    """
+    return DatabaseTarget.of(server.host, server.port, server.tls)

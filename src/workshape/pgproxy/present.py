@@ -39,7 +39,9 @@ class Present:
         return Snapshot(
             endpoints=self._endpoints(),
             database_connections=sum(len(lending.databases) for lending in lendings),
-            database_connections_tls=sum(len(lending.databases) for lending in lendings if lending.server.tls),
+            database_connections_tls=sum(
+                one.is_encrypted for lending in lendings for one in lending.databases.values()
+            ),
             max_database_connections=sum(limits) if limits else None,
             borrowed=sum(len(lending.borrowers) for lending in lendings),
             pinned=sum(client.session is not None and bool(client.session.state.pins) for client in self.clients),

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from workshape.errors import Denied, Invalid
-from workshape.pgproxy.database_connection import end_point_hash
+from workshape.pgproxy.database_tls import end_point_hash, load_certificate
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397  # the most that browsers and some TLS libraries take
@@ -107,11 +107,8 @@ class ClientTls:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
-        try:
-            context.load_cert_chain(certificate_file, key_file)
-            certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise Invalid(reason=f"certificate {certificate_file} with key {key_file}: {error}") from error
+        load_certificate(context, certificate_file, key_file)
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
         if client_ca_file is not None:
             try:
                 context.load_verify_locations(client_ca_file)

@@ -23,7 +23,7 @@ REFUSED = b"2026-01-01 03:00:00.123 UTC [4711] 53300 app@shop FATAL:  sorry, too
 
 
 def run_file(folder: Path, server: Server, status_port: int | None = None) -> RunFile:
-    database = DatabaseRun("", "127.0.0.1", server.port, False, DATABASE, USER, PASSWORD, embedded=True)
+    database = DatabaseRun("", "127.0.0.1", server.port, DATABASE, USER, PASSWORD, embedded=True)
     proxy = None if status_port is None else ProxyRun("", status_port, "", "", "")
     mark = ProcessMark("supervisor", 1, "")
     return RunFile(str(folder), str(folder / "state"), Settings(), mark, database=database, proxy=proxy)

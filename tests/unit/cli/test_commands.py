@@ -161,7 +161,7 @@ def test_the_owners_own_server_is_described_by_its_url() -> None:
 
     assert (database.url, database.server_host, database.server_port) == (url, "db.example", 6000)
     assert (database.name, database.user, database.password) == ("shop", "me", "s@crt")
-    assert (database.server_tls, database.ca_file, database.embedded) == (True, "/ca.pem", False)
+    assert (database.ca_file, database.embedded) == ("/ca.pem", False)
     assert own_database("postgresql://me@db.example/shop").server_port == 5432
 
 

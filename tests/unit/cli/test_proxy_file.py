@@ -7,6 +7,7 @@ import pytest
 from workshape.cli.proxy_file import read_proxy_file
 from workshape.errors import Invalid
 from workshape.pgproxy.config import DatabaseServer, ProxyUser
+from workshape.pgproxy.database_tls import DatabaseTls, SslMode
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import PoolMode
 
@@ -39,12 +40,12 @@ def test_databases_on_one_server_share_it_and_each_has_its_own_settings(tmp_path
     read = read_proxy_file(tmp_path / "proxy.toml")
     servers, databases = read.proxied()
 
-    ca = Path("ca.pem")
+    verified = DatabaseTls(SslMode.VERIFY_FULL, "ca.pem")
     assert servers == (
-        DatabaseServer("db1:5432", "db1", 5432, tls=True, ca_file=ca),
-        DatabaseServer("db2:5433", "db2", 5433, tls=True, ca_file=ca),
-        DatabaseServer("db3:5432", "db3", 5432, tls=True, ca_file=ca),
-        DatabaseServer("db9:5432", "db9", 5432),
+        DatabaseServer("db1:5432", "db1", 5432, verified),
+        DatabaseServer("db2:5433", "db2", 5433, verified),
+        DatabaseServer("db3:5432", "db3", 5432, verified),
+        DatabaseServer("db9:5432", "db9", 5432, DatabaseTls(SslMode.PREFER)),
     )
     assert databases == (
         ProxiedDatabase("shop", "db1:5432", ("db2:5433", "db3:5432")),
@@ -57,8 +58,9 @@ def test_databases_on_one_server_share_it_and_each_has_its_own_settings(tmp_path
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[databases.a]\nhost = "x"\nsslmode = "verify-full"', "databases.a: .*sslrootcert belong together"),
-        ('[databases.a]\nhost = "x"\nsslrootcert = "ca.pem"', "belong together"),
+        ('[databases.a]\nhost = "x"\nsslmode = "verify-full"', "databases.a: sslmode=verify-full needs sslrootcert"),
+        ('[databases.a]\nhost = "x"\nsslcert = "a.pem"', "databases.a: sslcert and sslkey belong together"),
+        ('[databases.a]\nhost = "x"\nsslmode = "allow"', "Invalid enum value 'allow'"),
         ('[databases.a]\nhost = "x"\n[databases.b]\nhost = "x"\nsslmode = "require"', "databases.b: another database"),
         ('[databases.a]\nhost = "x"\nreaders = ["y:z"]', "databases.a.readers: 'y:z': give host:port"),
         ("[databases.a]\nport = 1", "missing required field `host`"),
