@@ -89,6 +89,7 @@ class _Wanted:
             certificate_file=certificate,
             key_file=key,
             client_ca_file=self.client_ca,
+            lookup=read.user_lookup(),
             aws=read.aws.access(os.environ),
             tls_required=self.require_tls,
             status_port=None if self.status is None else self.status[1],

@@ -11,7 +11,7 @@ from workshape.cli.database import POSTGRES_PORT
 from workshape.errors import Invalid, NotFound
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
 from workshape.pgproxy.auth import ChannelBinding
-from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyUser
+from workshape.pgproxy.config import LOOKUP_SQL, AwsAccess, DatabaseServer, ProxyUser, UserLookup
 from workshape.pgproxy.database_tls import DatabaseTls, SslMode
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import PoolMode, ProxySettings
@@ -70,6 +70,16 @@ class AwsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return AwsAccess(region, keys, endpoint, self.hosts)
 
 
+class LookupEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[lookup]`: how to find users who are not in the file."""
+
+    user: str
+    """Who may ask; one of the file's, or the URL's."""
+    database: str = "postgres"
+    query: str = LOOKUP_SQL
+    """With the name as its one parameter, `$1`; its first column is a SCRAM verifier, or NULL."""
+
+
 class DatabaseEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[databases.NAME]`: where clients come to that ask for NAME; `"*"`: for any that is not in the file."""
 
@@ -109,6 +119,8 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     databases: dict[str, DatabaseEntry] = {}
     users: dict[str, str | UserEntry] = {}
     """By name, passwords or more: clients log in with them, and so does the proxy at the database."""
+    lookup: LookupEntry | None = None
+    """None: only the file's users may come."""
     aws: AwsEntry = AwsEntry()
     """For IAM tokens and secrets."""
     administrators: tuple[str, ...] = ()
@@ -123,6 +135,11 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not own.password and not own.secret:
             own = msgspec.structs.replace(own, password=owner.password)
         return (own.user(owner.name), *(entry.user(name) for name, entry in entries.items()))
+
+    def user_lookup(self) -> UserLookup | None:
+        """Give how the proxy finds other users."""
+        entry = self.lookup
+        return None if entry is None else UserLookup(entry.user, entry.database, entry.query)
 
     def proxied(self) -> tuple[tuple[DatabaseServer, ...], tuple[ProxiedDatabase, ...]]:
         """Give the servers that its databases are on, each once, and where each database is.

@@ -77,9 +77,13 @@ class ScramVerifier:
         except ValueError as error:
             raise AuthenticationFailed(reason="the stored secret is no SCRAM-SHA-256 verifier") from error
 
-    def fits(self, password: str) -> bool:
-        """Tell whether it is that password's. Takes milliseconds; nothing of it is kept."""
+    def client_key(self, password: str) -> bytes | None:
+        """Derive the key that proves the password; None: it is another one's. Takes milliseconds; nothing is kept."""
         client_key = _hmac(_derived(password, self.salt, self.iterations), b"Client Key")
+        return client_key if self.is_of(client_key) else None
+
+    def is_of(self, client_key: bytes) -> bool:
+        """Tell whether this is the key that proves the password."""
         return hmac.compare_digest(hashlib.sha256(client_key).digest(), self.stored_key)
 
     @classmethod
@@ -89,11 +93,24 @@ class ScramVerifier:
         return cls(ITERATIONS, salt, b"", _hmac(mock_key, b"server"))
 
 
+@dataclass(frozen=True, slots=True)
+class ScramKeys:
+    """What is left of a password that was proved: as good as the password itself where the same verifier is kept."""
+
+    verifier: ScramVerifier
+    client_key: bytes
+
+    def __repr__(self) -> str:
+        return "<ScramKeys>"
+
+
 class ScramServer:
     """Checks one client: first message in, challenge out; final message in, proof of ours out."""
 
     def __init__(self, verifier: ScramVerifier, nonce: str, end_point: bytes | None) -> None:
         """`nonce` is fresh randomness; `end_point` the hash of our certificate when the client came over TLS."""
+        self.client_key = b""
+        """What the client proved to have, once it has."""
         self._verifier = verifier
         self._nonce = nonce
         self._end_point = end_point
@@ -145,8 +162,9 @@ class ScramServer:
         signature = _hmac(self._verifier.stored_key, signed)
         proof = _decoded_or_violation(proof_text)
         client_key = _xor(proof, signature) if len(proof) == len(signature) else b""
-        if not hmac.compare_digest(hashlib.sha256(client_key).digest(), self._verifier.stored_key):
+        if not self._verifier.is_of(client_key):
             raise AuthenticationFailed(reason="wrong password")
+        self.client_key = client_key
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
 
     def believe(self, verifier: ScramVerifier) -> None:
@@ -173,7 +191,7 @@ class ScramServer:
 class ScramClient:
     """Proves to one server that we know the password, and makes it prove the same."""
 
-    def __init__(self, password: str, nonce: str, end_point: bytes | None) -> None:
+    def __init__(self, password: str | ScramKeys, nonce: str, end_point: bytes | None) -> None:
         """`nonce` is fresh randomness; `end_point` the hash of the server's certificate when TLS is used."""
         self._password = password
         self._nonce = nonce
@@ -202,6 +220,7 @@ class ScramClient:
 
         Raises:
             ProtocolViolation: it is malformed, or does not continue what we began.
+            AuthenticationFailed: of the password we have only keys, and they are for another verifier.
         """
         nonce = _attribute(challenge, 0, b"r")
         salt = _decoded_or_violation(_attribute(challenge, 1, b"s"))
@@ -210,15 +229,14 @@ class ScramClient:
             raise ProtocolViolation(reason="malformed SCRAM message: nonce does not match")
         if not iterations.isdigit() or not 1 <= int(iterations) <= ITERATIONS_MAX:
             raise ProtocolViolation(reason="malformed SCRAM message: iteration count out of range")
-        salted = salted_password(self._password, salt, int(iterations))
+        keys = self._keys(salt, int(iterations))
         bound = self._end_point if self._header.startswith(b"p=") else b""
         binding = base64.b64encode(self._header + (bound or b""))
         without_proof = b"c=" + binding + b",r=" + nonce
         signed = b",".join((self._first_bare, challenge, without_proof))
-        client_key = _hmac(salted, b"Client Key")
-        signature = _hmac(hashlib.sha256(client_key).digest(), signed)
-        self._server_signature = _hmac(_hmac(salted, b"Server Key"), signed)
-        return without_proof + b",p=" + base64.b64encode(_xor(client_key, signature))
+        signature = _hmac(keys.verifier.stored_key, signed)
+        self._server_signature = _hmac(keys.verifier.server_key, signed)
+        return without_proof + b",p=" + base64.b64encode(_xor(keys.client_key, signature))
 
     def verify(self, server_final: bytes) -> None:
         """Check that the server knows the password too.
@@ -229,6 +247,24 @@ class ScramClient:
         proof = _decoded_or_violation(_attribute(server_final, 0, b"v"))
         if not self._server_signature or not hmac.compare_digest(proof, self._server_signature):
             raise AuthenticationFailed(reason="the database could not prove that it knows the password")
+
+    def _keys(self, salt: bytes, iterations: int) -> ScramKeys:
+        if isinstance(self._password, str):
+            client_key = _hmac(salted_password(self._password, salt, iterations), b"Client Key")
+            return ScramKeys(ScramVerifier.of_password(self._password, salt, iterations), client_key)
+        verifier = self._password.verifier
+        if (verifier.salt, verifier.iterations) != (salt, iterations):
+            raise AuthenticationFailed(reason="the database keeps another verifier of the password than the proxy")
+        return self._password
+
+
+def is_verifier(text: str) -> bool:
+    """Tell whether that is a verifier as the database stores it."""
+    try:
+        ScramVerifier.read(text)
+    except AuthenticationFailed:
+        return False
+    return True
 
 
 def md5_secret(user: str, password: str) -> bytes:

@@ -5,7 +5,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from workshape.pgproxy import messages
@@ -71,7 +71,9 @@ class LoginPolicy:
 
     accounts: Mapping[str, Account]
     """By user."""
-    mock_key: bytes = field(repr=False)
+    others: Account = field(default_factory=Account)
+    """Everybody else."""
+    mock_key: bytes = field(repr=False, kw_only=True)
     """Random, the same for the proxy's lifetime: see `ScramVerifier.mock`."""
     tls_offered: bool = False
     tls_required: bool = False
@@ -106,6 +108,11 @@ class ClientLogin:
     def user(self) -> str:
         """Who the client says it is."""
         return self.startup.parameters.get("user", "")
+
+    @property
+    def client_key(self) -> bytes:
+        """What the client's proof left behind of SCRAM; empty when it proved itself otherwise."""
+        return b"" if self._proof is None else self._proof.client_key
 
     @property
     def rest(self) -> bytes:
@@ -148,9 +155,9 @@ class ClientLogin:
         before, self._policy = self._account.password, policy
         password = self._account.password
         if self._state is _State.UNKNOWN_PASSWORD:
-            if password is None:
+            if password is None and self.user in policy.accounts:
                 return self._refuse(no_credentials(self.user))
-            self._ask(self._account)
+            self._ask(self._account if password is not None else self._mock(self._account))
             return self.receive(b"", now)
         assert self._proof is not None, "its answer was wrong"
         if password is None or (before is not None and password.is_same(before)):
@@ -200,11 +207,11 @@ class ClientLogin:
     @property
     def _account(self) -> Account:
         """What is known of the user; who does not exist, or has no password, is led through the same steps."""
-        found = self._policy.accounts.get(self.user) or Account()
-        if found.password is not None or found.can_be_relearned:
-            return found
-        mock = KnownPassword(ScramVerifier.mock(self.user, self._policy.mock_key))
-        return Account(found.rules, mock)
+        found = self._policy.accounts.get(self.user) or self._policy.others
+        return found if found.password is not None or found.can_be_relearned else self._mock(found)
+
+    def _mock(self, account: Account) -> Account:
+        return replace(account, password=KnownPassword(ScramVerifier.mock(self.user, self._policy.mock_key)))
 
     def _identify(self, account: Account) -> LoginStep:
         """Look at what the client has shown without being asked, and ask for the rest."""

@@ -23,6 +23,8 @@ class Proof(Protocol):
     expects: str
     """What the answer is called when something else comes."""
     is_complete: bool
+    client_key: bytes
+    """SCRAM's, as far as the proof had it."""
 
     def take(self, answer: bytes, now: float) -> bytes:
         """Take what the client says to the last request; return what to say to it. `now` is Unix time.
@@ -50,6 +52,7 @@ class ScramProof:
         self._answer = b""
         self.request = messages.sasl_mechanisms(self._server.mechanisms)
         self.is_complete = False
+        self.client_key = b""
 
     def take(self, answer: bytes, now: float) -> bytes:
         if not self._has_begun:
@@ -65,6 +68,7 @@ class ScramProof:
 
     def _complete(self) -> bytes:
         proof = self._server.final(self._answer)
+        self.client_key = self._server.client_key
         self.is_complete = True
         return messages.authentication(messages.AUTH_SASL_FINAL, proof)
 
@@ -81,6 +85,7 @@ class Md5Proof:
         self._answer = b""
         self.request = messages.authentication(messages.AUTH_MD5, salt)
         self.is_complete = False
+        self.client_key = b""
 
     def take(self, answer: bytes, now: float) -> bytes:
         self._answer = _zero_ended(answer).encode("utf-8", "surrogateescape")
@@ -108,6 +113,7 @@ class ClearProof:
         self._said = ""
         self.request = messages.authentication(messages.AUTH_CLEARTEXT)
         self.is_complete = False
+        self.client_key = b""
 
     def take(self, answer: bytes, now: float) -> bytes:
         self._said = _zero_ended(answer)
@@ -120,8 +126,10 @@ class ClearProof:
         return self.check_again(self._password)
 
     def check_again(self, password: KnownPassword) -> bytes:
-        if not password.verifier.fits(self._said):
+        client_key = password.verifier.client_key(self._said)
+        if client_key is None:
             raise AuthenticationFailed(reason="wrong password")
+        self.client_key = client_key
         self.is_complete = True
         return b""
 

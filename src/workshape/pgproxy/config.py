@@ -12,11 +12,18 @@ from typing import Self
 
 from workshape.errors import Invalid
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules
+from workshape.pgproxy.auth import SCRAM, is_verifier
 from workshape.pgproxy.database_tls import DatabaseTls
 from workshape.pgproxy.routes import EVERY_DATABASE, ProxiedDatabase, Routes
 from workshape.run import DatabaseRun
 from workshape.settings import PoolMode, ProxySettings
 from workshape.sigv4 import Keys
+
+LOOKUP_SQL = (
+    "SELECT rolpassword FROM pg_catalog.pg_authid"
+    " WHERE rolname = $1 AND rolcanlogin AND (rolvaliduntil IS NULL OR rolvaliduntil > pg_catalog.now())"
+)
+"""For superusers alone; others need a function that they may call, defined by one (SECURITY DEFINER)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +33,32 @@ class ProxyUser:
     name: str
     """May be empty where `secret` says it."""
     password: str = field(repr=False, default="")
-    """Empty: no client can log in with a password, and the database must not ask the proxy for one."""
+    """Or a verifier of it, as `pg_authid.rolpassword` has it: then the proxy logs in with what clients' proofs leave.
+
+    Empty: no client can log in with a password, and the database must not ask the proxy for one.
+    """
     pool_mode: PoolMode | None = None
     """Another one than the database's or the proxy's."""
     secret: str = ""
     """Name or ARN of a secret of Secrets Manager, to read the password from; in the place of `password`."""
     rules: LoginRules = field(default_factory=LoginRules)
     """By what clients prove that they are this user."""
+
+    @property
+    def has_verifier(self) -> bool:
+        """Whether `password` is a verifier."""
+        return self.password.startswith(f"{SCRAM}$")
+
+
+@dataclass(frozen=True, slots=True)
+class UserLookup:
+    """How to find users whom nobody named: the database keeps verifiers of their passwords."""
+
+    user: str
+    """Who may read them."""
+    database: str = "postgres"
+    query: str = LOOKUP_SQL
+    """With the name as its one parameter; its first column is a verifier, or NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +148,8 @@ class ProxyConfig:
     key_file: Path | None = None
     client_ca_file: Path | None = None
     """Who signs clients' certificates; without it nobody is asked for one."""
+    lookup: UserLookup | None = None
+    """On the first server; None: only `users` may come."""
     aws: AwsAccess | None = None
     """Needed as soon as a user has a secret, or comes with IAM tokens."""
     reuse_port: bool = False
@@ -151,6 +179,8 @@ class ProxyConfig:
 
         for user in self.users:
             self._check_user(user)
+        if self.lookup is not None and self.lookup.user not in {user.name for user in self.users}:
+            raise Invalid(reason=f"lookup: there is no user {self.lookup.user!r}: add it to [users]")
 
     def _check_user(self, user: ProxyUser) -> None:
         """Whatever the user needs must be there."""
@@ -168,6 +198,8 @@ class ProxyConfig:
                 user.rules.certificate is not CertificateUse.NONE and self.client_ca_file is None
             ),
         }
+        if user.has_verifier and not is_verifier(user.password):
+            raise Invalid(reason=f"{called}: the password begins like a SCRAM-SHA-256 verifier, and is none")
         for what, is_lacking in lacks.items():
             if is_lacking:
                 raise Invalid(reason=f"{called} needs {what}")

@@ -12,6 +12,7 @@ from typing import cast
 
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy import messages
+from workshape.pgproxy.auth import ScramKeys
 from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits, no_tls
 from workshape.pgproxy.database_tls import DatabaseTls, end_point_hash
 from workshape.pgproxy.link import Link
@@ -50,6 +51,8 @@ class DatabaseConnection(asyncio.Protocol):
         self.link: Link | None = None
         self.limits: ServerLimits | None = None
         self.is_encrypted = False
+        self.answer: list[bytes | None] = []
+        """To the question that was asked when it was opened."""
         self.active_at = 0.0
         """When the server last spoke inside a transaction."""
         self.cancels = 0
@@ -205,7 +208,7 @@ class DatabaseConnection(asyncio.Protocol):
             self._login.to_database.clear()
         if done and not self._opened.done():
             self.link = Link(self.id, self._login.parameters, self._login.key, self.events.schema_changed)
-            self.limits = self._login.limits
+            self.limits, self.answer = self._login.limits, self._login.answer
             self._login = None
             self._opened.set_result(None)
 
@@ -240,11 +243,12 @@ class DatabaseTarget:
         events: DatabaseEvents,
         *,
         user: str,
-        password: str,
+        password: str | ScramKeys,
         parameters: dict[str, str],
-        init_query: str,
+        init_query: str = "",
+        question: bytes = b"",
     ) -> DatabaseConnection:
-        """Open a connection and log in.
+        """Open a connection and log in; the answer to a question is the connection's `answer`.
 
         Raises:
             BackendUnavailable: it cannot be reached, or not in time. LoginFailed: it can, and does not want us.
@@ -258,7 +262,7 @@ class DatabaseTarget:
                 )
                 await connection.open(
                     lambda end_point: DatabaseLogin(
-                        user, password, nonce, end_point, init_query, self.tls.channel_binding
+                        user, password, nonce, end_point, init_query, self.tls.channel_binding, question
                     ),
                     startup_message({"user": user, **parameters}),
                 )

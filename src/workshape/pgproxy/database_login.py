@@ -1,4 +1,4 @@
-"""Our own log-in at the database, up to a connection that can be lent: SCRAM, md5, its limits, the init query.
+"""Our own log-in at the database, up to a connection that can be lent: SCRAM, md5, limits, init query, a question.
 
 Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
 """
@@ -9,7 +9,15 @@ from enum import Enum, auto
 
 from workshape.errors import PlatformError
 from workshape.pgproxy import messages
-from workshape.pgproxy.auth import SCRAM_PLUS, AuthenticationFailed, ChannelBinding, ScramClient, md5_answer, md5_secret
+from workshape.pgproxy.auth import (
+    SCRAM_PLUS,
+    AuthenticationFailed,
+    ChannelBinding,
+    ScramClient,
+    ScramKeys,
+    md5_answer,
+    md5_secret,
+)
 from workshape.pgproxy.messages import MessageBuffer, ProtocolViolation, read_error_fields
 from workshape.pgproxy.sqlstate import WireError, is_lasting
 
@@ -43,6 +51,7 @@ class _State(Enum):
     LOGIN = auto()
     LIMITS = auto()
     INIT_QUERY = auto()
+    QUESTION = auto()
     DONE = auto()
 
 
@@ -52,17 +61,21 @@ class DatabaseLogin:
     def __init__(
         self,
         user: str,
-        password: str,
+        password: str | ScramKeys,
         nonce: str,
         end_point: bytes | None,
         init_query: str = "",
         binding: ChannelBinding = ChannelBinding.PREFER,
+        question: bytes = b"",
     ) -> None:
-        """`end_point` is the hash of the server's certificate, None without TLS."""
+        """`end_point` is the hash of the server's certificate, None without TLS; `question` is asked at the end."""
         self.to_database: list[bytes] = []
         self.parameters: dict[str, str] = {}
         self.key = b""
         self.limits: ServerLimits | None = None
+        self.answer: list[bytes | None] = []
+        """The row that answers the question; empty: none does."""
+        self._question = question
         self._user = user
         self._password = password
         self._encrypted = end_point is not None
@@ -105,6 +118,8 @@ class DatabaseLogin:
             self.key = body
         elif kind == messages.DATA_ROW and self._state is _State.LIMITS:
             self.limits = _limits(body)
+        elif kind == messages.DATA_ROW and self._state is _State.QUESTION:
+            self.answer = messages.read_row(body)
         elif kind == messages.READY_FOR_QUERY:
             self._ready()
         elif kind == messages.ERROR_RESPONSE and self._state is not _State.LIMITS:  # not everybody may know the limits
@@ -117,6 +132,9 @@ class DatabaseLogin:
         elif self._state is _State.LIMITS and self._init_query:
             self._state = _State.INIT_QUERY
             self.to_database.append(messages.query(self._init_query))
+        elif self._state is not _State.QUESTION and self._question:
+            self._state = _State.QUESTION
+            self.to_database.append(self._question)
         else:
             self._state = _State.DONE
 
@@ -140,13 +158,20 @@ class DatabaseLogin:
             self._scram.verify(rest)
             self._proved = True
         elif code == messages.AUTH_MD5:
-            self._say(md5_answer(md5_secret(self._user, self._password), rest) + b"\0")
+            self._say(md5_answer(md5_secret(self._user, self._password_itself()), rest) + b"\0")
         elif code == messages.AUTH_CLEARTEXT and self._encrypted:
-            self._say(self._password.encode() + b"\0")
+            self._say(self._password_itself().encode() + b"\0")
         elif code == messages.AUTH_CLEARTEXT:
             raise AuthenticationFailed(reason="the database wants the password in the clear, without TLS")
         else:
             raise AuthenticationFailed(reason=f"the database wants an unsupported kind of authentication ({code})")
+
+    def _password_itself(self) -> str:
+        if isinstance(self._password, ScramKeys):
+            raise AuthenticationFailed(
+                reason="the database wants the password, and the proxy has only a verifier of it"
+            )
+        return self._password
 
     def _check_binding(self, code: int, rest: bytes) -> None:
         if code == messages.AUTH_SASL:
@@ -172,14 +197,7 @@ def no_tls(reason: str) -> LoginFailed:
 
 def _limits(row: bytes) -> ServerLimits:
     """Read the one row of LIMITS_SQL: numbers as text; the last is NULL before PostgreSQL 16."""
-    numbers = []
-    position = 2
-    while position + 4 <= len(row):
-        (length,) = struct.unpack_from("!i", row, position)
-        position += 4
-        if length >= 0:
-            numbers.append(int(row[position : position + length]))
-            position += length
+    numbers = [int(value) for value in messages.read_row(row) if value is not None]
     if not numbers:
         raise ProtocolViolation(reason="the database did not tell its max_connections")
     return ServerLimits(numbers[0], sum(numbers[1:]))

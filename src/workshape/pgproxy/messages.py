@@ -196,6 +196,41 @@ def parse(name: bytes, body: bytes) -> bytes:
     return message(PARSE, name + b"\0" + body)
 
 
+def question(sql: str, parameter: str) -> bytes:
+    """Make what asks a query with one parameter, both as text, and a Sync after it."""
+    value = parameter.encode("utf-8", "surrogateescape")
+    bind = b"\0\0" + struct.pack("!hhi", 0, 1, len(value)) + value + struct.pack("!h", 0)
+    asked = (
+        parse(b"", sql.encode() + b"\0" + struct.pack("!h", 0)),
+        message(BIND, bind),
+        message(EXECUTE, b"\0" + struct.pack("!i", 0)),
+    )
+    return b"".join(asked) + message(SYNC)
+
+
+def read_row(body: bytes) -> list[bytes | None]:
+    """Read the values of a DataRow.
+
+    Raises:
+        ProtocolViolation: it ends in the middle of one.
+    """
+    values: list[bytes | None] = []
+    position = 2
+    while position < len(body):
+        if position + 4 > len(body):
+            raise ProtocolViolation(reason="a malformed data row")
+        (length,) = struct.unpack_from("!i", body, position)
+        position += 4
+        if length < 0:
+            values.append(None)
+            continue
+        if position + length > len(body):
+            raise ProtocolViolation(reason="a malformed data row")
+        values.append(body[position : position + length])
+        position += length
+    return values
+
+
 def close_statement(name: bytes) -> bytes:
     """Make a Close of a prepared statement."""
     return message(CLOSE, b"S" + name + b"\0")

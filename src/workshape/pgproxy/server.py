@@ -198,6 +198,7 @@ class ProxyServer:
             return
         client.admitted = admitted
         client.pool_key = key
+        self._accounts.proved(client.login.user, client.login.client_key)
         client.lender = lender
         counters.accepted += 1
         if lender is None:
@@ -317,6 +318,8 @@ class ProxyServer:
 
     def reload(self, config: ProxyConfig) -> None:
         """Go by other settings, users, administrators, servers and databases; clients stay."""
+        for server in config.servers:
+            server.tls.context()  # raises before anything has changed
         self._accounts.apply(config)
         ground = self._ground
         ground.settings, ground.routes = config.settings, config.routes()

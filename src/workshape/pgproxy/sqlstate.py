@@ -191,14 +191,14 @@ def token_in_the_clear() -> WireError:
 
 
 def no_credentials(user: str) -> WireError:
-    """The secret with this user's password could not be read.
+    """The secret with this user's password could not be read, or there is only a verifier and nobody proved it.
 
     Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html (the message)
     """
     return WireError(
         INVALID_AUTHORIZATION,
         f"This RDS proxy has no credentials for the role {user}. Check the credentials for this role and try again.",
-        hint="The proxy's log says why the secret cannot be read.",
+        hint="The proxy's log says why a secret cannot be read. With a verifier alone, a client has to use SCRAM.",
         fatal=True,
     )
 

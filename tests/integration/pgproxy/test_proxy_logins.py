@@ -1,6 +1,7 @@
 """Real clients prove who they are: tokens, certificates, md5, and passwords that are secrets."""
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from tests.integration.pgproxy.conftest import PASSWORD, USER, MakeProxy, Proxy,
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
 from workshape.pgproxy.accounts import SecretValue
-from workshape.pgproxy.config import AwsAccess, ProxyUser
+from workshape.pgproxy.auth import ScramVerifier
+from workshape.pgproxy.config import AwsAccess, ProxyUser, UserLookup
 from workshape.sigv4 import Keys
 
 AWS = AwsAccess(REGION, Keys(KEY, SECRET), "http://127.0.0.1:1")
@@ -97,6 +99,25 @@ async def test_a_certificate_of_the_authority_for_clients_is_asked_for(
             assert "password authentication failed" in await refusal(proxy, password="wrong", **own)
 
 
+async def test_a_verifier_is_enough_for_the_proxy_too(make_proxy: MakeProxy, server: Server) -> None:
+    ((verifier,),) = server.run(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{USER}'")
+    another = verifier.replace("4096", "4097")
+    users = (ProxyUser(USER, verifier), ProxyUser("postgres", another))
+    async with make_proxy(users=users) as proxy:
+        assert await whoever(proxy, channel_binding="require", sslmode="require") == USER
+        assert await whoever(proxy) == USER
+        assert "password authentication failed" in await refusal(proxy, password="wrong")
+        assert "password authentication failed" in await refusal(proxy, user="postgres")
+
+
+async def test_a_verifier_that_is_not_the_databases_is_told_apart(make_proxy: MakeProxy) -> None:
+    verifier = ScramVerifier.of_password(PASSWORD, b"another salt")
+    parts = [base64.b64encode(part).decode() for part in (verifier.salt, verifier.stored_key, verifier.server_key)]
+    text = f"SCRAM-SHA-256$4096:{parts[0]}${parts[1]}:{parts[2]}"
+    async with make_proxy(users=(ProxyUser(USER, text),)) as proxy:
+        assert "the database keeps another verifier of the password than the proxy" in await refusal(proxy)
+
+
 class Secrets:
     """Secrets Manager, as the proxy sees it: `asked` counts."""
 
@@ -163,3 +184,23 @@ async def test_who_has_no_readable_secret_is_told_so_until_it_is_readable(make_p
         assert f"This RDS proxy has no credentials for the role {rotating}." in unread
         assert f"This RDS proxy has no credentials for the role {USER}." in mistaken
         assert await whoever(proxy, user=rotating, password="first") == rotating
+
+
+async def test_users_whom_nobody_named_are_looked_up_in_the_database(
+    make_proxy: MakeProxy, server: Server, rotating: str
+) -> None:
+    server.run("DROP ROLE IF EXISTS closed")
+    server.run("CREATE ROLE closed NOLOGIN PASSWORD 'first'")
+    users = (ProxyUser("postgres", PASSWORD),)
+    async with make_proxy(users=users, lookup=UserLookup("postgres")) as proxy:
+        found = await whoever(proxy, user=rotating, password="first", channel_binding="require", sslmode="require")
+        wrong = await refusal(proxy, user=rotating, password="wrong")
+        unknown = await refusal(proxy, user="no\\\\'body", password="first")
+        closed = await refusal(proxy, user="closed", password="first")
+        server.run("ALTER ROLE rotating PASSWORD 'second'")
+        changed = await whoever(proxy, user=rotating, password="second")
+
+        assert found == changed == rotating
+        assert 'password authentication failed for user "rotating"' in wrong
+        assert "password authentication failed for user" in unknown
+        assert 'password authentication failed for user "closed"' in closed

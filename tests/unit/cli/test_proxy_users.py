@@ -7,7 +7,7 @@ import pytest
 from workshape.cli.proxy_file import AwsEntry, ProxyFile, read_proxy_file
 from workshape.errors import Invalid
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
-from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyConfig, ProxyUser
+from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyConfig, ProxyUser, UserLookup
 from workshape.sigv4 import Keys
 
 OWNER = ProxyUser("app", "of the URL")
@@ -98,6 +98,17 @@ def test_what_a_user_needs_must_be_there(user: ProxyUser, told: str) -> None:
         ProxyConfig((DatabaseServer("db", "localhost", 5432),), (user,), certificate_file=Path("x"))
 
     assert told in str(error.value)
+
+
+def test_a_verifier_must_be_one_and_who_looks_users_up_must_be_a_user(tmp_path: Path) -> None:
+    servers = (DatabaseServer("db", "localhost", 5432),)
+    lookup = read(tmp_path, '[lookup]\nuser = "admin"').user_lookup()
+
+    with pytest.raises(Invalid, match="user 'app': the password begins like a SCRAM-SHA-256 verifier, and is none"):
+        ProxyConfig(servers, (ProxyUser("app", "SCRAM-SHA-256$4096:x"),))
+    with pytest.raises(Invalid, match="lookup: there is no user 'admin': add it to "):
+        ProxyConfig(servers, (OWNER,), lookup=lookup)
+    assert lookup == UserLookup("admin", "postgres")
 
 
 def test_tokens_need_tls() -> None:

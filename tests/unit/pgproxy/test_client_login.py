@@ -35,7 +35,7 @@ def account(password: str | None = PASSWORD, *, can_be_relearned: bool = False, 
 
 
 def policy(of: Account, *, tls_required: bool = False) -> LoginPolicy:
-    return LoginPolicy({"app": of}, b"mock", tls_offered=True, tls_required=tls_required, tokens=RULES)
+    return LoginPolicy({"app": of}, mock_key=b"mock", tls_offered=True, tls_required=tls_required, tokens=RULES)
 
 
 class Client:
@@ -118,6 +118,7 @@ def test_the_right_password_is_welcome_and_a_wrong_one_is_not(
     assert right.asked_for() == wrong.asked_for() == asked_for
     assert right.prove(PASSWORD) is LoginStep.ACCEPTED
     assert right.asked_for() == messages.AUTH_OK
+    assert bool(right.login.client_key) == (asked_for != messages.AUTH_MD5)
     assert wrong.prove(PASSWORD + "x") is LoginStep.REFUSED
     assert wrong.error()["C"] == "28P01"
     assert wrong.error()["M"] == 'password authentication failed for user "app"'
@@ -157,7 +158,7 @@ def test_a_token_is_no_password_where_tokens_are_not_allowed() -> None:
 
 
 def test_a_proxy_without_keys_takes_no_tokens() -> None:
-    client = Client(LoginPolicy({"app": account(iam=IamAuth.REQUIRED)}, b"mock", tls_offered=True), tls=True)
+    client = Client(LoginPolicy({"app": account(iam=IamAuth.REQUIRED)}, mock_key=b"mock", tls_offered=True), tls=True)
 
     assert client.prove(token_for("app")) is LoginStep.REFUSED
     assert client.error()["D"] == "The proxy knows no access key that may sign tokens."
@@ -231,7 +232,20 @@ def test_a_user_who_is_gone_when_the_password_was_learned_is_not_let_in() -> Non
     client = Client(account(can_be_relearned=True))
     client.prove("rotated")
 
-    assert client.told(client.login.relearned(LoginPolicy({}, b"mock"), NOW)) is LoginStep.REFUSED
+    assert client.told(client.login.relearned(LoginPolicy({}, mock_key=b"mock"), NOW)) is LoginStep.REFUSED
+
+
+def test_an_unknown_user_who_could_not_be_found_is_asked_like_a_known_one() -> None:
+    nobody_yet = LoginPolicy({}, Account(can_be_relearned=True), mock_key=b"mock")
+    found, not_found = Client(nobody_yet), Client(nobody_yet)
+
+    assert found.step is not_found.step is LoginStep.DOUBTED
+    assert found.told(found.login.relearned(policy(account()), NOW)) is LoginStep.MORE
+    assert not_found.told(not_found.login.relearned(nobody_yet, NOW)) is LoginStep.MORE
+    assert found.prove(PASSWORD) is LoginStep.ACCEPTED
+    assert not_found.prove(PASSWORD) is LoginStep.DOUBTED
+    assert not_found.told(not_found.login.relearned(nobody_yet, NOW)) is LoginStep.REFUSED
+    assert not_found.error()["M"] == 'password authentication failed for user "app"'
 
 
 def test_an_unknown_user_is_asked_like_a_known_one() -> None:

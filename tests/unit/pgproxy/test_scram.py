@@ -13,6 +13,7 @@ from workshape.pgproxy.auth import (
     SCRAM_PLUS,
     AuthenticationFailed,
     ScramClient,
+    ScramKeys,
     ScramServer,
     ScramVerifier,
 )
@@ -115,6 +116,18 @@ def test_an_unknown_user_is_led_through_the_same_steps_with_a_salt_that_stays() 
 def test_a_first_message_that_makes_no_sense_is_refused(first: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         server().first(SCRAM, first)
+
+
+def test_what_a_clients_proof_leaves_is_as_good_as_the_password_where_the_verifier_is_the_same() -> None:
+    first = server()
+    exchange(client(), first)
+    keys = ScramKeys(PENCIL, first.client_key)
+    elsewhere = ScramVerifier.of_password("pencil", b"another salt")
+
+    assert exchange(ScramClient(keys, CLIENT_NONCE, END_POINT), server(end_point=END_POINT)) == SCRAM_PLUS
+    with pytest.raises(AuthenticationFailed, match="another verifier"):
+        exchange(ScramClient(keys, CLIENT_NONCE, None), server(elsewhere))
+    assert first.client_key.hex() not in repr(keys)
 
 
 @pytest.mark.parametrize("mechanism", [SCRAM_PLUS, "SCRAM-SHA-1", "PLAIN", ""])
