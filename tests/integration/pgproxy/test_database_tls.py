@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.certificate_authority import CertificateAuthority
 from tests.fakes.iam_tokens import KEY, REGION, SECRET
 from tests.integration.pgproxy.conftest import PASSWORD, USER, MakeProxy, Proxy, Server
-from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules
+from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
 from workshape.pgproxy.auth import ChannelBinding
 from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyUser
 from workshape.pgproxy.database_tls import DatabaseTls, SslMode
@@ -131,3 +131,17 @@ async def test_a_cancel_request_goes_over_tls_too(make_proxy: MakeProxy, authori
 
             with pytest.raises(psycopg.errors.QueryCanceled):
                 await running
+
+
+async def test_a_server_may_ask_for_md5_and_over_tls_for_the_password_itself(
+    make_proxy: MakeProxy, authority: CertificateAuthority
+) -> None:
+    md5 = (ProxyUser(USER, PASSWORD, rules=LoginRules(password_auth=PasswordAuth.MD5)),)
+    aws = AwsAccess(REGION, Keys(KEY, SECRET), "http://127.0.0.1:1")
+    clear = (ProxyUser(USER, PASSWORD, rules=LoginRules(IamAuth.ENABLED)),)
+    async with (
+        make_proxy(users=md5) as asks_for_md5,
+        database(make_proxy, authority, "localhost", users=clear, aws=aws) as asks_in_the_clear,
+    ):
+        assert await asked(make_proxy, asks_for_md5.port, DatabaseTls()) == (USER, 0)
+        assert await asked(make_proxy, asks_in_the_clear.port, DatabaseTls(REQUIRE)) == (USER, 1)
