@@ -100,6 +100,7 @@ class ClientLogin:
         self._data = b""
         self._messages = MessageBuffer()
         self._proof: Proof | None = None
+        self._is_unknown = False
 
     def __repr__(self) -> str:
         return f"<ClientLogin {self._state.name} user={self.user!r}>"
@@ -145,7 +146,7 @@ class ClientLogin:
         except TokenRefused as error:
             return self._refuse(token_refused(self.user, error.reason))
         except AuthenticationFailed:
-            if not self._account.can_be_relearned:
+            if self._is_unknown or not self._account.can_be_relearned:
                 return self._refuse(wrong_password(self.user))
             self._state = _State.WRONG_PROOF
             return LoginStep.DOUBTED
@@ -157,6 +158,7 @@ class ClientLogin:
         if self._state is _State.UNKNOWN_PASSWORD:
             if password is None and self.user in policy.accounts:
                 return self._refuse(no_credentials(self.user))
+            self._is_unknown = password is None
             self._ask(self._account if password is not None else self._mock(self._account))
             return self.receive(b"", now)
         assert self._proof is not None, "its answer was wrong"

@@ -132,6 +132,20 @@ class Secrets:
         return self.values[name]
 
 
+class SlowSecrets(Secrets):
+    """Answers the second time only when it may."""
+
+    def __init__(self, **values: SecretValue) -> None:
+        super().__init__(**values)
+        self.may_answer = asyncio.Event()
+
+    async def read(self, aws: AwsAccess, name: str) -> SecretValue:
+        value = await super().read(aws, name)
+        if self.asked > 1:
+            await self.may_answer.wait()
+        return value
+
+
 @pytest.fixture
 def rotating(server: Server) -> str:
     """A role whose password changes."""
@@ -184,6 +198,25 @@ async def test_who_has_no_readable_secret_is_told_so_until_it_is_readable(make_p
         assert f"This RDS proxy has no credentials for the role {rotating}." in unread
         assert f"This RDS proxy has no credentials for the role {USER}." in mistaken
         assert await whoever(proxy, user=rotating, password="first") == rotating
+
+
+async def test_whoever_leaves_or_talks_on_while_the_secret_is_read_harms_nobody(
+    make_proxy: MakeProxy, rotating: str
+) -> None:
+    secrets = SlowSecrets(main=SecretValue(rotating, "first"))
+    async with make_proxy(read_secret=secrets.read, aws=AWS, users=(ProxyUser(rotating, secret="main"),)) as proxy:
+        waits = [asyncio.create_task(refusal(proxy, user=rotating, password=f"guess{n}")) for n in range(20)]
+        await proxy.until(lambda: secrets.asked == 2, within_s=30)
+        leaves = waits.pop()
+        leaves.cancel()
+        knows = await whoever(proxy, user=rotating, password="first")
+        secrets.may_answer.set()
+        told = await asyncio.gather(*waits)
+
+        assert knows == rotating
+        assert all("password authentication failed" in one for one in told)
+        assert secrets.asked <= 3  # all doubts share a reading, but for who came late
+        await proxy.until(lambda: proxy.proxy.snapshot().client_connections == 0, within_s=30)
 
 
 async def test_users_whom_nobody_named_are_looked_up_in_the_database(

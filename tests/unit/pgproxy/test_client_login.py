@@ -243,8 +243,7 @@ def test_an_unknown_user_who_could_not_be_found_is_asked_like_a_known_one() -> N
     assert found.told(found.login.relearned(policy(account()), NOW)) is LoginStep.MORE
     assert not_found.told(not_found.login.relearned(nobody_yet, NOW)) is LoginStep.MORE
     assert found.prove(PASSWORD) is LoginStep.ACCEPTED
-    assert not_found.prove(PASSWORD) is LoginStep.DOUBTED
-    assert not_found.told(not_found.login.relearned(nobody_yet, NOW)) is LoginStep.REFUSED
+    assert not_found.prove(PASSWORD) is LoginStep.REFUSED
     assert not_found.error()["M"] == 'password authentication failed for user "app"'
 
 
