@@ -47,7 +47,7 @@ async def front_door(folder: Path, app: str) -> AsyncIterator[Served]:
     )
     with (folder / "engine.log").open("wb") as log:
         engine = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "workshape.serve", "engine", str(state.run_file), stdout=log, stderr=log
+            sys.executable, "-m", "workshape.serve.engine", str(state.run_file), stdout=log, stderr=log
         )
     try:
         await answers(port, "/_workshape/health")

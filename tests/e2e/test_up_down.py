@@ -212,7 +212,7 @@ def as_nobody(nobodys_folder: Path) -> Sequence[str]:
     versioned = shutil.which(RUNTIME, path="/usr/local/bin:/usr/bin:/bin")
     for python in filter(None, (sys.executable, versioned)):
         command = [*become, f"PYTHONPATH={os.pathsep.join(filter(None, sys.path))}", python]
-        if workshape("-c", "import workshape.serve", command=command)[0] == 0:
+        if workshape("-c", "import workshape.serve.engine", command=command)[0] == 0:
             return [*command, "-m", "workshape"]
     pytest.skip(f"others may read neither {sys.executable} with its packages nor a system's {RUNTIME}")
 

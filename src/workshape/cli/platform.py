@@ -48,7 +48,7 @@ from workshape.run import (
 )
 from workshape.settings import Settings
 
-SERVE_MODULE = "workshape.serve"
+SERVE_PACKAGE = "workshape.serve"
 ENGINE_READY_S_MAX = 120.0  # it applies the app: tables and buckets are made by others
 PROXY_READY_S_MAX = 30.0
 ENGINE_STOP_S = 20.0
@@ -320,7 +320,7 @@ class Platform:
     def _ours(self, name: str, *, stop_wait_s: float) -> Program:
         return Program(
             name=name,
-            arguments=[sys.executable, "-m", SERVE_MODULE, name, str(self._state.run_file)],
+            arguments=[sys.executable, "-m", f"{SERVE_PACKAGE}.{name}", str(self._state.run_file)],
             folder=self._folder,
             log_file=self._state.part_log(name),
             stop_wait_s=stop_wait_s,
