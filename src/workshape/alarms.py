@@ -13,6 +13,7 @@ from workshape.status import (
     EngineStatus,
     FunctionStatus,
     HolderKind,
+    HostedProxyStatus,
     MappingStatus,
     ProxyStatus,
     QueueStatus,
@@ -61,6 +62,7 @@ def alarms(engine: EngineStatus, proxy: ProxyStatus | None = None, proxy_unknown
         *(alarm for queue in engine.queues for alarm in _of_queue(queue)),
         *(alarm for mapping in engine.mappings for alarm in _of_mapping(mapping)),
         *_of_deliveries(engine),
+        *(alarm for one in engine.proxies for alarm in _of_hosted_proxy(one)),
     ]
     if proxy_unknown:
         remedy = "workshape starts it again; its log is .workshape/logs/parts/proxy.log"
@@ -100,6 +102,13 @@ def _of_proxy(proxy: ProxyStatus) -> Iterator[Alarm]:
         pinned = f", {pool.pinned} pinned" if pool.pinned else ""
         remedy = "find who holds connections below: a long transaction, or a pin with its reason"
         yield Alarm(Severity.FIRE, "proxy", f"{what}; {pool.lent} are lent{pinned}.", remedy)
+
+
+def _of_hosted_proxy(proxy: HostedProxyStatus) -> Iterator[Alarm]:
+    if not proxy.why or proxy.target == "REGISTERING":
+        return
+    remedy = "aws rds describe-db-proxy-targets says it too; its log is .workshape/logs/parts/proxy.log"
+    yield Alarm(Severity.FIRE, f"proxy {proxy.name}", f"{proxy.name} does not serve as it should: {proxy.why}", remedy)
 
 
 def _of_function(function: FunctionStatus) -> Iterator[Alarm]:

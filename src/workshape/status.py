@@ -180,6 +180,21 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
     """Why the figures are not those of now; empty: they are."""
 
 
+class HostedProxyStatus(msgspec.Struct, frozen=True):
+    """One proxy made through RDS's API."""
+
+    name: str
+    endpoints: dict[str, str]
+    """Addresses by name."""
+    status: str
+    target: str
+    """The health of the database that it stands before, in RDS's words; empty: it stands before none."""
+    why: str = ""
+    """Why it is not available."""
+    clients: int = 0
+    database_connections: int = 0
+
+
 class EngineStatus(msgspec.Struct, frozen=True):
     """All that the engine runs."""
 
@@ -200,6 +215,8 @@ class EngineStatus(msgspec.Struct, frozen=True):
     schedules: tuple[ScheduleStatus, ...] = ()
     """Those that run soonest."""
     schedules_total: int = 0
+    proxies: tuple[HostedProxyStatus, ...] = ()
+    """Those made through RDS's API; the app's own tells of itself."""
 
 
 class EndedConnections(msgspec.Struct, frozen=True):

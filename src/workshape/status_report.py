@@ -16,6 +16,7 @@ from workshape.status import (
     EngineStatus,
     EnvironmentStatus,
     FunctionStatus,
+    HostedProxyStatus,
     MappingStatus,
     MinuteStatus,
     QueueStatus,
@@ -49,6 +50,7 @@ class StatusReport:
     """The soonest, and how many there are."""
     database: Callable[[], Awaitable[DatabaseStatus]] | None
     """None: the app has none."""
+    proxies: Callable[[], Sequence[HostedProxyStatus]]
 
     async def now(self) -> EngineStatus:
         """Gather everything as it is now."""
@@ -79,6 +81,7 @@ class StatusReport:
             rules=tuple(self.rules()),
             schedules=tuple(schedules),
             schedules_total=schedules_total,
+            proxies=tuple(self.proxies()),
         )
 
     def _functions(self) -> tuple[FunctionStatus, ...]:

@@ -84,8 +84,8 @@ class Running:
             service,  # type: ignore[call-overload]  # any service by its name
             endpoint_url=self.run.endpoint,
             region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
+            aws_access_key_id=config.pop("access_key", "any"),
+            aws_secret_access_key=config.pop("secret_key", "any"),
             config=Config(retries={"total_max_attempts": 1}, **config),
         )
 

@@ -144,6 +144,24 @@ def is_gone(client: Any, name: str) -> bool:
     return False
 
 
+def test_who_comes_with_a_token_of_iam_needs_no_password(running: Running) -> None:
+    client = running.client("rds")
+    secret = make_secret(running, "tokens")
+    endpoint = make_proxy(running, "tokens", secret)
+    auth = [{"AuthScheme": "SECRETS", "SecretArn": secret, "IAMAuth": "REQUIRED"}]
+    client.modify_db_proxy(DBProxyName="tokens", Auth=auth, RequireTLS=True)
+    until_available(running, "tokens")
+    assert running.run.database is not None
+    user, keys = running.run.database.user, running.run.settings.endpoint
+    signer = running.client("rds", access_key=keys.access_key, secret_key=keys.secret_key)
+
+    token = signer.generate_db_auth_token(endpoint, 5432, user)
+    with connect(running, endpoint, password=token) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (user,)
+    with pytest.raises(psycopg.OperationalError, match="IAM"):
+        connect(running, endpoint)
+
+
 def test_a_wrong_password_in_the_secret_is_the_targets_health(running: Running) -> None:
     secret = make_secret(running, "wrong", password="not this one")
     make_proxy(running, "wrong", secret)

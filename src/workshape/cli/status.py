@@ -106,6 +106,21 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
             [(route.route, route.function, _answers(route.answers)) for route in engine.routes],
         ),
         *_timed(engine),
+        _table(
+            "Proxies of RDS's API",
+            ("proxy", "endpoints", "status", "database", "clients", "connections"),
+            [
+                (
+                    one.name,
+                    ", ".join(f"{name} {address}" for name, address in one.endpoints.items()),
+                    one.status,
+                    one.target or "none registered",
+                    one.clients,
+                    one.database_connections,
+                )
+                for one in engine.proxies
+            ],
+        ),
         _table("Proxy", ("figure", "value"), [(name, _rounded(value)) for name, value in sorted(figures.items())]),
     ]
     return [table for table in made if table.row_count]

@@ -69,6 +69,7 @@ def open_observation(
         rules=events.rule_statuses,
         schedules=events.schedule_statuses,
         database=None if watch is None else watch.status,
+        proxies=list if proxies is None else proxies.proxies.statuses,
     )
     scrape = Scrape(
         proxies=_no_figures if proxies is None else proxies.link.figures,

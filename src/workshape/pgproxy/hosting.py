@@ -142,6 +142,8 @@ class ProxyHost:
                 _log.error("endpoint_not_listening", extra=fields)
             else:
                 hosted.listening[endpoint] = ""
+                at = f"{endpoint.host}:{endpoint.port}"
+                _log.info("endpoint_listens", extra={"proxy": hosted.wanted.name, "endpoint": endpoint.name, "at": at})
 
     async def _end(self, hosted: _Hosted) -> None:
         if hosted.checking is not None:

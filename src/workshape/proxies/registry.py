@@ -34,6 +34,7 @@ from workshape.proxies.model import (
     TargetRegistered,
     WrongState,
 )
+from workshape.status import HostedProxyStatus
 from workshape.store.documents import Documents
 
 PROXY_KIND = "db-proxy"
@@ -176,6 +177,10 @@ class Proxies:
             return tags
         return None
 
+    def statuses(self) -> list[HostedProxyStatus]:
+        """Show those that were made here to people."""
+        return [self._shown(proxy) for proxy in self.all() if not proxy.is_of_app]
+
     # target groups
 
     def group(self, name: str, group: str) -> DbProxy:
@@ -300,6 +305,20 @@ class Proxies:
     def hosted(self, proxy: DbProxy) -> HostedState | None:
         """What the proxy process last said of a proxy; None: nothing."""
         return self._host.proxies.get(proxy.id)
+
+    def _shown(self, proxy: DbProxy) -> HostedProxyStatus:
+        target, hosted = self.target_state(proxy), self.hosted(proxy)
+        values = hosted.figures.values if hosted is not None and hosted.figures is not None else {}
+        failing = [] if hosted is None else [why for why in hosted.endpoints.values() if why]
+        return HostedProxyStatus(
+            name=proxy.name,
+            endpoints={one.name: one.address for one in proxy.endpoints},
+            status=self.status(proxy),
+            target=target.state if proxy.group.target else "",
+            why="; ".join([*failing, *([target.description] if proxy.group.target and target.description else [])]),
+            clients=int(values.get("ClientConnections", 0)),
+            database_connections=int(values.get("DatabaseConnections", 0)),
+        )
 
     def _new_endpoint(
         self,

@@ -13,6 +13,7 @@ from workshape.status import (
     EngineStatus,
     FunctionStatus,
     HolderKind,
+    HostedProxyStatus,
     MinuteStatus,
     QueueStatus,
     RuleStatus,
@@ -62,6 +63,16 @@ def test_of_many_schedules_the_soonest_are_shown_and_the_title_says_so() -> None
     text = shown(EngineStatus(schedules=(SCHEDULE,), schedules_total=2_345))
 
     assert "Schedules (the 1 soonest of 2,345)" in text
+
+
+def test_proxies_are_shown_with_where_they_are_reached_and_how_they_stand() -> None:
+    front = HostedProxyStatus("front", {"default": "127.64.0.1", "jobs": "127.64.0.2"}, "available", "AVAILABLE", "", 7)
+
+    text = shown(EngineStatus(proxies=(front, HostedProxyStatus("idle", {}, "creating", ""))))
+
+    assert "default 127.64.0.1, jobs 127.64.0.2" in text
+    assert "AVAILABLE" in text
+    assert "none registered" in text
 
 
 def test_what_is_wrong_comes_first_with_what_helps() -> None:

@@ -11,6 +11,7 @@ from workshape.status import (
     EngineStatus,
     FunctionStatus,
     HolderKind,
+    HostedProxyStatus,
     MappingStatus,
     MinuteStatus,
     ProxyPool,
@@ -49,6 +50,17 @@ def test_a_calm_engine_has_no_alarms() -> None:
     busy = ProxyPool("shop", "app", 40, 5, 20, 0, 0, 0, 0.2)
 
     assert of(calm, proxy_with(busy)) == []
+
+
+def test_a_proxy_that_does_not_reach_its_database_says_why() -> None:
+    well = HostedProxyStatus("well", {}, "available", "AVAILABLE")
+    new = HostedProxyStatus("new", {}, "creating", "REGISTERING", "not yet")
+    ill = HostedProxyStatus("ill", {}, "available", "UNAVAILABLE", "the password is another one")
+
+    (alarm,) = of(EngineStatus(proxies=(well, new, ill)))
+
+    assert alarm.severity is Severity.FIRE
+    assert (alarm.subject, alarm.what) == ("proxy ill", "ill does not serve as it should: the password is another one")
 
 
 def test_a_full_database_names_who_holds_it_and_what_helps() -> None:
