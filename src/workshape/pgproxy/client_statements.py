@@ -25,6 +25,8 @@ from workshape.pgproxy.link import Link
 from workshape.pgproxy.pins import NO_EFFECTS, UNREAD, Effects, Pin, PinReason, shown
 from workshape.pgproxy.recognition import effects_of
 
+APPLICATION = "application_name"
+"""The one variable that clients of one connection may begin with differently; see `pool_key`."""
 STATEMENTS_MAX = 10_000  # a client's prepared statements; one more is not carried, and pins
 NO_SUCH_STATEMENT = b"(unnamed)"  # what the error names, when a client binds what it has not parsed
 UNSAFE_ENCODINGS = frozenset({"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"})
@@ -58,7 +60,7 @@ class Statements:
 class ClientStatements:
     """One client's. Methods are given the connection the client has at the moment."""
 
-    __slots__ = ("_known", "_lift", "_state", "_tracked", "now")
+    __slots__ = ("_application", "_known", "_lift", "_renames", "_state", "_tracked", "now")
 
     def __init__(self, state: ClientState, known: Statements) -> None:
         self.now = 0.0
@@ -68,6 +70,10 @@ class ClientStatements:
         self._tracked = frozenset(name.lower() for name in state.variables)
         self._lift: Lift | None = None
         """Of what was bound since the last Sync."""
+        self._application = state.variables.get(APPLICATION)
+        """What it called itself when it came."""
+        self._renames = False
+        """Its name was reset, and must be what it was when the client came."""
 
     def query(self, link: Link, text: bytes, *, is_cut: bool) -> tuple[bytes, Expected]:
         """Note a simple query; return what to send before it, and what to expect for it."""
@@ -159,6 +165,13 @@ class ClientStatements:
         lift, self._lift = self._lift, None
         return lift
 
+    def take_wake(self, link: Link) -> bytes:
+        """Give what follows the query, or the Sync, that is passed on now."""
+        if not self._renames:
+            return b""
+        self._renames = False
+        return b"" if self._application in (None, link.application) else link.rename(str(self._application))
+
     def call_function(self) -> None:
         """A FunctionCall message names its function by number: what that leaves behind cannot be seen."""
         self._pin(PinReason.FUNCTION_CALL, b"FunctionCall message")
@@ -173,6 +186,7 @@ class ClientStatements:
         return effects_of(text, self._tracked, backslash_escapes=escapes)
 
     def _apply(self, effects: Effects, text: bytes) -> None:
+        self._renames = self._renames or APPLICATION in effects.resets
         for reason in effects.pins:
             self._pin(reason, text)
 

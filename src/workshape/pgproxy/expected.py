@@ -103,6 +103,8 @@ class Expected:
     lift: Lift | None = None
     answer: bytes = b""
     """For MADE_HERE."""
+    follows: bool = False
+    """The proxy asked in the client's wake: that may fail as what it follows did, and the client hears of changes."""
     restores: Mapping[str, str] | None = None
     """The variables the connection has when this succeeded."""
 
@@ -110,6 +112,7 @@ class Expected:
 SYNC = Expected(AnswerKind.READY)
 QUERY = Expected(AnswerKind.READY, ends_query=True)
 OUR_SYNC = Expected(AnswerKind.READY, ours=True)
+OUR_WAKE = Expected(AnswerKind.READY, ours=True, ends_query=True, follows=True)
 OUR_QUERY = Expected(AnswerKind.READY, ours=True, ends_query=True)
 BIND = Expected(AnswerKind.BIND)
 DESCRIBE = Expected(AnswerKind.DESCRIBE)

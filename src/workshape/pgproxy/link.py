@@ -17,6 +17,7 @@ from workshape.pgproxy.expected import (
     NOT_ASKED,
     OUR_CLOSE,
     OUR_QUERY,
+    OUR_WAKE,
     PARSE_COMPLETE,
     AnswerKind,
     Expected,
@@ -68,6 +69,7 @@ class Link:
         "_skip",
         "_skip_swallowed",
         "_tail",
+        "application",
         "broken",
         "copying_in",
         "expected",
@@ -98,6 +100,8 @@ class Link:
         """
         self.id = link_id
         self.parameters = dict(parameters)
+        self.application = parameters.get("application_name", "")
+        """What a RESET of application_name leads to."""
         self.variables: Mapping[str, str] = {name: parameters[name] for name in CARRIED if name in parameters}
         self.key = key
         self.holder: ClientState | None = None
@@ -231,6 +235,15 @@ class Link:
         self.unnamed = None  # any query ends it
         return messages.query(sql)
 
+    def rename(self, application: str) -> bytes:
+        """Call the application so, if its name is what this connection began with; to follow a RESET of it."""
+        self.expected.append(OUR_WAKE)
+        self.unnamed = None
+        begun = f"pg_catalog.current_setting('application_name') = {_quoted(self.application)}"
+        return messages.query(
+            f"SELECT pg_catalog.set_config('application_name', {_quoted(application)}, false) WHERE {begun}"
+        )
+
     def restore(self, variables: Mapping[str, str]) -> bytes:
         """Give the connection a client's variables; returns what to send first."""
         if self.variables is variables:
@@ -323,6 +336,7 @@ class Link:
             return self._error(data[position + HEAD_BYTES : min(end, position + ERROR_HEAD_BYTES)])
         if kind == messages.PARAMETER_STATUS:
             self._report(*messages.read_parameter_status(data[position + HEAD_BYTES : end]))
+            return ours and not self.expected[0].follows
         elif kind == messages.COPY_IN_RESPONSE:
             self._copy_in()
         elif kind == messages.NOTIFICATION_RESPONSE:
@@ -379,7 +393,7 @@ class Link:
         elif code == INVALID_STATEMENT_NAME and NAME_PREFIX in head:
             self.forget_statements()  # somebody deallocated what was ours: what comes next is prepared anew
         if first.kind is AnswerKind.READY:
-            if first.ours:
+            if first.ours and not first.follows:
                 self.broken = f"the database refused what the proxy asked (SQLSTATE {code})"
             if first.undo is not None:
                 first.undo.undo_query()
@@ -413,7 +427,8 @@ class Link:
         self.parameters[name] = value
         if name in CARRIED:
             self.variables = {**self.variables, name: value}
-            if self.holder is not None and not self._runs_our_query():
+            is_told = not self._runs_our_query() or self.expected[0].follows
+            if self.holder is not None and is_told:
                 self.holder.variables = self.variables
 
     def _copy_in(self) -> None:

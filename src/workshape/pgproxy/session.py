@@ -281,7 +281,8 @@ class Session:
         self.queries += 1
         first, entry = self._statements.query(link, data[position + HEAD_BYTES : end - 1], is_cut=end > len(data))
         link.expected.append(entry)
-        return None if not first else first + data[position:end]
+        wake = self._statements.take_wake(link)
+        return None if not first and not wake else first + data[position:end] + wake
 
     def _parse(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         link.unsynced = True
@@ -332,13 +333,15 @@ class Session:
     def _flush(self, link: Link, data: bytes, position: int, end: int) -> None:
         link.unsynced = True
 
-    def _sync(self, link: Link, data: bytes, position: int, end: int) -> None:
+    def _sync(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         if link.copying_in:  # the server ignores it, and another must come after the data
-            return
+            return None
         link.unsynced = False
         link.ignoring = False
         lift = self._statements.take_lift()
         link.expected.append(SYNC if lift is None else Expected(AnswerKind.READY, lift=lift))
+        wake = self._statements.take_wake(link)
+        return data[position:end] + wake if wake else None
 
     def _function_call(self, link: Link, data: bytes, position: int, end: int) -> None:
         self.queries += 1
