@@ -114,7 +114,7 @@ class ScriptedPostgres:
         elif text == "broken":
             self._fail("42601")
         elif name and name in self.statements:
-            self._fail("42P05")
+            self._fail("42P05", says=f'prepared statement "{name.decode()}" already exists')
         else:
             self.statements[name] = text
             self._say(messages.PARSE_COMPLETE)
@@ -177,8 +177,8 @@ class ScriptedPostgres:
             self.variables[name] = value
             self._out.append(messages.parameter_status(name, value))
 
-    def _fail(self, code: str, *, extended: bool = True) -> bool:
-        self._say(messages.ERROR_RESPONSE, b"SERROR\0VERROR\0C" + code.encode() + b"\0Mfailed\0\0")
+    def _fail(self, code: str, *, extended: bool = True, says: str = "failed") -> bool:
+        self._say(messages.ERROR_RESPONSE, f"SERROR\0VERROR\0C{code}\0M{says}\0Rfailed\0\0".encode())
         if self.status == messages.IN_TRANSACTION:
             self.status = messages.FAILED_TRANSACTION
         if extended:

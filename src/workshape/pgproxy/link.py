@@ -5,6 +5,7 @@ Bytes in, bytes out: nothing is kept but the tail of a message's head. Rows are 
 Source: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
+import re
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ STATEMENTS_MAX = (
 QUEUE_LOOKED_THROUGH = 32  # entries
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
 ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
+ERROR_BYTES_MAX = 8 * KIB  # a longer error is passed on as it comes: it is not about a prepared statement's name
 PROCESS_ID_BYTES = 4
 READY_BYTES = HEAD_BYTES + 1
 NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins with who notified
@@ -55,6 +57,8 @@ _PASSIVE = frozenset(
         messages.FUNCTION_CALL_RESPONSE,
     }
 )
+_REWORDED = frozenset({messages.ERROR_RESPONSE, messages.NOTIFICATION_RESPONSE})
+_NAME = re.compile(re.escape(NAME_PREFIX) + rb"\d+")
 _MUST_MATCH = frozenset({messages.PARSE_COMPLETE, messages.BIND_COMPLETE, messages.CLOSE_COMPLETE})
 
 
@@ -185,18 +189,19 @@ class Link:
             kind, length = read_head(data, position)
             end = position + 1 + length
             swallowed = ours
+            reworded = None
             if kind not in _PASSIVE:
                 if size < end and size - position < self._needed(kind, length):
                     break
+                reworded = self._reworded(kind, data, position, end)
                 swallowed = self._note(kind, data, position, end)
                 ours = self._runs_our_query()
             if swallowed:
                 out.append(data[done:position])
                 done = end
-            elif kind == messages.NOTIFICATION_RESPONSE and self._is_own(data, position):
-                assert self.holder is not None
-                out += (data[done : position + HEAD_BYTES], self.holder.process_id)
-                done = position + NOTIFIER_END
+            elif reworded is not None:
+                out += (data[done:position], reworded)
+                done = min(end, size)
             position = end
             if expected and expected[0].kind in NOT_ASKED and position <= size:
                 out.append(data[done:position])
@@ -213,10 +218,24 @@ class Link:
         out.append(data[done:position])
         return b"".join(out)
 
-    def _is_own(self, data: bytes, position: int) -> bool:
-        """Whether the client itself sent this notification: it knows itself by the process id it was given."""
-        notifier = data[position + HEAD_BYTES : position + NOTIFIER_END]
-        return self.holder is not None and notifier == self.key[:PROCESS_ID_BYTES] and self.holder.process_id != b""
+    def _reworded(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
+        """Give a message, as far as it is here, in the client's words: its process id, its names; None as it is."""
+        holder = self.holder
+        if holder is None or kind not in _REWORDED:
+            return None
+        message = data[position:end]
+        if kind == messages.NOTIFICATION_RESPONSE:
+            notifier = message[HEAD_BYTES:NOTIFIER_END]
+            is_own = notifier == self.key[:PROCESS_ID_BYTES] and holder.process_id != b""
+            return message[:HEAD_BYTES] + holder.process_id + message[NOTIFIER_END:] if is_own else None
+        found = _NAME.search(message)
+        if found is None or len(message) > ERROR_BYTES_MAX:
+            return None
+        statement = next((one for one, name in self.prepared.items() if name == found.group()), None)
+        names = (name for name, prepared in holder.names.by_name.items() if prepared.statement is statement)
+        name = next(names, found.group())
+        body = message[HEAD_BYTES : found.start()] + name + message[found.end() :]
+        return messages.message(kind, body)
 
     def made_here(self) -> bytes:
         """Give the answers that are due and that the server was never asked for."""
@@ -309,7 +328,7 @@ class Link:
                 raise ProtocolViolation(reason="the database reported a variable of no reasonable length")
             return length + 1
         if kind == messages.ERROR_RESPONSE:
-            return min(length + 1, ERROR_HEAD_BYTES)
+            return length + 1 if length < ERROR_BYTES_MAX else ERROR_HEAD_BYTES
         if kind == messages.NOTIFICATION_RESPONSE:
             return min(length + 1, NOTIFIER_END)
         if kind == messages.COMMAND_COMPLETE:

@@ -243,6 +243,18 @@ def test_a_statement_prepared_on_one_connection_is_there_on_the_next() -> None:
     assert [list(backend.server.statements.values()) for backend in bench.backends] == [["rows 1"], ["rows 1"]]
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1 << 16])
+def test_an_error_names_a_prepared_statement_as_its_client_does(chunk_bytes: int) -> None:
+    bench = Bench.of(1, chunk_bytes)
+    client = bench.client()
+
+    client.send(parse("mine", "rows 1") + SYNC)
+    client.send(parse("mine", "rows 2") + SYNC)
+
+    assert b'prepared statement "mine" already exists' in client.seen
+    assert kinds(client.seen) == "1Z" + "EZ"
+
+
 def test_an_unnamed_statement_is_never_another_clients() -> None:
     bench = Bench.of(1)
     first, second = bench.client(), bench.client()
