@@ -9,7 +9,7 @@ from workshape.engine.ground import Ground
 from workshape.engine.kafka_parts import open_kafka
 from workshape.functions.item_records import ItemRecordWriter
 from workshape.queues.broker import Broker
-from workshape.queues.model import QueueDepth, QueueName
+from workshape.queues.model import FairDepth, QueueDepth, QueueName
 from workshape.queues.queue_metrics import QueueMetrics
 from workshape.triggers.mapping_metrics import MappingMetrics
 from workshape.triggers.supervisor import MappingSupervisor
@@ -26,7 +26,11 @@ async def open_queues(ground: Ground) -> Broker:
         names = map(QueueName, broker.list_queues())
         return {name: broker.depth(name) for name in names}
 
-    ground.metrics.add_source(lambda now: metrics.points(depths(), now))
+    def fair_depths() -> dict[QueueName, FairDepth]:
+        found = {name: broker.fair_depth(name) for name in map(QueueName, broker.list_queues())}
+        return {name: depth for name, depth in found.items() if depth is not None}
+
+    ground.metrics.add_source(lambda now: metrics.points(depths(), fair_depths(), now))
     return broker
 
 

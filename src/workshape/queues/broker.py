@@ -31,6 +31,7 @@ from workshape.queues.limits import IN_FLIGHT_MAX, NAME_REUSE_WAIT_S, PURGE_INTE
 from workshape.queues.live import LiveQueue, Want
 from workshape.queues.message import check_attempt, check_message
 from workshape.queues.model import (
+    FairDepth,
     MessageNumber,
     NewMessage,
     OverLimit,
@@ -370,6 +371,14 @@ class Broker:
         live = self._queue(queue)
         live.advance()
         return live.core.depth()
+
+    def fair_depth(self, queue: QueueName) -> FairDepth | None:
+        """Count a fair queue's messages of quiet groups; None: it is none.
+
+        Raises:
+            QueueDoesNotExist: there is none.
+        """
+        return self._queue(queue).core.fair_depth()
 
     async def clean(self) -> None:
         """Write again what is still of use in the journal's oldest segment, and drop the segment.

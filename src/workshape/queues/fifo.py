@@ -20,6 +20,7 @@ from workshape.queues.deadlines import Deadlines
 from workshape.queues.hidden import Hidden
 from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
 from workshape.queues.model import (
+    FairDepth,
     InvalidParameter,
     Message,
     MessageNumber,
@@ -100,6 +101,10 @@ class FifoQueue:
         oldest = self._ages.first()
         sent_at = None if oldest is None else oldest[0]
         return QueueDepth(len(self._messages) - in_flight - delayed, in_flight, delayed, sent_at)
+
+    def fair_depth(self) -> FairDepth | None:
+        """None: groups of a FIFO queue have their own order."""
+        return None
 
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""

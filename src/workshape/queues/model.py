@@ -219,6 +219,14 @@ class QueueDepth:
         return None if self.oldest_sent_at is None else max(0.0, now - self.oldest_sent_at)
 
 
+@dataclass(frozen=True, slots=True)
+class FairDepth:
+    """How many messages a fair queue holds of tenants that are not noisy, and how many are."""
+
+    noisy_groups: int
+    quiet: QueueDepth
+
+
 class QueueDoesNotExist(NotFound):
     """The specified queue does not exist."""
 

@@ -8,13 +8,13 @@ A message is in exactly one of three places:
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from workshape.queues.deadlines import Deadlines
 from workshape.queues.hidden import Hidden
 from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
 from workshape.queues.model import (
+    FairDepth,
     Message,
     MessageNumber,
     QueueAttributes,
@@ -27,6 +27,7 @@ from workshape.queues.queue_core import (
     count_receive,
     is_latest,
 )
+from workshape.queues.ready import ReadyMessages
 
 
 class Queue:
@@ -35,8 +36,10 @@ class Queue:
     def __init__(self, attributes: QueueAttributes, epoch: int) -> None:
         self.attributes = attributes
         self._epoch = epoch
-        self._ready: OrderedDict[MessageNumber, Message] = OrderedDict()
+        self._ready = ReadyMessages()
         self._hidden = Hidden()
+        self._now = 0.0
+        """When time passed last: whoever calls has let it."""
         self._ages = Deadlines(lambda _, number: self.find(number) is not None)
         """When messages were sent: the deadline is a retention period later."""
 
@@ -49,7 +52,7 @@ class Queue:
 
     def __iter__(self) -> Iterator[Message]:
         yield from self._hidden.in_flight.values()
-        yield from self._ready.values()
+        yield from self._ready
         yield from self._hidden.delayed.values()
 
     def redefine(self, attributes: QueueAttributes, now: float) -> None:
@@ -66,6 +69,24 @@ class Queue:
         sent_at = None if oldest is None else oldest[0]
         return QueueDepth(len(self._ready), in_flight, delayed, sent_at)
 
+    def fair_depth(self) -> FairDepth | None:
+        """Count the messages of quiet groups; None: no message has a group. As slow as the queue is long.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+        """
+        if not self._ready.has_groups:
+            return None
+        noisy = self._ready.noisy_groups
+        if not noisy:
+            return FairDepth(0, self.depth())
+        hidden = self._hidden
+        visible, in_flight, delayed = (
+            [message.sent_at for message in place if message.group_id not in noisy]
+            for place in (self._ready, hidden.in_flight.values(), hidden.delayed.values())
+        )
+        oldest = min((*visible, *in_flight, *delayed), default=None)
+        return FairDepth(len(noisy), QueueDepth(len(visible), len(in_flight), len(delayed), oldest))
+
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""
         return self._ready.get(number) or self._hidden.find(number)
@@ -79,27 +100,33 @@ class Queue:
         """Put a message in: sent, moved here from another queue, or recovered from disk."""
         self._ages.set(message.sent_at, message.number)
         if message.visible_at <= now:
-            self._ready[message.number] = message
+            self._ready.put(message, now)
         elif message.received_at:
             self._hidden.put_in_flight(message)
+            self._ready.taken(message, now)
         else:
             self._hidden.delay(message)
 
     def advance(self, now: float) -> Advanced:
         """Let time pass: wake what is due, drop what is too old. A bounded amount of it: see `next_deadline`."""
+        self._now = now
         expired: list[MessageNumber] = []
         while len(expired) < SETTLED_AT_ONCE_MAX and (oldest := self._ages.first()) is not None:
             sent_at, number = oldest
             if sent_at + self.attributes.retention_s > now:
                 break
             self._ages.pop()
-            self._remove(number)
+            message = self.find(number)
+            assert message is not None, "a deadline that holds is of a message that is here"
+            self._remove(message)
             expired.append(number)
         woken = 0
         while woken < SETTLED_AT_ONCE_MAX and (due := self._hidden.wake(now)) is not None:
-            message, _ = due
+            message, was_in_flight = due
+            if was_in_flight:
+                self._ready.returned(message, now)
             # To the back: a message that keeps failing must not stand in front of those not yet tried.
-            self._ready[message.number] = message
+            self._ready.put(message, now)
             woken += 1
         return Advanced(woken, tuple(expired))
 
@@ -122,13 +149,16 @@ class Queue:
         count_max = min(count_max, IN_FLIGHT_MAX - len(self._hidden.in_flight))
         messages: list[Message] = []
         dead: list[Message] = []
-        while self._ready and len(messages) < count_max and len(dead) < SETTLED_AT_ONCE_MAX:
-            _, message = self._ready.popitem(last=False)
+        while len(messages) < count_max and len(dead) < SETTLED_AT_ONCE_MAX:
+            message = self._ready.pop(now)
+            if message is None:
+                break
             if redrive is not None and message.queue_receive_count >= redrive.receive_count_max:
                 dead.append(message)
                 continue
             count_receive(message, hidden_s, now, self._epoch)
             self._hidden.put_in_flight(message)
+            self._ready.taken(message, now)
             messages.append(message)
         self._drop_stale_entries()
         return Received(tuple(messages), tuple(dead))
@@ -144,7 +174,7 @@ class Queue:
         message = self.find(receipt.number)
         if message is None or not is_latest(message, receipt):
             return None
-        self._remove(receipt.number)
+        self._remove(message)
         self._drop_stale_entries()
         return message
 
@@ -162,11 +192,11 @@ class Queue:
 
     def next_to_move(self) -> Message | None:
         """The message that is moved elsewhere next: the one that has waited longest."""
-        return next(iter(self._ready.values()), None)
+        return self._ready.next(self._now)
 
     def take_out(self, message: Message) -> None:
         """Let go of the message that `next_to_move` has just named."""
-        del self._ready[message.number]
+        self._ready.remove(message.number, self._now)
         self._drop_stale_entries()
 
     def purge(self) -> list[MessageNumber]:
@@ -176,9 +206,9 @@ class Queue:
             place.clear()
         return numbers
 
-    def _remove(self, number: MessageNumber) -> None:
-        if self._ready.pop(number, None) is None:
-            self._hidden.remove(number)
+    def _remove(self, message: Message) -> None:
+        if self._ready.remove(message.number, self._now) is None and self._hidden.remove(message.number):
+            self._ready.returned(message, self._now)
 
     def _drop_stale_entries(self) -> None:
         self._hidden.drop_stale_entries()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from workshape.queues.limits import VISIBILITY_TIMEOUT_S_MAX
 from workshape.queues.model import (
+    FairDepth,
     InvalidParameter,
     Message,
     MessageNumber,
@@ -58,6 +59,9 @@ class QueueCore(Protocol):
 
     def depth(self) -> QueueDepth:
         """Count the messages by state."""
+
+    def fair_depth(self) -> FairDepth | None:
+        """Count the messages of quiet groups; None: the queue has no groups that compete. As slow as it is long."""
 
     def find(self, number: MessageNumber) -> Message | None:
         """Look a message up, wherever it is."""

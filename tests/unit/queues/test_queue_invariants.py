@@ -38,11 +38,11 @@ class QueueWithDeadLetters(RuleBasedStateMachine):
         self.deleted: set[int] = set()
         self.expired: set[int] = set()
 
-    @rule(delay_s=st.sampled_from([0, 0, 0, 5, 900]))
-    def send(self, delay_s: int) -> None:
+    @rule(delay_s=st.sampled_from([0, 0, 0, 5, 900]), group=st.sampled_from(["", "", "a", "b"]))
+    def send(self, delay_s: int, group: str) -> None:
         number = len(self.sent) + 1
         visible_at = self.now + delay_s
-        message = Message(MessageNumber(number), str(number), "", "", {}, "", "", "", "", self.now, visible_at)
+        message = Message(MessageNumber(number), str(number), "", "", {}, "", "", group, "", self.now, visible_at)
         self.queue.add(message, self.now)
         self.sent[number] = self.now
         self.receives[number] = 0
