@@ -1,7 +1,10 @@
 """IAM tokens as the SDKs make them, and ones that no SDK makes; they hold at NOW."""
 
 import time
+from functools import cache
+from typing import Any
 
+import botocore.session
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -12,8 +15,15 @@ NOW = time.time()
 
 
 def token_for(user: str, port: int = PORT) -> str:
-    """A token for that user."""
-    return presigned(f"Action=connect&DBUser={user}", address=f"{HOST}:{port}")
+    """A token for that user, by the SDK."""
+    return str(_rds().generate_db_auth_token(DBHostname=HOST, Port=port, DBUsername=user))
+
+
+@cache
+def _rds() -> Any:
+    return botocore.session.Session().create_client(
+        "rds", region_name=REGION, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+    )
 
 
 def presigned(query: str, *, expires: int = 900, service: str = "rds-db", address: str = f"{HOST}:{PORT}") -> str:
