@@ -147,6 +147,28 @@ def sign(request: Request, keys: Keys, region: str, service: str, now: float) ->
     return replace(request, headers=(*request.headers, ("authorization", said)))
 
 
+def presign(request: Request, keys: Keys, region: str, service: str, now: float, valid_s: int) -> Request:
+    """Sign a request (with its `host` header alone, and no body) in its query, at `now` (Unix time)."""
+    timestamp = datetime.fromtimestamp(now, UTC).strftime(_DATE_FORMAT)
+    credential = Credential(keys.access_key, timestamp[:8], region, service)
+    said = {
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{keys.access_key}/{credential.date}/{region}/{service}/aws4_request",
+        "X-Amz-Date": timestamp,
+        "X-Amz-Expires": str(valid_s),
+        "X-Amz-SignedHeaders": "host",
+    }
+    if keys.session_token:
+        said["X-Amz-Security-Token"] = keys.session_token
+    query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in said.items())
+    request = replace(request, target=f"{request.target}{'&' if request.query else '?'}{query}")
+    fields = _fields(request)
+    signature = Signature(Scope(credential, ("host",)), "", timestamp, valid_s, is_presigned=True)
+    payload_hash = _payload_hash(request, fields, signature)
+    value = _mac(keys.secret_key, signature, _canonical_request(request, fields, signature.scope, payload_hash))
+    return replace(request, target=f"{request.target}&X-Amz-Signature={value}")
+
+
 @lru_cache(maxsize=_SCOPES_MAX)
 def _credential(text: str) -> Credential | None:
     found = _CREDENTIAL.search(text)

@@ -27,6 +27,8 @@ class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool_mode: PoolMode | None = None
     """Instead of the database's or the proxy's."""
     iam: IamAuth = IamAuth.DISABLED
+    database_iam: bool = False
+    """Log in at the database with IAM tokens, in the place of the password."""
     password_auth: PasswordAuth = PasswordAuth.SCRAM
     certificate: CertificateUse = CertificateUse.NONE
     certificate_names: tuple[str, ...] = ()
@@ -34,7 +36,7 @@ class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def user(self, name: str) -> ProxyUser:
         """Give the user as the proxy knows them."""
         rules = LoginRules(self.iam, self.password_auth, self.certificate, self.certificate_names)
-        return ProxyUser(name, self.password, self.pool_mode, self.secret, rules)
+        return ProxyUser(name, self.password, self.pool_mode, self.secret, rules, self.database_iam)
 
 
 class AwsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

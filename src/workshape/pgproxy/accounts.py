@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,10 +11,10 @@ from workshape.errors import Invalid, WorkshapeError
 from workshape.pgproxy.account import Account, KnownPassword
 from workshape.pgproxy.auth import SALT_BYTES, ScramKeys, ScramVerifier, is_verifier
 from workshape.pgproxy.client_login import MOCK_KEY_BYTES, LoginPolicy
-from workshape.pgproxy.config import AwsAccess, ProxyConfig, ProxyUser
+from workshape.pgproxy.config import AwsAccess, DatabaseServer, ProxyConfig, ProxyUser
 from workshape.pgproxy.database_connection import DatabaseTarget
 from workshape.pgproxy.found_users import FoundUsers
-from workshape.pgproxy.iam_token import NOBODYS, TokenRules
+from workshape.pgproxy.iam_token import NOBODYS, TokenRules, make_token
 from workshape.pgproxy.secret_book import SecretBook
 from workshape.pgproxy.tls import ClientTls
 from workshape.pgproxy.user_lookup import ask_verifier
@@ -61,6 +62,7 @@ class Accounts:
         self._secret_of: dict[str, str] = {}
         self._values: dict[str, SecretValue] = {}
         self._named: set[str] = set()
+        self._by_token: frozenset[str] = frozenset()
         self._book = SecretBook(_secrets(config))
         self._readings: dict[str, asyncio.Task[None]] = {}
         self._found = FoundUsers()
@@ -75,6 +77,13 @@ class Accounts:
     def password(self, user: str) -> str | ScramKeys | None:
         """The password by which the proxy logs in as this user, or what a client's proof left of it; None: unknown."""
         return self._passwords.get(user)
+
+    def password_at(self, server: DatabaseServer, user: str) -> str | ScramKeys | None:
+        """The same for one server: a token for it, where the user's log-ins are by tokens."""
+        aws = self._config.aws
+        if user in self._by_token and aws is not None:
+            return make_token(server.host, server.port, user, aws.region, aws.keys, time.time())
+        return self.password(user)
 
     @property
     def passwords(self) -> Mapping[str, str]:
@@ -217,6 +226,7 @@ class Accounts:
             known = self._know_verifier(name, password) if user.has_verifier else self._know(name, password)
             accounts[name] = Account(user.rules, known, can_be_relearned=bool(user.secret))
         self._named = set(accounts)
+        self._by_token = frozenset(user.name for user in config.users if user.database_iam)
         fresh, old = self._found.fresh(), self._found.old()
         for name, verifier in {**old, **fresh}.items():
             if name not in self._named:

@@ -43,6 +43,8 @@ class ProxyUser:
     """Name or ARN of a secret of Secrets Manager, to read the password from; in the place of `password`."""
     rules: LoginRules = field(default_factory=LoginRules)
     """By what clients prove that they are this user."""
+    database_iam: bool = False
+    """The proxy logs in with IAM tokens of its own, in the place of `password` and `secret`: at RDS, over TLS."""
 
     @property
     def has_verifier(self) -> bool:
@@ -193,6 +195,10 @@ class ProxyConfig:
             "a name, or a secret that says it": not (user.name or user.secret),
             f"{aws}, to read its secret": bool(user.secret) and lacks_aws,
             f"{aws}, to check IAM tokens": takes_tokens and lacks_aws,
+            f"{aws}, to make IAM tokens": user.database_iam and lacks_aws,
+            "sslmode=require or more: the proxy's IAM tokens go over TLS alone": user.database_iam
+            and any(server.tls.is_optional or not server.tls.is_wanted for server in self.servers),
+            "no secret: with database_iam nobody needs it": user.database_iam and bool(user.secret),
             "TLS offered to clients: IAM tokens come over TLS alone": takes_tokens and self.certificate_file is None,
             "an authority for clients' certificates (--client-ca)": (
                 user.rules.certificate is not CertificateUse.NONE and self.client_ca_file is None

@@ -1,4 +1,4 @@
-"""IAM tokens: a presigned request in a password's place, checked as RDS checks it. A core.
+"""IAM tokens: a presigned request in a password's place, checked as RDS checks it, and made as the SDKs do. A core.
 
 Only keys that the proxy knows may sign. What AWS's policies allow (`rds-db:connect`) is not asked: here are none.
 
@@ -8,11 +8,19 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Co
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from workshape.errors import Denied
 from workshape.http1.message import Request
-from workshape.sigv4 import MissingAuthentication, SignatureExpired, SignatureMismatch, UnknownAccessKey, verify
+from workshape.sigv4 import (
+    Keys,
+    MissingAuthentication,
+    SignatureExpired,
+    SignatureMismatch,
+    UnknownAccessKey,
+    presign,
+    verify,
+)
 
 TOKEN_S_MAX = 900
 """Whatever it says of itself. Source: the first page above."""
@@ -71,6 +79,13 @@ def check_token(token: str, user: str, port: int, rules: TokenRules, now: float)
         raise TokenRefused(reason="The token's signature does not cover its host.")
     # The SDKs sign the host in lower case, and print it as they were given it.
     _check_signature(Request("GET", f"/?{query}", (("host", address.lower()),)), rules, now)
+
+
+def make_token(host: str, port: int, user: str, region: str, keys: Keys, now: float) -> str:
+    """Make a token by which that user is let in there."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    wanted = Request("GET", f"/?Action={ACTION}&DBUser={quote(user, safe='-_.~')}", (("host", address),))
+    return f"{address}{presign(wanted, keys, region, SERVICE, now, TOKEN_S_MAX).target}"
 
 
 def _check_address(address: str, port: int, rules: TokenRules) -> None:

@@ -183,7 +183,7 @@ class Lending:
         """
         ground = self._ground
         while True:
-            password = ground.accounts.password(key.user)
+            password = ground.accounts.password_at(self.server, key.user)
             if password is None:
                 raise LoginFailed(reason=f"no password of {key.user}", error=no_credentials(key.user), lasting=True)
             try:

@@ -6,6 +6,7 @@ The server is a proxy too: it speaks TLS and SCRAM-SHA-256-PLUS as libpq's own `
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,22 @@ async def database(
         yield server
 
 
+async def told(proxy: Proxy) -> tuple[str, int]:
+    """Whom a client is to the database, and how many connections to it are encrypted; or why it is nobody, and 0."""
+    try:
+        client = await proxy.connect()
+    except psycopg.OperationalError as error:
+        return str(error), 0
+    async with client:
+        row = await (await client.execute("SELECT current_user")).fetchone()
+        assert row is not None
+        return str(row[0]), proxy.proxy.snapshot().database_connections_tls
+
+
 async def asked(make_proxy: MakeProxy, port: int, tls: DatabaseTls) -> tuple[str, int]:
-    """What a client gets through a proxy that reaches a server that way, and how many connections are encrypted."""
-    servers = (DatabaseServer("main", "localhost", port, tls),)
-    async with make_proxy(servers=servers) as proxy:
-        try:
-            client = await proxy.connect()
-        except psycopg.OperationalError as error:
-            return str(error), 0
-        async with client:
-            row = await (await client.execute("SELECT current_user")).fetchone()
-            assert row is not None
-            return str(row[0]), proxy.proxy.snapshot().database_connections_tls
+    """What a client is told by a proxy that reaches a server that way."""
+    async with make_proxy(servers=(DatabaseServer("main", "localhost", port, tls),)) as proxy:
+        return await told(proxy)
 
 
 async def test_the_server_must_be_who_it_says_as_far_as_sslmode_wants(
@@ -74,9 +79,9 @@ async def test_the_server_must_be_who_it_says_as_far_as_sslmode_wants(
             (right.port, DatabaseTls(), "TLS is required"),
             (right.port, DatabaseTls(VERIFY_FULL, "system"), "is not trusted"),
         ):
-            told, encrypted = await asked(make_proxy, port, tls)
+            said, encrypted = await asked(make_proxy, port, tls)
 
-            assert expected in told, tls
+            assert expected in said, tls
             assert encrypted == (expected == USER)
 
 
@@ -102,10 +107,10 @@ async def test_the_log_in_is_bound_to_the_connection_where_that_is_required(
     ):
         assert await asked(make_proxy, binds.port, bound) == (USER, 1)
         unbound = DatabaseTls(REQUIRE, channel_binding=ChannelBinding.DISABLE)
-        told, _ = await asked(make_proxy, binds.port, unbound)
-        assert told == USER
-        told, _ = await asked(make_proxy, does_not.port, bound)
-        assert "the database offers no channel binding, and it is required" in told
+        said, _ = await asked(make_proxy, binds.port, unbound)
+        assert said == USER
+        said, _ = await asked(make_proxy, does_not.port, bound)
+        assert "the database offers no channel binding, and it is required" in said
 
 
 async def test_the_proxy_shows_a_certificate_of_its_own(make_proxy: MakeProxy, authority: CertificateAuthority) -> None:
@@ -114,8 +119,20 @@ async def test_the_proxy_shows_a_certificate_of_its_own(make_proxy: MakeProxy, a
     users = (ProxyUser(USER, PASSWORD, rules=LoginRules(certificate=CertificateUse.CERT)),)
     async with database(make_proxy, authority, "localhost", users=users, client_ca_file=authority.file) as server:
         assert await asked(make_proxy, server.port, shows) == (USER, 1)
-        told, _ = await asked(make_proxy, server.port, DatabaseTls(VERIFY_FULL, str(authority.file)))
-        assert "connection requires a valid client certificate" in told
+        said, _ = await asked(make_proxy, server.port, DatabaseTls(VERIFY_FULL, str(authority.file)))
+        assert "connection requires a valid client certificate" in said
+
+
+async def test_the_proxy_logs_in_with_tokens_of_its_own(make_proxy: MakeProxy, authority: CertificateAuthority) -> None:
+    aws = AwsAccess(REGION, Keys(KEY, SECRET), "http://127.0.0.1:1")
+    takes_tokens = (ProxyUser(USER, PASSWORD, rules=LoginRules(IamAuth.REQUIRED)),)
+    async with database(make_proxy, authority, "localhost", users=takes_tokens, aws=aws) as server:
+        tls = DatabaseTls(VERIFY_FULL, str(authority.file))
+        servers = (DatabaseServer("main", "localhost", server.port, tls),)
+        for keys, expected in ((Keys(KEY, SECRET), USER), (Keys(KEY, "other"), "The IAM authentication failed")):
+            users = (ProxyUser(USER, PASSWORD, database_iam=True),)
+            async with make_proxy(servers=servers, users=users, aws=replace(aws, keys=keys)) as proxy:
+                assert expected in (await told(proxy))[0]
 
 
 async def test_a_cancel_request_goes_over_tls_too(make_proxy: MakeProxy, authority: CertificateAuthority) -> None:

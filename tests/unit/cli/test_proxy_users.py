@@ -84,6 +84,7 @@ def test_what_the_file_lacks_of_aws_comes_from_the_environment() -> None:
     ("user", "told"),
     [
         (ProxyUser("app", rules=LoginRules(IamAuth.REQUIRED)), "user 'app' needs [aws] with a region and keys"),
+        (ProxyUser("app", database_iam=True), "user 'app' needs [aws] with a region and keys"),
         (ProxyUser("app", secret="s"), "user 'app' needs [aws] with a region and keys"),
         (ProxyUser("", secret="s"), "the user of secret 's' needs [aws]"),
         (ProxyUser("app", "x", secret="s"), "user 'app' needs a password or a secret, not both"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import botocore.session
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.iam_tokens import HOST, KEY, PORT, REGION, SECRET, presigned
-from workshape.pgproxy.iam_token import TokenRefused, TokenRules, check_token, is_token
+from workshape.pgproxy.iam_token import TokenRefused, TokenRules, check_token, is_token, make_token
+from workshape.sigv4 import Keys
 
 USER = "app"
 RULES = TokenRules({KEY: SECRET}, REGION, frozenset({HOST, "127.0.0.1", "::1"}), frozenset({"db.internal:5432"}))
@@ -126,6 +127,27 @@ def test_why_a_token_is_refused_is_said(generate: Generate) -> None:
     ):
         with pytest.raises(TokenRefused, match=told.replace("[", r"\[")):
             check_token(token, USER, PORT, rules, now())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    user=st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12),
+    session_token=st.sampled_from(["", "FQoG+/=session"]),
+)
+def test_a_token_that_we_make_is_the_sdks(generate: Generate, user: str, session_token: str) -> None:
+    theirs = generate(user=user, is_temporary=bool(session_token))
+    said_at = parse_qs(theirs)["X-Amz-Date"][0]
+    made_at = datetime.strptime(said_at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+    ours = make_token(HOST, PORT, user, REGION, Keys(KEY, SECRET, session_token), made_at)
+
+    assert sorted(ours.split("?")[1].split("&")) == sorted(theirs.split("?")[1].split("&"))
+    assert ours.partition("?")[0] == theirs.partition("?")[0]
+    check_token(ours, user, PORT, RULES, now())
+
+
+def test_a_token_that_we_make_for_an_address_has_it_in_brackets() -> None:
+    check_token(make_token("::1", PORT, USER, REGION, Keys(KEY, SECRET), now()), USER, PORT, RULES, now())
 
 
 def test_no_region_means_any(generate: Generate) -> None:
