@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -347,7 +348,9 @@ class ClientConnection(asyncio.Protocol):
                 self.transport, self, self._tls.context, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_S_MAX
             )
         except OSError as error:  # ssl.SSLError too: the client turned away, or shows a certificate of a stranger's
-            _log.info("client_tls_failed", extra={"address": self.address, "reason": str(error)})
+            # uvloop hangs up without the alert that would tell the client: let it be seen here at least.
+            level = logging.WARNING if isinstance(error, ssl.SSLCertVerificationError) else logging.INFO
+            _log.log(level, "client_tls_failed", extra={"address": self.address, "reason": str(error)})
             encrypted = None
         self._encrypting = None
         if encrypted is None:

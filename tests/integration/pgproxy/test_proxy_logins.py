@@ -75,7 +75,7 @@ async def test_md5_is_for_clients_of_old(make_proxy: MakeProxy) -> None:
 
 @pytest.mark.parametrize("use", [CertificateUse.VERIFY_CA, CertificateUse.VERIFY_FULL, CertificateUse.CERT])
 async def test_a_certificate_of_the_authority_for_clients_is_asked_for(
-    make_proxy: MakeProxy, tmp_path: Path, use: CertificateUse
+    make_proxy: MakeProxy, tmp_path: Path, caplog: pytest.LogCaptureFixture, use: CertificateUse
 ) -> None:
     authority, stranger = CertificateAuthority(tmp_path / "ours"), CertificateAuthority(tmp_path / "theirs")
     rules = {"certificate": use, "certificate_names": (USER, "robot.internal")}
@@ -95,6 +95,7 @@ async def test_a_certificate_of_the_authority_for_clients_is_asked_for(
         assert "connection requires a valid client certificate" in await refusal(proxy, sslmode="require")
         assert "connection requires a valid client certificate" in await refusal(proxy, sslmode="disable")
         assert "SSL error" in await refusal(proxy, sslmode="require", **foreign)
+        assert "client_tls_failed" in [record.message for record in caplog.records if record.levelname == "WARNING"]
         if use is not CertificateUse.CERT:
             assert "password authentication failed" in await refusal(proxy, password="wrong", **own)
 
