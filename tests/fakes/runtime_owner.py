@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from workshape.clock import Clock
 from workshape.functions.environment_api import RuntimeCallbacks
 from workshape.functions.extension_sessions import Extension
 from workshape.functions.images.model import ImageProcess
+from workshape.functions.launch.disk_maker import NAME as MAKER_NAME
 from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.launch.process_tree import children
 from workshape.functions.launch.recipe import LaunchOrder
 from workshape.functions.launch.sandbox import TASK
 from workshape.functions.model import (
@@ -72,6 +75,7 @@ class RuntimeOwner:
         )
         self.api = RuntimeApi(callbacks)
         self.notes: list[str] = []
+        self.folder = folder
         self.launcher = ProcessLauncher(folder, settings or FunctionSettings(), notify=self.notes.append, show=show)
         self.heard: dict[EnvironmentId, Heard] = {}
         self.addresses: dict[EnvironmentId, str] = {}
@@ -137,6 +141,15 @@ class RuntimeOwner:
     def next_request_id(self) -> RequestId:
         """Name the invocation that comes next."""
         return RequestId(f"00000000-0000-4000-8000-{self._invocations + 1:012}")
+
+    def forked(self, spawner: int) -> set[int]:
+        """The stems and environments of a spawner: its children but for who makes what their /tmp is on."""
+        found = set[int]()
+        for pid in children(spawner):
+            with suppress(OSError):  # it has just ended
+                if Path(f"/proc/{pid}/comm").read_text().strip() != MAKER_NAME:
+                    found.add(pid)
+        return found
 
     async def task_root(self, code: Path) -> str:
         """Tell where functions see a folder of code."""

@@ -36,7 +36,7 @@ RUNTIMES = (
 _NEEDS_NAMESPACES = (
     ("namespaces of its own", "it sees and signals its own processes only"),
     ("read-only root", "it sees the system's programs, its code and layers, and nothing else of this machine"),
-    ("private /tmp", "with the function's quota"),
+    ("private /tmp", "with the function's quota, to the block"),
     ("user of its own", "no capabilities, no way to new privileges; nobody else can speak to its Runtime API"),
 )
 _LIMITS = {
@@ -80,6 +80,7 @@ async def examine() -> list[Check]:
         try:
             reason = await launcher.why_no_sandbox()
             checks = [Check(part, not reason, reason or what) for part, what in _NEEDS_NAMESPACES]
+            checks.append(_disks(reason or await launcher.why_no_disks()))
             checks.append(_seccomp(reason))
             checks.append(_snapshots(reason))
             missing = launcher.cgroups().missing
@@ -88,6 +89,13 @@ async def examine() -> list[Check]:
             await launcher.close()
     interpreters = Interpreters(allow_substitute=False)
     return [*checks, *await asyncio.gather(*(_runtime(interpreters, runtime) for runtime in RUNTIMES))]
+
+
+def _disks(reason: str) -> Check:
+    what = "each environment's is a file system of its own on this machine's disk, beside the function's memory"
+    return Check(
+        "ephemeral storage on disk", not reason, f"{reason}; it is memory of the function's" if reason else what
+    )
 
 
 def _seccomp(reason: str) -> Check:

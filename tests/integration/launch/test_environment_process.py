@@ -266,7 +266,7 @@ async def test_a_start_does_not_depend_on_the_process_that_waits_for_it(owner: R
     spawner = int(status.partition("PPid:")[2].split()[0])
     waiting: set[int] = set()
     async with asyncio.timeout(WAIT_S):
-        while len(waiting := set(process_tree.children(spawner)) - {process.pid}) < FunctionSettings().stems:
+        while len(waiting := owner.forked(spawner) - {process.pid}) < FunctionSettings().stems:
             await asyncio.sleep(0.01)
 
     for pid in waiting:

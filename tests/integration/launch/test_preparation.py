@@ -8,7 +8,6 @@ import pytest
 from tests.fakes.runtime_owner import ARN, RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE, WAIT_S
 from workshape.functions.launch.preparation import Preparation
-from workshape.functions.launch.process_tree import children
 from workshape.functions.model import FunctionName, FunctionVersion
 from workshape.settings import FunctionSettings
 
@@ -30,7 +29,7 @@ async def test_a_function_finds_stems_and_one_that_cannot_run_is_no_obstacle(own
         working.cancel()
         pytest.skip("without a sandbox nothing is prepared")
     async with asyncio.timeout(WAIT_S):
-        while not any(len(children(pid)) == FunctionSettings().stems for pid in owner.launcher.spawners()):
+        while not any(len(owner.forked(pid)) == FunctionSettings().stems for pid in owner.launcher.spawners()):
             await asyncio.sleep(0.01)
     assert not working.done()
     working.cancel()

@@ -18,9 +18,10 @@ import stat
 from collections.abc import Sequence
 
 from workshape.functions.launch import linux, seccomp
+from workshape.functions.launch.disks import Disk, Disks
 from workshape.functions.launch.linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from workshape.functions.launch.process_tree import children
-from workshape.functions.launch.sandbox import GROUP, TMP, TMP_MB, USER_NAME, Slot
+from workshape.functions.launch.sandbox import GROUP, TMP, TMP_MB, USER_NAME, Slot, mount_memory
 
 USERS = 256
 """Of one snapshot: its own, and one for each copy that lives."""
@@ -31,9 +32,9 @@ _filter = seccomp.filter_program(os.uname().machine, may_copy=True)
 class CopiedSlot(Slot):
     """The place of a process that is to be copied; its copies see the same code."""
 
-    def __init__(self, number: int, user: int) -> None:
+    def __init__(self, number: int, user: int, disks: Disks | None) -> None:
         """`user` is the first of `USERS`."""
-        super().__init__(number, user)
+        super().__init__(number, user, disks)
         with open(f"{self._folder}/passwd", "w") as passwd:
             passwd.write("root:x:0:0:root:/:/sbin/nologin\n")
             passwd.writelines(
@@ -58,16 +59,20 @@ class CopiedSlot(Slot):
 
 
 class CopySlot:
-    """What the spawner holds of a copy's place: its user. There is nothing to remove: its mounts end with it."""
+    """What the spawner holds of a copy's place: its user, and what its /tmp is on. Its mounts end with it."""
 
-    def __init__(self, user: int) -> None:
+    def __init__(self, user: int, disk: Disk | None) -> None:
         self.user = user
+        self.disk = disk
 
     def enter(self) -> None:
         """Do nothing: a copy is where it is from its beginning."""
 
     def remove(self) -> None:
-        """Do nothing."""
+        """Give back what there is, once the copy is gone."""
+        if self.disk is not None:
+            self.disk.release()
+            self.disk = None
 
 
 def _enter_user_namespace(first_user: int) -> None:
@@ -95,11 +100,11 @@ def _enter_user_namespace(first_user: int) -> None:
         os.waitpid(writer, 0)
 
 
-def fork_helper(pid: int, user: int, cgroup_files: Sequence[int], own_namespace: int) -> int:
+def fork_helper(pid: int, slot: CopySlot, cgroup_files: Sequence[int], own_namespace: int) -> int:
     """Fork a process that gives a copy cgroups, and a /tmp and /proc of its own; it exits with 0 when that is done.
 
-    `pid` is the copy's first process, `cgroup_files` are those of its cgroups' `cgroup.procs`; `own_namespace` is a
-    descriptor of this process's own process namespace.
+    `pid` is the copy's first process, `slot` its place, `cgroup_files` are those of its cgroups' `cgroup.procs`;
+    `own_namespace` is a descriptor of this process's own process namespace.
 
     Raises:
         OSError: the copy has ended, or the machine refuses a process.
@@ -117,7 +122,7 @@ def fork_helper(pid: int, user: int, cgroup_files: Sequence[int], own_namespace:
             code = 1
             try:
                 signal.set_wakeup_fd(-1)
-                _furnish(mounts, user, cgroup_files)
+                _furnish(mounts, slot, cgroup_files)
                 code = 0
             finally:
                 os._exit(code)
@@ -130,16 +135,20 @@ def _open_namespace(pid: int, kind: str, opened: contextlib.ExitStack) -> int:
     return descriptor
 
 
-def _furnish(mounts: int, user: int, cgroup_files: Sequence[int]) -> None:
+def _furnish(mounts: int, slot: CopySlot, cgroup_files: Sequence[int]) -> None:
     for descriptor in cgroup_files:
         os.write(descriptor, b"1")  # the copy's first process, by its number in its own namespace
+    tmp = -1 if slot.disk is None else linux.clone_mount(slot.disk.place)  # it is out of sight over there
     linux.setns(mounts, linux.CLONE_NEWNS)
     linux.mount("none", "/", "", MS_REC | MS_PRIVATE)
     linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     there = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    linux.mount("tmp", TMP, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MB}m,mode=1777")
+    if tmp >= 0:
+        linux.move_mount(tmp, TMP)
+    else:
+        mount_memory(TMP, TMP_MB)
     here = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    _copy_folder(there, here, user)
+    _copy_folder(there, here, slot.user)
 
 
 def _copy_folder(source: int, target: int, user: int) -> None:

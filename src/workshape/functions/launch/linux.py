@@ -24,6 +24,7 @@ MS_NODEV = 4
 MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
+MS_MOVE = 8192
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
@@ -45,6 +46,10 @@ CAPABILITIES_MAX = 64
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT = 428, 429  # the same on every machine, as all that were added since 2019
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -82,6 +87,20 @@ def bind(source: str, target: str, flags: int = 0, *, recursive: bool = False) -
 def umount(target: str, flags: int = MNT_DETACH) -> None:
     """Take a mount away, with all that is mounted below it; whoever uses it still, keeps it until done."""
     _check(_libc.umount2(target.encode(), flags), f"umount {target}")
+
+
+def clone_mount(path: str) -> int:
+    """Return a descriptor of a mount that shows the same as the one at `path` and is nowhere yet. Linux 5.2."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    descriptor: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    _check(descriptor, f"open_tree {path}")
+    return descriptor
+
+
+def move_mount(descriptor: int, target: str) -> None:
+    """Mount what `clone_mount` has returned."""
+    result = _libc.syscall(_SYS_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
+    _check(result, f"move_mount {target}")
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

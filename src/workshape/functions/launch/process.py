@@ -167,6 +167,14 @@ class ProcessLauncher:
         """
         return await self._channel(RuntimePlan(())).sandbox
 
+    async def why_no_disks(self) -> str:
+        """Say why /tmp of environments is not on disk on this machine; empty: it is.
+
+        Raises:
+            OSError: the process that starts environments cannot be started.
+        """
+        return await self._channel(RuntimePlan(())).why_no_disks()
+
     def spawners(self) -> list[int]:
         """The process ids of the spawners there are."""
         return [channel.pid for channel in self._channels.values() if channel.alive]
@@ -218,6 +226,7 @@ class ProcessLauncher:
             python_folder=plan.folder if plan.interpreter else "",
             root="" if reason else os.path.realpath(root),
             why_no_root=reason,
+            disks=os.path.realpath(self._folder / "disks"),
             show=[(each.path, each.at) for each in plan.show] if plan.interpreter else [],
             cgroups=self.cgroups().folders,
             stems=self._settings.stems if self._settings.start == "stem" else 0,

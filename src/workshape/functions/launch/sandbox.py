@@ -2,8 +2,8 @@
 
 A spawner builds a root once (`Root`): the system's programs and libraries, the interpreters, a minimal /etc and /dev,
 all read-only, and nothing else of the host. Every environment is forked into namespaces of its own (processes, mounts,
-System V IPC, host name) on that root (`enter`), with a private /tmp, and then gives up what it could do (`drop`): an
-unprivileged user of its own, no capabilities, no way to new privileges, a seccomp filter.
+System V IPC, host name) on that root (`enter`), with a private /tmp (`disks.py`), and then gives up what it could do
+(`drop`): an unprivileged user of its own, no capabilities, no way to new privileges, a seccomp filter.
 
 Code and layers come later, when the environment gets a function: the root has a `Slot` for each environment, a pair of
 shared mounts whose copies in the environment follow (`mount propagation`), so that the spawner can mount the function's
@@ -29,7 +29,8 @@ import socket
 import stat
 from collections.abc import Sequence
 
-from workshape.functions.launch import linux, seccomp
+from workshape.functions.launch import disk_maker, linux, seccomp
+from workshape.functions.launch.disks import Disk, Disks
 from workshape.functions.launch.linux import (
     CLONE_NEWIPC,
     CLONE_NEWNS,
@@ -202,20 +203,51 @@ class Root:
             os.symlink(target, f"{folder}/{name}")
 
 
+class EnvironmentTmp:
+    """An environment's /tmp, as the spawner mounts it: on disk where that can be had."""
+
+    def __init__(self, place: str, disks: Disks | None) -> None:
+        self._place = place
+        self._disks = disks
+        self._held: list[Disk] = []
+
+    def mount(self, size_mb: int) -> None:
+        """Mount one of that size, over the one before if there is one; whoever sees that sees it."""
+        disk = None if self._disks is None else self._disks.take(size_mb)
+        if disk is None:
+            mount_memory(self._place, size_mb)
+            linux.mount("", self._place, "", MS_SHARED)
+            return
+        self._held.append(disk)
+        disk.move(self._place)
+
+    def release(self) -> None:
+        """Give back what it was on, once it is mounted nowhere."""
+        for disk in self._held:
+            disk.release()
+        self._held.clear()
+
+
+def mount_memory(place: str, size_mb: int) -> None:
+    """Mount a /tmp in memory."""
+    linux.mount("tmp", place, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size_mb}m,mode=1777")
+
+
 class Slot:
     """An environment's places: what is mounted here by the spawner appears in the environment."""
 
-    def __init__(self, number: int, user: int) -> None:
+    def __init__(self, number: int, user: int, disks: Disks | None = None) -> None:
         """Make the places; the environment's /tmp is mounted at once."""
         self.user = user
         self._folder = f"{_SLOTS}/{number}"
+        self._tmp = EnvironmentTmp(f"{self._folder}{TMP}", disks)
         os.mkdir(self._folder, 0o755)
         for name in ("task", "opt", "tmp"):
             os.mkdir(f"{self._folder}/{name}", 0o755)
         for name in ("task", "opt"):
             linux.bind(f"{self._folder}/{name}", f"{self._folder}/{name}")
             linux.mount("", f"{self._folder}/{name}", "", MS_SHARED)
-        linux.mount("tmp", f"{self._folder}{TMP}", "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MB}m,mode=1777")
+        self._tmp.mount(TMP_MB)
         with open(f"{self._folder}/passwd", "w") as passwd:
             passwd.write(
                 f"root:x:0:0:root:/:/sbin/nologin\n{USER_NAME}:x:{user}:{GROUP}::/home/{USER_NAME}:/sbin/nologin\n"
@@ -231,7 +263,7 @@ class Slot:
         if layers:
             linux.bind(HOST + layers, f"{self._folder}/opt", _READ_ONLY)
         if tmp_mb != TMP_MB:
-            linux.mount("", f"{self._folder}{TMP}", "", linux.MS_REMOUNT | MS_NOSUID | MS_NODEV, f"size={tmp_mb}m")
+            self._tmp.mount(tmp_mb)
 
     def drop(self) -> None:
         """Give up every privilege: after `enter`."""
@@ -259,6 +291,7 @@ class Slot:
             for name in ("task", "opt", "tmp"):
                 os.rmdir(f"{self._folder}/{name}")
             os.rmdir(self._folder)
+        self._tmp.release()
 
     def enter(self) -> None:
         """Move this process, the first of a new process namespace, into the environment.
@@ -273,6 +306,7 @@ class Slot:
         linux.bind(f"{self._folder}/passwd", "/etc/passwd", _READ_ONLY)
         linux.mount("none", "/", "", MS_REC | MS_SLAVE)
         linux.umount(_SLOTS)
+        disk_maker.hide_places()
         linux.umount(HOST)
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         linux.mount("", "/", "", linux.MS_BIND | linux.MS_REMOUNT | MS_RDONLY | MS_NOSUID)
@@ -282,7 +316,16 @@ class Slot:
 class ImageSlot:
     """The place of an environment whose root is an image's."""
 
-    def __init__(self, number: int, user: int, *, image_root: str, tmp_mb: int, shown: Sequence[str]) -> None:
+    def __init__(
+        self,
+        number: int,
+        user: int,
+        disks: Disks | None = None,
+        *,
+        image_root: str,
+        tmp_mb: int,
+        shown: Sequence[str],
+    ) -> None:
         """Paths are the host's, without symbolic links: `image_root` of a folder that the image store has made,
         `shown` of files that are to be seen where they are there.
         """
@@ -292,11 +335,14 @@ class ImageSlot:
         self._shown = shown
         self._folder = f"{_SLOTS}/{number}"
         os.mkdir(self._folder, 0o755)
+        self._disk = None if disks is None else disks.take(tmp_mb)
 
     def remove(self) -> None:
         """Take it away, once the environment is gone."""
         with contextlib.suppress(OSError):
             os.rmdir(self._folder)
+        if self._disk is not None:
+            self._disk.release()
 
     def drop(self) -> None:
         """Give up every privilege: after `enter`."""
@@ -315,7 +361,10 @@ class ImageSlot:
         for name in IMAGE_FOLDERS:  # a link could lead out
             if not stat.S_ISDIR(os.lstat(f"{folder}/{name}").st_mode):
                 raise NotADirectoryError(f"/{name} of the image is no folder")
-        linux.mount("tmp", folder + TMP, "tmpfs", MS_NOSUID | MS_NODEV, f"size={self._tmp_mb}m,mode=1777")
+        if self._disk is not None:
+            linux.bind(self._disk.place, folder + TMP, MS_NOSUID | MS_NODEV)
+        else:
+            mount_memory(folder + TMP, self._tmp_mb)
         linux.bind("/dev", f"{folder}/dev", MS_RDONLY | MS_NOSUID, recursive=True)
         linux.mount("proc", f"{folder}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         self._bring_names()

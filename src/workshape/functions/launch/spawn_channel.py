@@ -38,6 +38,8 @@ class Configuration:
     root: str = ""
     """An empty folder to mount the sandbox's root at; empty: no sandbox."""
     why_no_root: str = ""
+    disks: str = ""
+    """A folder of the machine's, for what /tmp of environments is on."""
     show: Sequence[tuple[str, str]] = ()
     """Files and folders of the host's that the sandbox shows, and where."""
     cgroups: Mapping[str, str] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class SpawnChannel:
         self._failure = ""
         self.sandbox: asyncio.Future[str] = self._loop.create_future()
         """Why its environments have no sandbox; empty: they have."""
+        self._disks: asyncio.Future[str] | None = None
 
     def __repr__(self) -> str:
         return f"<SpawnChannel {self._configuration.interpreter} {'alive' if self.alive else 'ended'}>"
@@ -194,12 +197,25 @@ class SpawnChannel:
             {
                 "root": configuration.root,
                 "why_no_root": configuration.why_no_root,
+                "disks": configuration.disks,
                 "show": [list(pair) for pair in configuration.show],
                 "python": configuration.python_folder,
                 "cgroups": dict(configuration.cgroups),
                 "stems": configuration.stems,
             }
         )
+
+    async def why_no_disks(self) -> str:
+        """Say why /tmp of its environments is not on disk; empty: it is. Ask once at a time.
+
+        Raises:
+            OSError: the spawner is gone.
+        """
+        if not self.alive:
+            raise OSError(self._failure or "the process that starts environments is not there")
+        self._disks = self._loop.create_future()
+        self._send({"do": "try disks"})
+        return await self._disks
 
     async def spawn(self, order: SpawnOrder, ended: Callable[[int], None]) -> Spawned:
         """Start a process.
@@ -318,6 +334,9 @@ class SpawnChannel:
             self._lost_by_pid.pop(message["lost"], _nothing)()
         elif "sandbox" in message:
             self.sandbox.set_result(message["sandbox"])
+        elif "disks" in message:
+            assert self._disks is not None, "it was asked"
+            self._disks.set_result(message["disks"])
         elif "failed" in message:
             self._failure = message["failed"]
         else:
@@ -364,13 +383,11 @@ class SpawnChannel:
         while self._descriptors:
             os.close(self._descriptors.popleft())
         reason = self._failure or "the process that starts environments has ended"
-        if not self.sandbox.done():
-            self.sandbox.set_exception(SpawnerFailed(reason))
-            self.sandbox.exception()  # whoever waits is told; that nobody does is no fault
-        for answer, _ in self._starting.values():
-            if not answer.done():
-                answer.set_exception(OSError(reason))
-        self._starting.clear()
+        for answer in (self.sandbox, self._disks):
+            if answer is not None and not answer.done():
+                answer.set_exception(SpawnerFailed(reason))
+                answer.exception()  # whoever waits is told; that nobody does is no fault
+        self._fail_starts(reason)
         for pid in list(self._keeping):
             self._was_kept(pid, reason)
         for lost in list(self._lost_by_pid.values()):
@@ -379,6 +396,12 @@ class SpawnChannel:
         for ended in list(self._ended.values()):
             ended(_KILLED)
         self._ended.clear()
+
+    def _fail_starts(self, reason: str) -> None:
+        for answer, _ in self._starting.values():
+            if not answer.done():
+                answer.set_exception(OSError(reason))
+        self._starting.clear()
 
 
 def _nothing() -> None:

@@ -38,12 +38,15 @@ from typing import Any
 from workshape.functions.launch import image_program, linux, sandbox, stem, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import CopiedSlot
+from workshape.functions.launch.disks import Disks, begin_disks
 from workshape.functions.launch.process_tree import (
     children,
     descendants,
+    ended_children,
     kill_tree,
     send_group_signal,
     send_signal,
+    wake_on_child,
 )
 from workshape.functions.launch.python_runtime import REHEARSE, PythonRuntime
 from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
@@ -62,6 +65,10 @@ USERS_OF_A_SPAWNER = 0x1000
 """User ids: far above any real user's, apart for each spawner, used again after so many environments."""
 ZYGOTE_USERS_FROM = 0x40000000
 """Those of what is copied, and of its copies: as many for each spawner."""
+
+
+MakeSlot = Callable[[int, int, Disks | None], "Slot | ImageSlot"]
+"""Makes an environment's place, by its number, its user and what there is for its /tmp."""
 
 
 @dataclass
@@ -95,6 +102,8 @@ class Spawner:
         self._engine_alive = True
         self._forked = 0
         self._root: Root | None = None
+        self._disks: Disks | None = None
+        self._why_no_disks = "there is no sandbox"
         self._own_namespace: int | None = None
         self._cgroups: dict[str, str] = {}
         self._python: PythonRuntime | None = None
@@ -103,7 +112,7 @@ class Spawner:
 
     def run(self) -> None:
         """Serve until the engine closes its end; then end everything."""
-        child_ended = _wake_on_child()
+        child_ended = wake_on_child()
         if not self._configure():
             return
         control = self._control.fileno()
@@ -154,7 +163,9 @@ class Spawner:
         if message is None:
             return False
         self._cgroups = message["cgroups"]
-        reason = self._enter_sandbox(message["root"], message["show"]) if message["root"] else message["why_no_root"]
+        reason = message["why_no_root"]
+        if message["root"]:
+            reason = self._enter_sandbox(message["root"], message["show"], message["disks"])
         if message["python"]:
             at = sandbox.RUNTIME if self._root is not None else message["python"]
             try:
@@ -174,6 +185,7 @@ class Spawner:
     def _host(self, own_namespace: int) -> Host:
         return Host(
             own_namespace=own_namespace,
+            disks=self._disks,
             watch=self._watch,
             unwatch=self._unwatch,
             fork=self._fork_zygote,
@@ -186,13 +198,14 @@ class Spawner:
             discard=self._discard,
         )
 
-    def _enter_sandbox(self, folder: str, show: list[list[str]]) -> str:
+    def _enter_sandbox(self, folder: str, show: list[list[str]], disks: str) -> str:
         """Build the root and try a stem on it; say why there can be none."""
         if sys.platform != "linux":
             return f"there are no namespaces on {sys.platform}"
         try:
             root = Root(folder)
             root.enter()
+            self._disks, self._why_no_disks = begin_disks(disks, sandbox.HOST, sandbox.TMP_MB)
             for path, at in show:
                 root.show(path, at)
             self._root, self._own_namespace = root, os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -220,6 +233,8 @@ class Spawner:
         elif message["do"] == "stock":
             with contextlib.suppress(OSError):  # the first start will tell
                 self._stock.keep(self._kind(message), time.monotonic())
+        elif message["do"] == "try disks":
+            self._tell({"disks": self._why_no_disks if self._disks is None else self._disks.attempt()})
         elif message["do"] in ("keep", "drop"):
             assert self._zygotes is not None, "the engine has one of its processes"
             (self._zygotes.keep if message["do"] == "keep" else self._zygotes.drop)(message["pid"])
@@ -307,7 +322,7 @@ class Spawner:
 
     def _fork_zygote(self, make_slot: Callable[[int], CopiedSlot], message: dict[str, Any]) -> Stem:
         assert self._python is not None, "who has no runtime has no zygotes"
-        forked = self._fork(self._python.become_copied, lambda number, _user: make_slot(number))
+        forked = self._fork(self._python.become_copied, lambda number, _user, _disks: make_slot(number))
         try:
             self._fit(forked, message)
         except OSError:
@@ -356,13 +371,14 @@ class Spawner:
     def _fork_seed(self) -> Stem:
         return self._fork(self._python.become if self._python is not None else stem.execute)
 
-    def _fork(self, become: Become, make_slot: "Callable[[int, int], Slot | ImageSlot]" = Slot) -> Stem:
+    def _fork(self, become: Become, make_slot: MakeSlot = Slot) -> Stem:
         slot: Slot | ImageSlot | None = None
         cgroup = self._new_cgroup()
         number = self._forked
         try:
             if self._root is not None:
-                slot = make_slot(number, self._first_user(USERS_FROM) + number % USERS_OF_A_SPAWNER)
+                user = self._first_user(USERS_FROM) + number % USERS_OF_A_SPAWNER
+                slot = make_slot(number, user, self._disks)
             return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
         except OSError:
             if slot is not None:
@@ -392,7 +408,7 @@ class Spawner:
                 send_group_signal(environment.stem.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        for pid, status in _ended_children():
+        for pid, status in ended_children():
             if self._zygotes is not None and self._zygotes.process_ended(pid, status):
                 continue
             if (dead := self._stock.ended(pid)) is not None:
@@ -461,27 +477,6 @@ class Spawner:
                 wire.send(self._control, message, descriptors or ())
             except OSError:
                 self._engine_alive = False
-
-
-def _wake_on_child() -> int:
-    """Return a descriptor that becomes readable whenever a child has ended."""
-    readable, writable = os.pipe()
-    os.set_blocking(readable, False)
-    os.set_blocking(writable, False)
-    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    return readable
-
-
-def _ended_children() -> list[tuple[int, int]]:
-    ended = []
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            ended.append((pid, status))
-    return ended
 
 
 def main(descriptor: int) -> None:

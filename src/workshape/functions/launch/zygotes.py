@@ -25,8 +25,9 @@ from workshape.functions.launch import copy_sandbox
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import USERS, CopiedSlot, CopySlot
 from workshape.functions.launch.copying import COPY_DESCRIPTORS, SAYS_INIT, SAYS_REST, SAYS_SNAPSHOT
+from workshape.functions.launch.disks import Disks
 from workshape.functions.launch.process_tree import children
-from workshape.functions.launch.sandbox import GROUP
+from workshape.functions.launch.sandbox import GROUP, TMP_MB
 from workshape.functions.launch.stem import Stem
 
 ZYGOTES_MAX = 16
@@ -48,6 +49,8 @@ class Host:
 
     own_namespace: int
     """A descriptor of its own process namespace."""
+    disks: Disks | None
+    """What /tmp is on; None: on memory."""
     watch: Callable[[int, Callable[[], None]], None]
     """Call something whenever a descriptor is readable."""
     unwatch: Callable[[int], None]
@@ -130,7 +133,7 @@ class Zygotes:
             raise OSError(f"there are {ZYGOTES_MAX} snapshots in memory already")
         first_user = self._places.popleft()
         try:
-            stem = self._host.fork(lambda number: CopiedSlot(number, first_user), message)
+            stem = self._host.fork(lambda number: CopiedSlot(number, first_user, self._host.disks), message)
         except OSError:
             self._places.append(first_user)
             raise
@@ -209,6 +212,7 @@ class Zygotes:
     def _order_copy(self, zygote: _Zygote) -> _Copy:
         cgroup = self._host.new_cgroup()
         user = zygote.users.popleft()
+        slot = CopySlot(user, None if self._host.disks is None else self._host.disks.take(TMP_MB))
         ours, order = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         our_api, api = socket.socketpair()
@@ -216,7 +220,7 @@ class Zygotes:
         os.set_blocking(status_read, False)
         output_read, output_write = os.pipe()
         os.fchown(output_write, user, GROUP)  # else /dev/stdout and /dev/stderr, the same pipe, could not be opened
-        stem = Stem(0, ours, status_read, output_read, our_api.detach(), CopySlot(user), cgroup, user)
+        stem = Stem(0, ours, status_read, output_read, our_api.detach(), slot, cgroup, user)
         given = [order.fileno(), api.fileno(), status_write, output_write]
         assert len(given) == COPY_DESCRIPTORS, "what the other side expects"
         try:
@@ -265,7 +269,8 @@ class Zygotes:
         try:
             copy.process = os.pidfd_open(copy.stem.pid)
             files = copy.stem.cgroup.open_to_join() if copy.stem.cgroup is not None else []
-            helper = copy_sandbox.fork_helper(copy.stem.pid, copy.stem.user, files, self._host.own_namespace)
+            assert isinstance(copy.stem.slot, CopySlot), "as it was made"
+            helper = copy_sandbox.fork_helper(copy.stem.pid, copy.stem.slot, files, self._host.own_namespace)
         except OSError:
             return False
         finally:
