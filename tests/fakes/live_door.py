@@ -32,7 +32,7 @@ from workshape.aws.signer import signer_for
 from workshape.aws.sqs.service import sqs_service
 from workshape.aws.upstream import Upstream
 from workshape.clock import Clock
-from workshape.functions.async_policy import event_policy
+from workshape.functions.async_policy import event_policy, stops_loops
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
@@ -42,6 +42,7 @@ from workshape.functions.images.deployments import Deployments
 from workshape.functions.images.store import ImageStore
 from workshape.functions.log_groups import LogGroups
 from workshape.functions.logs import FunctionLogs
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.gateway.api_door import ApiDoor
 from workshape.gateway.function_urls import FunctionUrls
@@ -194,6 +195,7 @@ class LiveDoor:
                 provisioned=self.provisioned,
                 images=images,
                 accept_destination=accept_with(destinations),
+                loops=LoopGuard(partial(stops_loops, self.catalog), FunctionMetrics(), clock),
             ),
             sqs_service(broker),
             cloudwatch_service(self.metrics, clock),

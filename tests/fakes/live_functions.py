@@ -31,6 +31,7 @@ from workshape.functions.invocation_report import Reporter
 from workshape.functions.invoker import Invoker
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.logs import FunctionLogs
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import FunctionName
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.functions.records import InvocationRecord, RecordWriter, read_records
@@ -198,6 +199,7 @@ async def live_functions(folder: Path) -> AsyncIterator[LiveFunctions]:
         provisioned=ProvisionedConfigs(store, catalog, invoker, clock),
         images=images,
         accept_destination=lambda _arn, _kinds: None,
+        loops=LoopGuard(lambda _function: True, metrics, clock),
     )
     server = await Door([service], upstream, settings=settings, admin=_admin, clock=clock).start("127.0.0.1", 0)
     live = LiveFunctions(folder, invoker, invoke, logs)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from workshape.engine.ground import Ground
 from workshape.errors import Invalid
-from workshape.functions.async_policy import event_policy
+from workshape.functions.async_policy import event_policy, stops_loops
 from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.autoscaling.autoscaler import Autoscaler
 from workshape.functions.catalog import Catalog
@@ -27,6 +27,7 @@ from workshape.functions.launch.preparation import Preparation
 from workshape.functions.launch.process import ProcessLauncher
 from workshape.functions.log_groups import LogGroups
 from workshape.functions.logs import FunctionLogs
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import FunctionVersion
 from workshape.functions.provisioned import Allocation
 from workshape.functions.provisioned_configs import ProvisionedConfigs
@@ -59,6 +60,7 @@ class FunctionParts:
     logs: FunctionLogs
     records: RecordWriter
     metrics: FunctionMetrics
+    loops: LoopGuard
 
     async def prepare(self) -> None:
         """Have environments ready for the functions there are, and for those to come, until cancelled."""
@@ -76,7 +78,9 @@ class FunctionParts:
         """Tell how much concurrency was used since the last time."""
         by_version = {(use.function, use.version): use for use in map(Allocation.take_use, self.invoker.allocations())}
         return [
-            *concurrency_points(self.invoker.concurrency.take_peaks(), self.allocated(), now),
+            *concurrency_points(
+                self.invoker.concurrency.take_peaks(), self.metrics.running.take_peaks(), self.allocated(), now
+            ),
             *provisioned_points(self.provisioned.resources(), by_version, now),
         ]
 
@@ -158,6 +162,7 @@ def open_functions(ground: Ground) -> FunctionParts:
         logs=logs,
         records=records,
         metrics=metrics,
+        loops=LoopGuard(partial(stops_loops, catalog), metrics, clock),
     )
     ground.metrics.add_source(metrics.take)
     ground.metrics.add_source(parts.concurrency_points)

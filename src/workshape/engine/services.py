@@ -45,6 +45,7 @@ def services(
             provisioned=functions.provisioned,
             images=functions.images,
             accept_destination=accept_with(deliveries.destinations),
+            loops=functions.loops,
         ),
         sqs_service(sources.broker),
         sns_service(deliveries.topics),

@@ -15,7 +15,6 @@ def event_policy(catalog: Catalog, name: str, qualifier: str | None) -> EventPol
     Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     config = catalog.event_invoke_configs.get(name, qualifier or LATEST)
-    recursion = catalog.recursion_configs.get(name, LATEST)
     try:
         dead_letter = catalog.find(catalog.reference(name, qualifier)).configuration.dead_letter_arn
     except CallerError:
@@ -26,5 +25,11 @@ def event_policy(catalog: Catalog, name: str, qualifier: str | None) -> EventPol
         on_failure=config.on_failure if config is not None else "",
         dead_letter=dead_letter,
         is_switched_off=catalog.reserved_concurrency(FunctionName(name)) == 0,
-        stops_loops=recursion is None or recursion.recursive_loop is RecursiveLoop.TERMINATE,
+        stops_loops=stops_loops(catalog, name),
     )
+
+
+def stops_loops(catalog: Catalog, name: str) -> bool:
+    """Tell whether recursive loops of a function are stopped: unless it was set that they are not."""
+    recursion = catalog.recursion_configs.get(name, LATEST)
+    return recursion is None or recursion.recursive_loop is RecursiveLoop.TERMINATE

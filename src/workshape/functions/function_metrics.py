@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from workshape.functions.concurrency import ConcurrencyPeaks
 from workshape.functions.model import LATEST, FunctionName
 from workshape.functions.recent import RecentInvocations
+from workshape.functions.resource_concurrency import ResourceConcurrency, ResourcePeak
 from workshape.metrics.book import MetricBook
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Metric, Point, Unit, minute_of
@@ -45,6 +46,7 @@ class FunctionMetrics:
         self._events = MetricBook()
         self._totals: dict[tuple[FunctionName, str], FunctionTotals] = {}
         self.recent = RecentInvocations()
+        self.running = ResourceConcurrency()
 
     def __repr__(self) -> str:
         return f"<FunctionMetrics tallies={len(self._tallies)} versions={len(self._totals)}>"
@@ -123,16 +125,23 @@ class FunctionMetrics:
             self._events.record(Metric(NAMESPACE, name, dimensions, unit), value, at)
 
 
-def concurrency_points(peaks: ConcurrencyPeaks, allocated: int, now: float) -> list[Point]:
+def concurrency_points(
+    peaks: ConcurrencyPeaks, resources: Iterable[ResourcePeak], allocated: int, now: float
+) -> list[Point]:
     """Tell how many invocations there were at once, at most, since the last time. View it with the maximum.
 
-    `allocated` is what is reserved for functions, and what is provisioned beside that.
+    `resources` are versions and aliases; `allocated` is what is reserved for functions, and what is provisioned beside
+    that.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-concurrency.html
     """
     book = MetricBook()
     for function, peak in peaks.by_function.items():
         book.record(Metric(NAMESPACE, "ConcurrentExecutions", ((FUNCTION_NAME, function),)), peak, now)
+    for resource in resources:
+        dimensions = _dimensions(*_invoked(resource.invoked_arn), resource.version)
+        used = dimensions[-1] if resource.version else dimensions[2]
+        book.record(Metric(NAMESPACE, "ConcurrentExecutions", used), resource.count, now)
     if peaks.account or allocated:
         book.record(Metric(NAMESPACE, "ConcurrentExecutions"), peaks.account, now)
         book.record(Metric(NAMESPACE, "UnreservedConcurrentExecutions"), peaks.unreserved, now)

@@ -48,6 +48,16 @@ class Reporter:
             log = LogDetails(function.system_log_level, write)
         return Telemetry(clock, keeps_early=bool(extension_names(function.opt_folder)), log=log)
 
+    def admitted(self, running: RunningInvocation) -> RunningInvocation:
+        """Count an invocation in that is to run, and return it."""
+        self._metrics.running.admit(running.invocation.invoked_arn, running.function.version)
+        return running
+
+    def is_over(self, running: RunningInvocation) -> RunningInvocation:
+        """Count an invocation out, and return it."""
+        self._metrics.running.release(running.invocation.invoked_arn, running.function.version)
+        return running
+
     def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line the function wrote."""
         environment.telemetry.publish("function", "function", line)

@@ -163,7 +163,7 @@ class Invoker:
             reason = actions[0].reason
             self._reporter.throttled(running, reason, now, self._clock.wall_s())
             raise TooManyRequests(reason_code=reason.value)
-        self._invocations[request] = running
+        self._invocations[request] = self._reporter.admitted(running)
         self._perform(actions, now)
         return running
 
@@ -353,7 +353,7 @@ class Invoker:
             process.thaw()
 
     def _answer(self, action: Answer, now: float) -> None:
-        running = self._invocations.pop(action.request)
+        running = self._reporter.is_over(self._invocations.pop(action.request))
         wall = self._clock.wall_s()
         if action.outcome is Outcome.ABANDONED:
             self._fail(running, _closing(running.function), now, wall)

@@ -46,3 +46,37 @@ def test_a_loop_through_a_bucket_ends_after_sixteen_rounds_and_is_told(engine: L
     allowed = client.put_function_recursion_config(FunctionName="loops", RecursiveLoop="Allow")
     assert allowed["RecursiveLoop"] == "Allow"
     assert client.get_function_recursion_config(FunctionName="loops")["RecursiveLoop"] == "Allow"
+
+
+CALLS_ITSELF = """
+import json
+import os
+import urllib.error
+import urllib.request
+
+URL = os.environ["AWS_ENDPOINT_URL"] + "/2015-03-31/functions/calls-itself/invocations"
+
+
+def handler(event, context):
+    number = event["number"]
+    print(f"EVENT {number}")
+    headers = {"X-Amzn-Trace-Id": os.environ["_X_AMZN_TRACE_ID"]}
+    body = json.dumps({"number": number + 1}).encode()
+    try:
+        return json.load(urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=50))
+    except urllib.error.HTTPError as error:
+        return [error.code, error.headers["x-amzn-errortype"], json.load(error)["Message"]]
+"""
+
+
+def test_a_function_that_waits_for_itself_is_refused_after_sixteen_rounds(engine: LiveEngine) -> None:
+    engine.create_function("calls-itself", CALLS_ITSELF, Timeout=60)
+    client = engine.client("lambda", read_timeout=90)
+
+    answer = client.invoke(FunctionName="calls-itself", Payload=json.dumps({"number": 1}))
+
+    told = json.loads(answer["Payload"].read())
+    said = "The function calls-itself was invoked in a recursive loop, 16 times by one event, and is stopped."
+    assert told == [400, "RecursiveInvocationException", said]
+    assert max(engine.events("calls-itself", 16)) <= 17, "who is outside has no trace, and begins no round"
+    engine.wait_until(lambda: engine.metric_sum("RecursiveInvocationsDropped", "calls-itself") == 1.0)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from workshape.functions.concurrency import Concurrency
 from workshape.functions.function_metrics import NAMESPACE, OWN_NAMESPACE, FunctionMetrics, concurrency_points
-from workshape.functions.model import FunctionName
+from workshape.functions.model import LATEST, FunctionName
+from workshape.functions.resource_concurrency import ResourceConcurrency
 from workshape.metrics.book import total
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Point
@@ -96,8 +97,8 @@ def test_concurrency_tells_the_peak_since_it_was_last_asked() -> None:
     for _ in range(2):
         concurrency.release(name, reserved=False)
 
-    first = concurrency_points(concurrency.take_peaks(), 10, AT)
-    second = concurrency_points(concurrency.take_peaks(), 10, AT)
+    first = concurrency_points(concurrency.take_peaks(), [], 10, AT)
+    second = concurrency_points(concurrency.take_peaks(), [], 10, AT)
 
     def peaks(points: list[Point]) -> list[float]:
         return [
@@ -109,6 +110,45 @@ def test_concurrency_tells_the_peak_since_it_was_last_asked() -> None:
 
     assert peaks(first) == [3, 4, 3, 13]
     assert peaks(second) == [1, 2, 1, 11]
+
+
+def test_concurrency_is_told_of_what_was_named_and_of_the_versions_that_an_alias_chose() -> None:
+    running = ResourceConcurrency()
+    for version in ("1", "2", "2"):
+        running.admit(f"{ARN}:live", version)
+    running.release(f"{ARN}:live", "1")
+    running.admit(f"{ARN}:2", "2")
+    running.admit(ARN, LATEST)
+
+    points = concurrency_points(Concurrency(1_000).take_peaks(), running.take_peaks(), 0, AT)
+
+    def peak(**more: str) -> float:
+        return found(points, "ConcurrentExecutions", {**OF_FUNCTION, **more}).maximum
+
+    assert peak(Resource="f:live") == 3
+    assert (peak(Resource="f:live", ExecutedVersion="1"), peak(Resource="f:live", ExecutedVersion="2")) == (1, 2)
+    assert (peak(Resource="f:2"), peak(Resource="f")) == (1, 1)
+    assert [point.metric.name for point in points] == ["ConcurrentExecutions"] * 5
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["", ":live", ":2"])), max_size=40))
+def test_a_peak_is_the_most_that_ran_at_once_by_that_name(steps: list[tuple[bool, str]]) -> None:
+    running, now, most = ResourceConcurrency(), dict[str, int](), dict[str, int]()
+
+    for begins, qualifier in steps:
+        arn, version = f"{ARN}{qualifier}", "2" if qualifier else LATEST
+        if begins:
+            running.admit(arn, version)
+            now[arn] = now.get(arn, 0) + 1
+            most[arn] = max(most.get(arn, 0), now[arn])
+        elif now.get(arn):
+            running.release(arn, version)
+            now[arn] -= 1
+
+    assert {peak.invoked_arn: peak.count for peak in running.take_peaks() if not peak.version} == most
+    assert {peak.invoked_arn: peak.count for peak in running.take_peaks() if not peak.version} == {
+        arn: count for arn, count in now.items() if count
+    }
 
 
 def test_totals_go_on_until_the_function_is_deleted() -> None:

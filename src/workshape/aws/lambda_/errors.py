@@ -12,6 +12,7 @@ from workshape.errors import Conflict, Denied, Invalid, NotFound, PlatformError,
 from workshape.functions.async_queue import EventsFull
 from workshape.functions.configuration import OutOfBounds
 from workshape.functions.function_name import UnreachableFunction
+from workshape.functions.loop_guard import RecursiveInvocation
 from workshape.functions.policy import PolicyTooLong
 from workshape.functions.provisioned_configs import ProvisionedConfigNotFound
 from workshape.functions.revision import RevisionMismatch
@@ -90,6 +91,7 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     UnreadableBody: WireError("InvalidRequestContentException", 400, _user),
     InvalidClientContext: WireError("InvalidRequestContentException", 400, _user),
     RequestTooLarge: WireError("RequestTooLargeException", 413, _user),
+    RecursiveInvocation: WireError("RecursiveInvocationException", 400, _user),
     Throttled: WireError("TooManyRequestsException", 429, _throttled),
     EventsFull: WireError("TooManyRequestsException", 429, _events_full),
     PlatformError: WireError("ServiceException", 500, _service),

@@ -21,6 +21,7 @@ from workshape.functions.limits import (
     INVOKE_ASYNC_PAYLOAD_BYTES_MAX,
     SYNC_PAYLOAD_BYTES_MAX,
 )
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import InvocationRequest, InvocationResult
 from workshape.later import Later
 
@@ -30,17 +31,20 @@ _JSON = msgspec.json.Decoder(msgspec.Raw)  # looks at the syntax, and builds not
 NOT_BUILT = ("DurableExecutionName", "TenantId")
 
 
-def invoke_operations(catalog: Catalog, invoke: InvokeLater, events: AsyncQueue) -> Mapping[str, Operation]:
+def invoke_operations(
+    catalog: Catalog, invoke: InvokeLater, events: AsyncQueue, loops: LoopGuard
+) -> Mapping[str, Operation]:
     """Offer the operations by their names in the service model."""
-    operations = _InvokeOperations(catalog, invoke, events)
+    operations = _InvokeOperations(catalog, invoke, events, loops)
     return {"Invoke": operations.invoke, "InvokeAsync": operations.invoke_async}
 
 
 class _InvokeOperations:
-    def __init__(self, catalog: Catalog, invoke: InvokeLater, events: AsyncQueue) -> None:
+    def __init__(self, catalog: Catalog, invoke: InvokeLater, events: AsyncQueue, loops: LoopGuard) -> None:
         self._catalog = catalog
         self._invoke = invoke
         self._events = events
+        self._loops = loops
 
     def invoke(self, call: Call, parameters: dict[str, Any]) -> Awaitable[dict[str, Any]]:
         for name in NOT_BUILT:
@@ -64,7 +68,7 @@ class _InvokeOperations:
             TRIGGER,
             request_id=call.request_id,
             client_context=context,
-            trace_id=call.trace_id,
+            trace_id=self._loops.enter(name, qualifier, call.trace_id),
             log_tail=parameters.get("LogType") == "Tail",
         )
         return self._invoke(request).then(_with_log if request.log_tail else _output)

@@ -14,11 +14,12 @@ from workshape.aws.protocol.event_stream import Event
 from workshape.functions.catalog import Catalog
 from workshape.functions.function_invoker import InvokeStreaming
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import InvocationRequest
 from workshape.functions.response_stream import ResponseStream
 
 
-def streaming_operations(catalog: Catalog, stream: InvokeStreaming) -> Mapping[str, Operation]:
+def streaming_operations(catalog: Catalog, stream: InvokeStreaming, loops: LoopGuard) -> Mapping[str, Operation]:
     """Offer the operation by its name in the service model."""
 
     async def invoke(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def streaming_operations(catalog: Catalog, stream: InvokeStreaming) -> Mapping[s
                 TRIGGER,
                 request_id=call.request_id,
                 client_context=context,
-                trace_id=call.trace_id,
+                trace_id=loops.enter(reference.name, reference.qualifier, call.trace_id),
                 log_tail=log_tail,
             )
         )

@@ -26,6 +26,7 @@ from workshape.functions.async_queue import AsyncQueue
 from workshape.functions.catalog import Catalog
 from workshape.functions.function_invoker import InvokeLater, InvokeStreaming
 from workshape.functions.images.deployments import Deployments
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.triggers.supervisor import MappingSupervisor
 
@@ -41,6 +42,7 @@ def lambda_service(
     provisioned: ProvisionedConfigs,
     images: Deployments,
     accept_destination: AcceptDestination,
+    loops: LoopGuard,
 ) -> Service:
     """Offer the catalogue's functions, and the event source mappings that feed them (None: without), as Lambda."""
     return Service(
@@ -49,8 +51,8 @@ def lambda_service(
             **function_operations(catalog, fetch_object, images, accept_destination),
             **version_operations(catalog),
             **alias_operations(catalog),
-            **invoke_operations(catalog, invoke, events),
-            **streaming_operations(catalog, stream),
+            **invoke_operations(catalog, invoke, events, loops),
+            **streaming_operations(catalog, stream, loops),
             **layer_operations(catalog, fetch_object),
             **concurrency_operations(catalog, provisioned),
             **permission_operations(catalog),
