@@ -103,14 +103,7 @@ def open_functions(ground: Ground) -> FunctionParts:
     """Open everything that runs functions; nothing is invoked yet."""
     run, stack, clock, documents = ground.run, ground.stack, ground.clock, ground.documents
     settings, state = run.settings, run.state
-    catalog = Catalog(
-        documents,
-        CodeStore(state.code),
-        region=settings.region,
-        account=settings.account,
-        account_concurrency=settings.functions.account_concurrency,
-        clock=clock,
-    )
+    catalog = _open_catalog(ground)
     records = stack.enter_context(closing(RecordWriter(state.records)))
     metrics = FunctionMetrics()
     logs = stack.enter_context(closing(FunctionLogs(state.logs)))
@@ -170,6 +163,18 @@ def open_functions(ground: Ground) -> FunctionParts:
     ground.serve("asynchronous invocations", parts.events.run)
     ground.serve("application auto scaling", parts.autoscaler.run)
     return parts
+
+
+def _open_catalog(ground: Ground) -> Catalog:
+    settings = ground.settings
+    return Catalog(
+        ground.documents,
+        CodeStore(ground.run.state.code),
+        region=settings.region,
+        account=settings.account,
+        account_concurrency=settings.functions.account_concurrency,
+        clock=ground.clock,
+    )
 
 
 def _open_snapshots(ground: Ground, catalog: Catalog, launcher: ProcessLauncher, taker: SnapshotTaker) -> None:

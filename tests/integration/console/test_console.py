@@ -139,4 +139,5 @@ def test_a_sandboxed_function_cannot_reach_the_console(engine: LiveEngine) -> No
         FunctionName="look", Payload=json.dumps({"url": f"{engine.run_file.console}/now"})
     )
 
-    assert json.loads(invoked["Payload"].read()) == "ConnectionResetError"
+    # Closed unread: whether that comes as a reset depends on how far the request was.
+    assert json.loads(invoked["Payload"].read()) in ("ConnectionResetError", "RemoteDisconnected", "URLError")
