@@ -110,9 +110,10 @@ class DatabaseWatch:
             return DatabaseStatus(name, *counted, unknown=str(error) or "it does not answer within a second")
         proxy, unknown = list[int](), ""
         try:
-            proxy = await self._proxy_pids(needed=True)
-        except BackendUnavailable as error:
-            unknown = str(error)
+            async with asyncio.timeout(STATUS_S_MAX):
+                proxy = await self._proxy_pids(needed=True)
+        except (BackendUnavailable, TimeoutError) as error:
+            unknown = str(error) or "the proxy does not say within a second which are its own"
         held = holders(present, self._functions(), proxy)
         return DatabaseStatus(name, len(present), max_connections, kept, held, unknown=unknown)
 

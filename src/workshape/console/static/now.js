@@ -33,9 +33,14 @@ async function look() {
     now = await ask("status");
     answeredAt = new Date();
     byId("lost").hidden = true;
+    document.body.classList.remove("stale");
     show();
   } catch (error) {
     const since = answeredAt === null ? "" : ` since ${clock(answeredAt)}; what is below is from then`;
+    put(byId("verdict"), "no answer");
+    byId("verdict").className = "fire";
+    document.title = "(?) workshape";
+    document.body.classList.add("stale");
     say(byId("lost"), `No answer from workshape${since} (${reason(error)}). Does it run? workshape status`);
   }
 }
