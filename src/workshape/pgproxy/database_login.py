@@ -26,6 +26,7 @@ LIMITS_SQL = (
     " pg_catalog.current_setting('superuser_reserved_connections'),"
     " pg_catalog.current_setting('reserved_connections', true)"
 )
+LIMIT_DIGITS_MAX = 9  # more than any server's settings have
 
 
 class LoginFailed(PlatformError):
@@ -197,7 +198,8 @@ def no_tls(reason: str) -> LoginFailed:
 
 def _limits(row: bytes) -> ServerLimits:
     """Read the one row of LIMITS_SQL: numbers as text; the last is NULL before PostgreSQL 16."""
-    numbers = [int(value) for value in messages.read_row(row) if value is not None]
-    if not numbers:
+    told = [value for value in messages.read_row(row) if value is not None]
+    if not told or not all(map(bytes.isdigit, told)):
         raise ProtocolViolation(reason="the database did not tell its max_connections")
+    numbers = [int(value[:LIMIT_DIGITS_MAX]) for value in told]
     return ServerLimits(numbers[0], sum(numbers[1:]))

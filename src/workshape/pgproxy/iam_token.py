@@ -66,7 +66,7 @@ def check_token(token: str, user: str, port: int, rules: TokenRules, now: float)
     if not rules.secret_keys:
         raise TokenRefused(reason="The proxy knows no access key that may sign tokens.")
     address, slash, query = token.partition("/?")
-    if not slash or _MARK not in query:
+    if not slash or _MARK not in query or not token.isascii():
         raise TokenRefused(reason="The password is no IAM token: make one with `aws rds generate-db-auth-token`.")
     said = parse_qs(query, keep_blank_values=True)
     _check_address(address, port, rules)

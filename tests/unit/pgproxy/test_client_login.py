@@ -323,3 +323,32 @@ def test_however_the_bytes_come_the_outcome_is_the_same(data: st.DataObject) -> 
 
     assert step is LoginStep.ACCEPTED
     assert login.rest + whole[sent:] == messages.query("SELECT 1")
+
+
+ANY_BYTES = st.one_of(
+    st.binary(max_size=200),
+    st.binary(max_size=100).map(lambda body: messages.message(messages.PASSWORD, body)),
+    st.binary(max_size=60).map(
+        lambda noise: messages.message(messages.PASSWORD, token_for("app").encode()[:-60] + noise + b"\0")
+    ),
+    st.text(max_size=20).map(
+        lambda name: messages.message(
+            messages.PASSWORD,
+            b"SCRAM-SHA-256\0" + struct.pack("!i", 8 + len(name.encode())) + b"n,,n=,r=" + name.encode(),
+        )
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rules=ANY_RULES, tls=st.booleans(), chunks=st.lists(ANY_BYTES, max_size=5))
+def test_whatever_a_client_says_it_is_refused_or_asked_for_more(
+    rules: LoginRules, tls: bool, chunks: list[bytes]
+) -> None:
+    client = Client(Account(rules, known(PASSWORD)), tls=tls, name="nobody")
+
+    for chunk in chunks:
+        if client.step is LoginStep.MORE:
+            client.step = client.login.receive(chunk, NOW)
+
+    assert client.step in (LoginStep.MORE, LoginStep.REFUSED)

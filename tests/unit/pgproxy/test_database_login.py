@@ -1,8 +1,11 @@
 """The proxy's own log-in at a database: what it answers, what it refuses to say, and what it asks at the end."""
 
+import contextlib
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.auth import ChannelBinding, ScramKeys, ScramVerifier, md5_answer, md5_secret
@@ -105,3 +108,28 @@ def test_a_row_that_ends_in_the_middle_is_malformed(body: bytes) -> None:
 
     with pytest.raises(LoginFailed, match="malformed data row"):
         own.receive(message(messages.DATA_ROW, body))
+
+
+ANY_MESSAGES = st.one_of(
+    st.binary(max_size=60),
+    st.tuples(st.sampled_from(b"RKSZEDTNCv"), st.binary(max_size=40)).map(lambda pair: message(*pair)),
+    st.tuples(st.sampled_from([0, 3, 5, 7, 10, 11, 12]), st.binary(max_size=40)).map(
+        lambda pair: authentication(*pair)
+    ),
+    st.binary(max_size=20).map(lambda challenge: authentication(messages.AUTH_SASL_CONTINUE, b"r=nonce1," + challenge)),
+    st.sampled_from([OK, messages.sasl_mechanisms(["SCRAM-SHA-256"]), row(b"1", b"x"), ready_for_query(messages.IDLE)]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(binding=st.sampled_from(ChannelBinding), said=st.lists(ANY_MESSAGES, max_size=8))
+def test_whatever_a_server_says_the_log_in_goes_on_or_fails_and_tells_no_password(
+    binding: ChannelBinding, said: list[bytes]
+) -> None:
+    own = login(tls=False, binding=binding, question=b"?")
+
+    with contextlib.suppress(LoginFailed):
+        for one in said:
+            own.receive(one)
+
+    assert b"secret" not in b"".join(own.to_database)

@@ -158,3 +158,22 @@ def test_a_token_is_told_from_a_password(generate: Generate) -> None:
     assert is_token(generate())
     assert not is_token("pass/word?X-Amz")
     assert not is_token(quote(generate(), safe=""))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    start=st.sampled_from(["", f"{HOST}:{PORT}/?", f"{HOST}:{PORT}/?Action=connect&DBUser={USER}&"]),
+    fields=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Algorithm"]
+            ),
+            st.text(max_size=30) | st.sampled_from([f"{KEY}/20260101/{REGION}/rds-db/aws4_request", "host", "900"]),
+        ),
+        max_size=6,
+    ),
+    end=st.sampled_from(["", "X-Amz-Signature=", "X-Amz-Signature=\udcff"]),
+)
+def test_nonsense_is_refused(start: str, fields: list[tuple[str, str]], end: str) -> None:
+    with pytest.raises(TokenRefused):
+        check_token(start + "".join(f"{name}={value}&" for name, value in fields) + end, USER, PORT, RULES, now())
