@@ -6,7 +6,6 @@ it has no connection that shows it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyC
 from workshape.pgproxy.lending import target_of
 from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.target_health import AUTH_FAILURE, check_target
+from workshape.pgproxy.tls import discard_certificate, ensure_certificate
 
 CHECK_S = 5.0  # between two health checks of one target
 RETRY_S = 1.0  # while it is not available
@@ -44,8 +44,8 @@ class HostGround:
     """Which of its databases health checks ask for."""
     aws: AwsAccess
     read_secret: ReadSecret
-    certificate: Callable[[str, Sequence[str]], tuple[Path, Path]]
-    """Makes the certificate and the key of a proxy, by its id, for these addresses."""
+    certificates: Path
+    """The folder of our authority, which gives every proxy a certificate."""
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class ProxyHost:
             wanted = {proxy.id: proxy for proxy in plan.proxies}
             for id_ in [id_ for id_ in self._hosted if id_ not in wanted]:
                 await self._end(self._hosted.pop(id_))
+                discard_certificate(self._ground.certificates, id_)
             for proxy in plan.proxies:
                 try:
                     await self._run(proxy)
@@ -173,7 +174,7 @@ class ProxyHost:
 
     def _config(self, wanted: HostedProxy) -> ProxyConfig:
         ground = self._ground
-        certificate, key = ground.certificate(wanted.id, wanted.hosts)
+        certificate, key = ensure_certificate(ground.certificates, wanted.id, wanted.hosts)
         return ProxyConfig(
             servers=(ground.database,),
             users=tuple(

@@ -88,6 +88,12 @@ def ensure_certificate(folder: Path, name: str, addresses: Sequence[str]) -> tup
     return certificate, key
 
 
+def discard_certificate(folder: Path, name: str) -> None:
+    """Remove what `ensure_certificate` has made, if it has."""
+    for suffix in ("pem", "key"):
+        (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientTls:
     """How clients are spoken to over TLS."""

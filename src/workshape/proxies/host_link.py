@@ -13,11 +13,12 @@ import httptools
 import msgspec
 
 from workshape.clock import Clock
-from workshape.hosted import AVAILABLE, RELOAD_PATH, STATE_PATH, HostedState, HostState, ProxyPlan, TargetState
+from workshape.hosted import RELOAD_PATH, STATE_PATH, HostedState, HostState, ProxyPlan, TargetState
 from workshape.http1.client import HttpClient
 from workshape.http1.message import Request
 from workshape.identifiers import random_hex
 from workshape.proxies.model import DEFAULT, DbProxy
+from workshape.proxies.own_health import OwnHealth
 from workshape.proxies.plan import hosted_proxies
 from workshape.proxies.proxy_metrics import Measured, ProxyMetrics
 from workshape.proxies.registry import Proxies
@@ -53,6 +54,7 @@ class ProxyHostLink:
         self._plan_file = plan_file
         self._settings = settings
         self._of_app = of_app
+        self._health = OwnHealth()
         self._revision = ""
         self._changed = asyncio.Event()
         proxies.changed = self._plan_changed
@@ -110,11 +112,11 @@ class ProxyHostLink:
             return state
         proxy, client = self._of_app
         figures: ProxyFigures | None = None
-        target = AVAILABLE
         try:
             response = await client.send(Request("GET", FIGURES_PATH, (("host", "proxy"),)), ANSWER_S_MAX)
             assert isinstance(response.body, bytes), "the answer is short"
             figures = msgspec.json.decode(response.body, type=ProxyFigures)
+            target = self._health.state(figures)
         except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:
             target = TargetState("UNAVAILABLE", "PENDING_PROXY_CAPACITY", str(error) or type(error).__name__)
         return msgspec.structs.replace(

@@ -22,8 +22,8 @@ def neighbours(host: str) -> list[str]:
 
 
 def hosted_proxies(proxies: Iterable[DbProxy], settings: ProxySettings) -> tuple[HostedProxy, ...]:
-    """Describe those that stand in front of a database; `settings` are the app's, for what RDS has no setting for."""
-    return tuple(_hosted(proxy, settings) for proxy in proxies if proxy.group.target and not proxy.is_of_app)
+    """Describe how to run them; `settings` are the app's, for what RDS has no setting for."""
+    return tuple(_hosted(proxy, settings) for proxy in proxies)
 
 
 def _hosted(proxy: DbProxy, settings: ProxySettings) -> HostedProxy:

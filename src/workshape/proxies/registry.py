@@ -89,8 +89,8 @@ class Proxies:
         return sorted(found, key=lambda one: one.name)
 
     def to_run(self) -> list[DbProxy]:
-        """Those that the proxy process is to run."""
-        return list(self._proxies.values())
+        """Those that the proxy process is to run: they stand before the database that there is now."""
+        return [proxy for proxy in self._proxies.values() if proxy.group.target == self.database.identifier]
 
     def get(self, name: str) -> DbProxy:
         """Return a proxy. Raises ProxyNotFound: there is none."""
@@ -232,6 +232,9 @@ class Proxies:
 
     def target_state(self, proxy: DbProxy) -> TargetState:
         """Whether a proxy reaches its database."""
+        if proxy.group.target != self.database.identifier:
+            why = f"The app has no database {proxy.group.target} any more: its database is {self.database.identifier}."
+            return TargetState("UNAVAILABLE", "UNREACHABLE", why)
         state = self._host.proxies.get(proxy.id)
         if state is not None:
             return state.target

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from functools import partial
 from pathlib import Path
 
 from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
@@ -10,7 +9,6 @@ from workshape.pgproxy.host_process import run_host
 from workshape.pgproxy.hosting import HostGround
 from workshape.pgproxy.process import run_proxy
 from workshape.pgproxy.secrets_manager import SecretsManager
-from workshape.pgproxy.tls import ensure_certificate
 from workshape.run import ProxyRun, RunFile
 from workshape.serve.part import run_part
 from workshape.sigv4 import Keys
@@ -38,7 +36,7 @@ async def _run_host(run: RunFile) -> None:
         database_name=database.name,
         aws=_aws(run),
         read_secret=secrets_manager.read,
-        certificate=partial(ensure_certificate, run.state.tls),
+        certificates=run.state.tls,
     )
     try:
         await run_host(ground, run.state.proxy_plan, run.settings.host, host.status_port)

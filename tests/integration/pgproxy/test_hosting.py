@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from workshape.pgproxy.config import AwsAccess, DatabaseServer
 from workshape.pgproxy.hosting import HostGround, ProxyHost
 from workshape.pgproxy.lending import target_of
 from workshape.pgproxy.target_health import check_target
-from workshape.pgproxy.tls import ensure_certificate
 from workshape.settings import ProxySettings
 from workshape.sigv4 import Keys
 
@@ -48,7 +46,7 @@ async def hosting(server: Server, folder: Path, secrets: Secrets) -> AsyncIterat
         database_name=DATABASE,
         aws=AwsAccess("us-east-1", Keys("k", "s"), "http://127.0.0.1:1"),
         read_secret=secrets.read,
-        certificate=partial(ensure_certificate, folder),
+        certificates=folder,
     )
     host = ProxyHost(ground)
     try:
@@ -107,6 +105,7 @@ async def test_a_plan_is_run_changed_and_ended_and_changes_drop_nobody(server: S
     assert shrunk.proxies["prx-front"].endpoints == {"e0": ""}
     assert len(pids) == 1
     assert (ended.revision, ended.proxies) == ("4", {})
+    assert not list(tmp_path.glob("prx-*")), "its certificate is gone with it"
 
 
 async def test_an_address_that_is_taken_is_told_and_tried_again(server: Server, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """The proxies there are: durable, named once, shown with what the process that runs them says."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from workshape.clock import Clock
+from workshape.errors import WorkshapeError
 from workshape.hosted import AVAILABLE, HostedState, HostState, TargetState
 from workshape.proxies.changes import PoolChange
 from workshape.proxies.model import (
@@ -66,13 +71,13 @@ class Made:
         self.changes = 0
         self.proxies = self.open()
 
-    def open(self) -> Proxies:
+    def open(self, database: Database = SHOP) -> Proxies:
         return Proxies(
             Documents(self.folder / "store.sqlite"),
             Clock(),
             region="us-east-1",
             account="123456789012",
-            database=SHOP,
+            database=database,
             choose_address=choose,
             changed=self.count,
             of_app=APPS,
@@ -161,6 +166,64 @@ def test_target_health_is_what_the_process_says(made: Made) -> None:
     ]
 
 
+def test_a_proxy_before_a_database_that_is_not_there_any_more_is_not_run(made: Made) -> None:
+    made.create()
+    made.proxies.register("one", "default", ["shop"])
+
+    later = made.open(replace(SHOP, identifier="store"))
+
+    assert later.to_run() == []
+    state = later.target_state(later.get("one"))
+    assert (state.state, state.reason) == ("UNAVAILABLE", "UNREACHABLE")
+    assert "its database is store" in state.description
+    later.register("one", "default", ["store"])
+    assert [proxy.name for proxy in later.to_run()] == ["one"]
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["create", "delete", "rename", "endpoint", "register", "confirm"]), st.integers(0, 3)),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_names_and_addresses_are_never_shared_and_what_is_on_disk_is_what_there_is(
+    steps: list[tuple[str, int]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        made = Made(Path(folder))
+        for number, (step, which) in enumerate(steps):
+            with suppress(WorkshapeError):
+                take_step(made, step, which, number)
+
+            present = made.proxies.all()
+            names = [proxy.name for proxy in present]
+            addresses = [endpoint.listens_at for proxy in present for endpoint in proxy.endpoints]
+            assert len(set(names)) == len(names)
+            assert len(set(addresses)) == len(addresses)
+        made.confirm()
+
+        assert made.open().all() == made.proxies.all()
+
+
+def take_step(made: Made, step: str, which: int, number: int) -> None:
+    proxies, name = made.proxies, f"p{which}"
+    match step:
+        case "create":
+            made.create(name)
+        case "delete":
+            proxies.delete(name)
+        case "rename":
+            proxies.modify(replace(proxies.get(name), name=f"p{(which + 1) % 4}"))
+        case "endpoint":
+            proxies.create_endpoint(name, f"e{number}", [], [], {})
+        case "register":
+            proxies.register(name, "default", ["shop"])
+        case _:
+            made.confirm()
+
+
 def test_names_are_taken_once_and_numbers_are_bounded(made: Made) -> None:
     for number in range(PROXIES_MAX):
         made.create(f"p{number}")
@@ -241,10 +304,10 @@ def test_the_plan_has_what_stands_before_a_database_with_its_settings(made: Made
     made.proxies.change_pool("busy", "default", PoolChange(40, borrow_timeout_s=5, init_query="SET x = 1"))
     made.proxies.register("busy", "default", ["shop"])
 
-    (hosted,) = hosted_proxies(made.proxies.all(), ProxySettings(clients_max=77))
+    (hosted,) = hosted_proxies(made.proxies.to_run(), ProxySettings(clients_max=77))
 
-    settings = hosted.settings
+    pool = hosted.settings
     assert (hosted.name, [user.secret for user in hosted.users]) == ("busy", [AUTH[0].secret_arn])
-    assert (settings.max_connections_percent, settings.max_idle_connections_percent) == (40, 20)
-    assert (settings.connection_borrow_timeout_s, settings.init_query, settings.clients_max) == (5.0, "SET x = 1", 77)
+    assert (pool.max_connections_percent, pool.max_idle_connections_percent) == (40, 20)
+    assert (pool.connection_borrow_timeout_s, pool.init_query, pool.clients_max) == (5.0, "SET x = 1", 77)
     assert {endpoint.host for endpoint in hosted.endpoints} <= set(hosted.hosts)

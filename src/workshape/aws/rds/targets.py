@@ -91,7 +91,7 @@ class _TargetOperations:
             "TargetArn": database.arn,
             "Endpoint": database.host,
             "Port": database.port,
-            "RdsResourceId": database.identifier,
+            "RdsResourceId": proxy.group.target,
             "Type": "RDS_INSTANCE",
             "Role": READ_WRITE,
             "TargetHealth": {
