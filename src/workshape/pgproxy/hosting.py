@@ -120,8 +120,8 @@ class ProxyHost:
             hosted.checking = asyncio.create_task(self._check_on(hosted))
             _log.info("proxy_hosted", extra={"proxy": wanted.name})
         elif hosted.wanted != wanted:
-            hosted.wanted = wanted
             hosted.server.reload(self._config(wanted))
+            hosted.wanted = wanted
         await self._listen(hosted)
 
     async def _listen(self, hosted: _Hosted) -> None:

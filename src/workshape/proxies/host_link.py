@@ -27,7 +27,8 @@ from workshape.status import ProxyFigures
 
 POLL_S = 2.0  # how old figures may be
 RETRY_S = 0.25  # while the process is being started, or a target is not available
-ANSWER_S_MAX = 15.0  # it reads secrets before it answers
+ANSWER_S_MAX = 3.0  # another process of this machine; a scraper waits ten
+APPLY_S_MAX = 15.0  # it reads secrets before it answers
 FIGURES_PATH = "/_workshape/figures"
 
 _log = logging.getLogger(__name__)
@@ -97,9 +98,9 @@ class ProxyHostLink:
         self._changed.set()
 
     async def _ask(self, path: str) -> HostState | None:
-        method = "POST" if path == RELOAD_PATH else "GET"
+        method, answer_s_max = ("POST", APPLY_S_MAX) if path == RELOAD_PATH else ("GET", ANSWER_S_MAX)
         try:
-            response = await self._host.send(Request(method, path, (("host", "proxy"),)), ANSWER_S_MAX)
+            response = await self._host.send(Request(method, path, (("host", "proxy"),)), answer_s_max)
             assert isinstance(response.body, bytes), "the answer is short"
             return msgspec.json.decode(response.body, type=HostState)
         except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:

@@ -26,6 +26,7 @@ async def test_clients_and_queries_are_counted_by_endpoint(make_proxy: MakeProxy
             await job.execute("SELECT 3")
             present = proxy.proxy.snapshot().figures("x")
         await proxy.until(lambda: proxy.proxy.snapshot().client_connections == 0)
+        await proxy.until(lambda: proxy.proxy.snapshot().counters.borrow_latency_us.count >= 3)
         left = proxy.proxy.snapshot().figures("x")
 
     web_figures, jobs = present.endpoints["web"], present.endpoints["jobs"]
