@@ -35,6 +35,7 @@ class Table(Enum):
     POOLS = "every pool: clients that have a connection, that wait; connections lent, idle, being opened"
     SERVERS = "every database connection: who holds it, and for how long"
     STATS = "what was counted since the proxy began"
+    TARGETS = "every database server: whether it takes writes or only reads, or fails; its connections"
     VERSION = "the proxy's version"
 
 

@@ -132,6 +132,7 @@ class AdminConsole:
             Table.POOLS: self._pools,
             Table.SERVERS: self._servers,
             Table.STATS: self._stats,
+            Table.TARGETS: self._targets,
             Table.VERSION: _version,
         }[table]
         return make()
@@ -209,6 +210,14 @@ class AdminConsole:
         rows = [
             (one.name, one.clients, one.waiting, one.connections, _yes(one.is_paused))
             for one in self._present.shown_databases(self._controls.now())
+        ]
+        return TableShown(columns, rows)
+
+    def _targets(self) -> TableShown:
+        columns = _columns("name address state connections:int connections_max:int borrowed:int waiting:int")
+        rows = [
+            (one.name, one.address, one.state, one.connections, one.connections_max, one.borrowed, one.waiting)
+            for one in self._present.shown_targets()
         ]
         return TableShown(columns, rows)
 

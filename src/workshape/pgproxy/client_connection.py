@@ -74,6 +74,8 @@ class ClientConnection(asyncio.Protocol):
         self.pool_key: PoolKey | None = None
         self.lender: Lender | None = None
         """Set once it has logged in, unless it is on the admin console."""
+        self.writes = True
+        """Whether it came by an endpoint for reading and writing."""
         self.admitted: Admitted | None = None
         """What it counts for, once it has logged in."""
         self.session_key = b""

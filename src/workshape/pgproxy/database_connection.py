@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -55,6 +56,8 @@ class DatabaseConnection(asyncio.Protocol):
         """To the question that was asked when it was opened."""
         self.active_at = 0.0
         """When the server last spoke inside a transaction."""
+        self.rested_at = 0.0
+        """When it last came back."""
         self.cancels = 0
         """Cancel requests on their way: until they are through, nobody else may get the connection."""
         self.transport: asyncio.Transport
@@ -134,6 +137,12 @@ class DatabaseConnection(asyncio.Protocol):
                 self.transport.pause_reading()
             else:
                 self.transport.resume_reading()
+
+    def has_news(self) -> bool:
+        """Whether something came from the server, or it hung up, that the loop has not got to yet."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def hang_up(self) -> None:
         """Say good-bye and end it."""

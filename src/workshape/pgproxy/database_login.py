@@ -24,8 +24,13 @@ from workshape.pgproxy.sqlstate import WireError, is_lasting
 LIMITS_SQL = (
     "SELECT pg_catalog.current_setting('max_connections'),"
     " pg_catalog.current_setting('superuser_reserved_connections'),"
-    " pg_catalog.current_setting('reserved_connections', true)"
+    " pg_catalog.current_setting('reserved_connections', true),"
+    " (pg_catalog.pg_is_in_recovery() OR (pg_catalog.current_setting('default_transaction_read_only')::bool AND EXISTS"
+    " (SELECT FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'"
+    " AND source IN ('configuration file', 'command line'))))::int"
 )
+"""The last: whether it follows another server, or is itself set to read only (not: this user, or this session)."""
+LIMITS_COLUMNS = 4
 LIMIT_DIGITS_MAX = 9  # more than any server's settings have
 
 
@@ -46,6 +51,7 @@ class ServerLimits:
     max_connections: int
     reserved: int
     """For superusers and roles with pg_use_reserved_connections."""
+    takes_writes: bool
 
 
 class _State(Enum):
@@ -197,9 +203,9 @@ def no_tls(reason: str) -> LoginFailed:
 
 
 def _limits(row: bytes) -> ServerLimits:
-    """Read the one row of LIMITS_SQL: numbers as text; the last is NULL before PostgreSQL 16."""
-    told = [value for value in messages.read_row(row) if value is not None]
-    if not told or not all(map(bytes.isdigit, told)):
+    """Read the one row of LIMITS_SQL: numbers as text; the third is NULL before PostgreSQL 16."""
+    told = [b"0" if value is None else value for value in messages.read_row(row)]
+    if len(told) != LIMITS_COLUMNS or not all(map(bytes.isdigit, told)):
         raise ProtocolViolation(reason="the database did not tell its max_connections")
-    numbers = [int(value[:LIMIT_DIGITS_MAX]) for value in told]
-    return ServerLimits(numbers[0], sum(numbers[1:]))
+    most, *reserved, only_reads = (int(value[:LIMIT_DIGITS_MAX]) for value in told)
+    return ServerLimits(most, sum(reserved), not only_reads)

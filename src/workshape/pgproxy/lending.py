@@ -24,9 +24,17 @@ from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
 from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.sqlstate import INVALID_PASSWORD, WireError, idle_in_transaction, no_credentials
+from workshape.pgproxy.target_choice import Standing
 from workshape.pgproxy.welcomes import Welcome, Welcomes
 from workshape.settings import ProxySettings
 
+STANDBY = "in_hot_standby"
+"""What a server that follows another reports of itself, since PostgreSQL 14.
+
+Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+"""
+PROBE_ID = 0  # connections of the pools are numbered from 1
+FRESH_S = 0.005  # idle for longer, a connection may have ended while the loop was busy; to look costs a microsecond
 RESET_S_MAX = 5.0  # a rollback that takes longer is not waited for: the connection is closed
 
 _log = logging.getLogger(__name__)
@@ -47,6 +55,8 @@ class ProxyGround:
     """Runs work until the proxy ends."""
     welcome: Callable[[ClientConnection, Welcome], None]
     """Begins the session of a client that has waited for the server's words."""
+    standing_changed: Callable[[], None]
+    """Hears that a server is another than it was: it fails, it is there again, it writes now or only reads."""
 
 
 class Lending:
@@ -61,6 +71,13 @@ class Lending:
         self.borrowers: dict[int, ClientConnection] = {}
         """Who has which of them."""
         self.waiting_since: dict[ClientConnection, float] = {}
+        self.takes_writes: bool | None = None
+        """As it said when it was last asked; None: it has not been asked."""
+        self.last_key: PoolKey | None = None
+        """Of the last attempt to connect."""
+        self._is_standby = False
+        """It said of itself that it follows another server. That ends without a new connection."""
+        self._is_probing = False
         self._ground = ground
         self._counters = ground.counters
         self._loop = asyncio.get_running_loop()
@@ -80,12 +97,12 @@ class Lending:
 
     # clients
 
-    def want(self, client: ClientConnection) -> None:
-        """Lend the client a connection: now, or as soon as there is one."""
+    def want(self, client: ClientConnection, since: float | None = None) -> None:
+        """Lend the client a connection: now, or as soon as there is one. It may have waited elsewhere before."""
         assert client.pool_key is not None
         now = self._loop.time()
-        self.waiting_since[client] = now
-        self._perform(self.pools.borrow(client, client.pool_key, now))
+        self.waiting_since[client] = now if since is None else since
+        self._perform(self.pools.borrow(client, client.pool_key, now, since))
 
     def withdraw(self, client: ClientConnection) -> None:
         """The client does not want one any more."""
@@ -95,6 +112,55 @@ class Lending:
     def known_welcome(self, key: PoolKey) -> Welcome | None:
         """What the server says to such clients; None while it has not been asked."""
         return self.welcomes.known(key)
+
+    # how it stands
+
+    def standing(self) -> Standing:
+        """How it stands among the servers of a database."""
+        pools = self.pools
+        return Standing(self.takes_writes, pools.is_failing, pools.connections - pools.idle + pools.waiting)
+
+    def describe(self) -> str:
+        """How it stands, in words."""
+        role = {None: "not asked yet", True: "takes writes", False: "only reads"}[self.takes_writes]
+        return f"{role}, fails ({self.pools.last_failure})" if self.pools.is_failing else role
+
+    def probe(self, key: PoolKey) -> None:
+        """Find out whether it takes connections, and writes, by one log-in."""
+        if not self._is_probing:
+            self._is_probing = True
+            self._ground.own(self._probe(key))
+
+    async def _probe(self, key: PoolKey) -> None:
+        try:
+            database = await self._open(PROBE_ID, key)
+        except (LoginFailed, BackendUnavailable) as error:
+            _log.info("database_probe_failed", extra={"database": self.server.address, "reason": str(error)})
+            return
+        finally:
+            self._is_probing = False
+        self._take_note(database)
+        database.hang_up()
+        self._perform(self.pools.recovered(self._loop.time()))
+        self._ground.standing_changed()
+
+    def _take_note(self, database: DatabaseConnection) -> None:
+        """Of what a server says of itself when a connection is opened."""
+        limits, link = database.limits, database.link
+        assert link is not None
+        self._is_standby = link.parameters.get(STANDBY) == "on"
+        if limits is not None and limits.takes_writes is not self.takes_writes:
+            self.takes_writes = limits.takes_writes
+            _log.info("database_role", extra={"database": self.server.address, "takes_writes": limits.takes_writes})
+            self._ground.standing_changed()
+
+    def _notice_promotion(self) -> None:
+        """A standby that is promoted tells its sessions so."""
+        links = [database.link for database in self.databases.values() if database.link is not None]
+        if self._is_standby and any(link.parameters.get(STANDBY) == "off" for link in links):
+            self._is_standby, self.takes_writes = False, True
+            _log.info("database_role", extra={"database": self.server.address, "takes_writes": True})
+            self._ground.standing_changed()
 
     # connections
 
@@ -112,7 +178,8 @@ class Lending:
         elif self.pools.state(database.id) is not PlaceState.LENT:
             return
         self._resetting.pop(database.id, None)
-        self._perform(self.pools.give_back(database.id, self._loop.time()))
+        now = database.rested_at = self._loop.time()
+        self._perform(self.pools.give_back(database.id, now))
 
     def _left(self, database: DatabaseConnection) -> None:
         """Bring a connection to rest that its client left as it was."""
@@ -160,6 +227,7 @@ class Lending:
     async def _connect(self, link_id: int, key: PoolKey) -> None:
         self._counters.connects += 1
         self._counters.connects_tls += self.server.tls.is_wanted
+        self.last_key = key
         try:
             database = await self._open(link_id, key)
         except LoginFailed as error:
@@ -203,6 +271,7 @@ class Lending:
     def _connected(self, database: DatabaseConnection, key: PoolKey) -> None:
         assert database.link is not None
         now = self._loop.time()
+        self._take_note(database)
         self.welcomes.learn(key, dict(database.link.parameters), database.link.variables)
         actions = self.pools.connected(database.id, now)
         limits = database.limits
@@ -216,6 +285,7 @@ class Lending:
         now = self._loop.time()
         if for_good is None:
             self._perform(self.pools.failed(link_id, reason, now))
+            self._ground.standing_changed()
         else:
             self._perform(self.pools.failed_for_good(link_id, for_good, now))
 
@@ -257,9 +327,13 @@ class Lending:
             if database is not None:
                 self._perform(self.pools.give_back(link_id, now))
             return
+        if database is not None and now - database.rested_at > FRESH_S and database.has_news():
+            self.databases.pop(link_id).abort("It said something, or hung up, while nobody had it.")
+            self._perform(self.pools.lost(link_id, now))
+            database = None
         if database is None:  # the connection was lost since this was decided
             assert client.pool_key is not None
-            self._perform(self.pools.borrow(client, client.pool_key, now))
+            self._perform(self.pools.borrow(client, client.pool_key, now, self.waiting_since[client]))
             return
         self.borrowers[link_id] = client
         self._counters.borrow_latency_us.add((now - self.waiting_since.pop(client)) * 1_000_000)
@@ -276,6 +350,7 @@ class Lending:
         """Let time pass: borrow time-outs, idle connections, transactions whose clients say nothing, late resets."""
         self._perform(self.pools.tick(now))
         self._end_idle_transactions(now)
+        self._notice_promotion()
         for link_id in [link_id for link_id, since in self._resetting.items() if now - since > RESET_S_MAX]:
             self.databases[link_id].abort("It could not be reset in time.")
 
@@ -296,6 +371,7 @@ class Lending:
         self.pools.apply(self._ground.settings)
         if server != self.server:
             self.server, self._target = server, target_of(server)
+            self.takes_writes, self._is_standby = None, False
             self.renew(None)
 
     def pause(self, database: str | None) -> None:

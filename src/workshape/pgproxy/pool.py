@@ -141,6 +141,16 @@ class Pools:
         """How many connections nobody uses."""
         return self._idle_count
 
+    @property
+    def last_failure(self) -> str:
+        """Why the last attempt to connect failed; empty: it succeeded, or there was none."""
+        return self._last_failure
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt to connect failed, and no earlier connection is open any more."""
+        return self._last_failure != "" and len(self._places) == sum(self._connecting.values())
+
     def lent(self) -> int:
         """How many connections are in use."""
         return len(self._places) - self._idle_count - sum(self._connecting.values())
@@ -170,15 +180,27 @@ class Pools:
 
     # borrowers
 
-    def borrow(self, borrower: Borrower, key: PoolKey, now: float) -> list[PoolAction]:
-        """Ask for a connection: it comes at once, or later, or a refusal comes at the borrow timeout."""
+    def borrow(self, borrower: Borrower, key: PoolKey, now: float, since: float | None = None) -> list[PoolAction]:
+        """Ask for a connection: it comes at once, or later, or a refusal comes at the borrow timeout.
+
+        `since` is when the borrower began to wait, where it has waited somewhere else before.
+        """
         assert borrower not in self._waiting, "one wish at a time"
         idle = self._idle.get(key)
         if idle:
             return [self._lend(idle[-1], borrower, now)]
         self._waiting[borrower] = _Wait(key, now)
         self._waiting_by_key.setdefault(key, OrderedDict())[borrower] = None
+        if since is not None and since < now:
+            self._move_forward(borrower, key, since)
         return self._grow(now)
+
+    def _move_forward(self, borrower: Borrower, key: PoolKey, since: float) -> None:
+        """Give a borrower the place in the queues that is due to it."""
+        self._waiting[borrower].since = since
+        self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda one: one[1].since))
+        of_key = sorted(self._waiting_by_key[key], key=lambda one: self._waiting[one].since)
+        self._waiting_by_key[key] = OrderedDict.fromkeys(of_key)
 
     def withdraw(self, borrower: Borrower) -> None:
         """The borrower does not want one any more."""
@@ -255,6 +277,11 @@ class Pools:
         self._retry_s, self._retry_at, self._last_failure = RETRY_S_MIN, 0.0, ""
         place.connected = now
         return [*self._offer(place, now), *self._grow(now)]
+
+    def recovered(self, now: float) -> list[PoolAction]:
+        """The server was seen to take connections again: do not wait any longer."""
+        self._retry_s, self._retry_at, self._last_failure = RETRY_S_MIN, 0.0, ""
+        return self._grow(now)
 
     def failed(self, link: int, reason: str, now: float) -> list[PoolAction]:
         """It could not be opened, and that may pass: try again, a little later."""

@@ -8,9 +8,10 @@ from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapshot
+from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import Lending
 from workshape.pgproxy.pool import PlaceState, PoolKey
-from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown
+from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown, TargetShown
 from workshape.status import ProxyHolder, ProxyPin, ProxyPool, ProxyStatus
 
 HOLDERS_SHOWN_MAX = 100  # the longest: nobody reads more at a time
@@ -21,10 +22,14 @@ class Present:
     """The proxy's books. The server keeps them; everybody else reads."""
 
     counters: Counters
-    lendings: Mapping[str, Lending]
-    """By the names of the servers."""
+    lenders: Lenders
     clients: set[ClientConnection] = field(default_factory=set)
     by_session_key: dict[bytes, ClientConnection] = field(default_factory=dict)
+
+    @property
+    def lendings(self) -> Mapping[str, Lending]:
+        """The servers' parts by their names."""
+        return self.lenders.lendings
 
     def each(self, do: Callable[[Lending], None]) -> None:
         """Do it with every server's part."""
@@ -46,7 +51,7 @@ class Present:
             borrowed=sum(len(lending.borrowers) for lending in lendings),
             pinned=sum(client.session is not None and bool(client.session.state.pins) for client in self.clients),
             in_transaction=sum(link.status != messages.IDLE for link in links),
-            waiting=sum(lending.pools.waiting for lending in lendings),
+            waiting=sum(lending.pools.waiting for lending in lendings) + len(self.lenders.waits()),
             idle=sum(lending.pools.idle for lending in lendings),
             counters=self.counters,
             pins=tuple(self.pins(now)),
@@ -145,7 +150,9 @@ class Present:
 
     def shown_clients(self, now: float) -> Iterator[ClientShown]:
         """Every client, in the order in which they came."""
-        waits = {client: since for one in self.lendings.values() for client, since in one.waiting_since.items()}
+        waits = self.lenders.waits()
+        for lending in self.lendings.values():
+            waits.update(lending.waiting_since)
         for client in sorted(self.clients, key=lambda one: one.id):
             database, session = client.database, client.session
             waiting_since = waits.get(client)
@@ -184,6 +191,20 @@ class Present:
                     state_s=now - since,
                     age_s=now - connected if connected else None,
                 )
+
+    def shown_targets(self) -> Iterator[TargetShown]:
+        """Every database server."""
+        for lending in self.lendings.values():
+            pools = lending.pools
+            yield TargetShown(
+                name=lending.server.name,
+                address=lending.server.address,
+                state=lending.describe(),
+                connections=pools.connections,
+                connections_max=pools.limit,
+                borrowed=len(lending.borrowers),
+                waiting=pools.waiting,
+            )
 
     def shown_pools(self, now: float) -> Iterator[PoolShown]:
         """Every pool that somebody is in."""

@@ -14,14 +14,15 @@ from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.admin_console import AdminConsole, Controls
 from workshape.pgproxy.admin_session import WELCOME_TO_ADMIN
 from workshape.pgproxy.admission import Admission
-from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, Lender, new_session_key
+from workshape.pgproxy.client_connection import ClientConnection, ClientEvents, new_session_key
 from workshape.pgproxy.client_login import ClientLogin
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import Statements
 from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
 from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection
 from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
-from workshape.pgproxy.lending import Lending, ProxyGround
+from workshape.pgproxy.lenders import Lenders
+from workshape.pgproxy.lending import ProxyGround
 from workshape.pgproxy.link import PROCESS_ID_BYTES
 from workshape.pgproxy.pins import Pin, PinReason
 from workshape.pgproxy.pool_key import pool_key
@@ -33,7 +34,6 @@ from workshape.pgproxy.sqlstate import (
     WireError,
     canceled,
     idle_client,
-    no_such_database,
     shutting_down,
     startup_timed_out,
 )
@@ -79,10 +79,11 @@ class ProxyServer:
             numbers=count(1),
             own=self._own,
             welcome=self._welcome,
+            standing_changed=lambda: self._lenders.reconsider(),
         )
-        self._lendings = {server.name: Lending(server, self._ground) for server in config.servers}
+        self._lenders = Lenders(config, self._ground)
         self._admission = Admission()
-        self._present = Present(self._counters, self._lendings)
+        self._present = Present(self._counters, self._lenders)
         self._clients, self._by_session_key = self._present.clients, self._present.by_session_key
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -98,7 +99,7 @@ class ProxyServer:
         self._console = AdminConsole(self._present, controls, config.administrators)
 
     def __repr__(self) -> str:
-        return f"<ProxyServer clients={len(self._clients)} {list(self._lendings.values())}>"
+        return f"<ProxyServer clients={len(self._clients)} {self._lenders}>"
 
     async def start(self) -> tuple[int, ...]:
         """Learn the users' passwords, and listen; return the endpoints' ports, in their order.
@@ -150,8 +151,7 @@ class ProxyServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._accounts.close()
-        for lending in self._lendings.values():
-            lending.close()
+        self._lenders.close()
 
     def snapshot(self) -> Snapshot:
         """Give the figures of this moment."""
@@ -188,7 +188,8 @@ class ProxyServer:
         settings = self._ground.settings
         key = pool_key(client.login.startup.parameters)
         is_admin = key.database == settings.admin_database
-        lender = None if is_admin else self._lender(key.database, role)
+        client.writes = role is EndpointRole.READ_WRITE
+        lender = None if is_admin else self._lenders.find(key.database, writes=client.writes)
         if isinstance(lender, WireError):
             self._refuse(client, lender)
             return
@@ -209,13 +210,6 @@ class ProxyServer:
             self._welcome(client, welcome)
         else:
             client.want()
-
-    def _lender(self, database: str, role: EndpointRole) -> Lender | WireError:
-        """Who lends connections to this database at an endpoint of this role."""
-        route = self._ground.routes.find(database)
-        if route is None:
-            return no_such_database(database)
-        return self._lendings[route.server]
 
     def _refuse(self, client: ClientConnection, error: WireError) -> None:
         self._counters.clients_refused += 1
@@ -294,8 +288,7 @@ class ProxyServer:
             ticks += 1
             now = self._loop.time()
             self._accounts.tick(now)
-            for lending in self._lendings.values():
-                lending.tick(now)
+            self._lenders.tick(now)
             self._console.tick()
             if self._present.may_end(self._ends_after):
                 self._ended.set()
@@ -323,12 +316,7 @@ class ProxyServer:
         self._accounts.apply(config)
         ground = self._ground
         ground.settings, ground.routes = config.settings, config.routes()
-        for server in config.servers:
-            lending = self._lendings.get(server.name)
-            if lending is None:
-                self._lendings[server.name] = Lending(server, ground)
-            else:
-                lending.apply(server)
+        self._lenders.apply(config, list(self._clients))
         self._console.administrators = frozenset(config.administrators)
         _log.info("proxy_reloaded", extra={"users": len(config.users), "servers": len(config.servers)})
 
@@ -348,8 +336,7 @@ class ProxyServer:
         self._ends_after = wait
         self._stop_listening()
         if wait is ShutdownWait.SERVERS:
-            for lending in self._lendings.values():
-                lending.pause(None)
+            self._present.each(lambda lending: lending.pause(None))
 
     def _stop_listening(self) -> None:
         for listener in self._listeners.values():

@@ -77,6 +77,21 @@ class PoolShown:
     longest_wait_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class TargetShown:
+    """One database server."""
+
+    name: str
+    address: str
+    state: str
+    """Whether it takes writes or only reads, and why it fails, if it does."""
+    connections: int
+    connections_max: int | None
+    """The proxy's share; None while it has not been asked."""
+    borrowed: int
+    waiting: int
+
+
 @dataclass(slots=True)
 class DatabaseShown:
     """One database."""

@@ -87,6 +87,31 @@ def no_such_database(name: str) -> WireError:
     )
 
 
+def no_readers(name: str) -> WireError:
+    """The endpoint only reads, and the database has no servers for that.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-endpoints.html (such requests fail)
+    """
+    # AWS: undocumented; we chose the words.
+    return WireError(
+        CONNECTION_REFUSED,
+        f'database "{name}" has no readers',
+        "This endpoint sends to readers only.",
+        "Give the database readers, or connect to the endpoint that reads and writes.",
+        fatal=True,
+    )
+
+
+def no_target(timeout_s: float, *, writes: bool, figures: str) -> WireError:
+    """No server of the database could serve the client in time; the session goes on."""
+    return WireError(
+        CONNECTION_REFUSED,
+        f"no {'writer' if writes else 'reader'} of the database was there within {timeout_s:g} s",
+        figures,
+        "Look at SHOW TARGETS on the proxy's admin console, or raise proxy.connection_borrow_timeout_s.",
+    )
+
+
 def startup_timed_out(timeout_s: float) -> WireError:
     """The client took too long to log in."""
     return WireError(

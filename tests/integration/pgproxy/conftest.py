@@ -141,6 +141,8 @@ class Proxy:
     proxy: ProxyServer
     port: int
     certificates: Certificates
+    ports: tuple[int, ...] = ()
+    """Of all endpoints."""
 
     def url(self, **options: str) -> str:
         added = " ".join(f"{name}={value}" for name, value in options.items())
@@ -176,7 +178,7 @@ def make_proxy(server: Server, certificates: Certificates) -> MakeProxy:
         proxy = ProxyServer(replace(config, **changes), read_secret=read_secret)
         ports = await proxy.start()
         try:
-            yield Proxy(server, proxy, ports[0], certificates)
+            yield Proxy(server, proxy, ports[0], certificates, ports)
         finally:
             await proxy.close()
 
