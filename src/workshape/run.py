@@ -113,6 +113,10 @@ class StateFolder:
         """A server's certificate and its key."""
         return self.tls / f"{server}.pem", self.tls / f"{server}.key"
 
+    def proxy_handover(self, port: int) -> Path:
+        """Where the proxy at this port waits for its successor: `pgproxy/handover.py`."""
+        return self.root / f"proxy-{port}.sock"
+
     @property
     def proxy_plan(self) -> Path:
         """Which proxies made through RDS's API the proxy's process runs; a `ProxyPlan`."""

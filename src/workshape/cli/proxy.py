@@ -19,7 +19,7 @@ from workshape.cli.database import own_database
 from workshape.cli.errors import reported
 from workshape.cli.proxy_file import NO_FILE, ProxyFile, read_proxy_file
 from workshape.cli.proxy_top import top
-from workshape.errors import Invalid
+from workshape.errors import Denied, Invalid
 from workshape.event_log import log_events_to_stderr
 from workshape.pgproxy.config import DatabaseServer, Endpoint, EndpointRole, ProxyConfig, ProxyUser
 from workshape.pgproxy.process import run_proxy
@@ -52,7 +52,7 @@ class _Wanted:
     ca: Path | None
     client_ca: Path | None
     require_tls: bool
-    reuse_port: bool
+    take_over: bool
 
     def config(self) -> ProxyConfig:
         """Read the file, if there is one, and say what the proxy is to be.
@@ -85,7 +85,6 @@ class _Wanted:
             users=users,
             databases=databases,
             endpoints=tuple(endpoints),
-            reuse_port=self.reuse_port,
             certificate_file=certificate,
             key_file=key,
             client_ca_file=self.client_ca,
@@ -126,8 +125,8 @@ def serve_proxy(
         Path | None, typer.Option("--client-ca", help="PEM: who signs the certificates of clients.")
     ] = None,
     require_tls: Annotated[bool, typer.Option("--require-tls", help="Refuse clients without TLS.")] = False,
-    reuse_port: Annotated[
-        bool, typer.Option("--reuse-port", help="Let the next proxy listen here before this one ends.")
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Replace the proxy that listens here, without a client noticing.")
     ] = False,
 ) -> None:
     """Stand in front of a PostgreSQL server, until Ctrl-C or SHUTDOWN on the admin console."""
@@ -141,9 +140,8 @@ def serve_proxy(
         raise Invalid(reason="--require-tls and --no-tls contradict each other: give one of them")
     ca = None
     files = None if certificate is None or key is None else (certificate, key)
-    if tls and files is None:
-        state = StateFolder.of(Path())
-        state.make()
+    state = _state(is_needed=take_over or (tls and files is None))
+    if tls and files is None and state is not None:
         made = ensure_certificates(state.tls)
         files, ca = (made.proxy_certificate, made.proxy_key), made.ca
     host, port = _address("--listen", listen)
@@ -157,20 +155,42 @@ def serve_proxy(
         ca=ca,
         client_ca=client_ca,
         require_tls=require_tls,
-        reuse_port=reuse_port,
+        take_over=take_over,
     )
     config = wanted.config()
     log_events_to_stderr()
     logging.getLogger("workshape").setLevel(logging.WARNING)
     try:
-        uvloop.run(_serve(wanted, config))
+        uvloop.run(_serve(wanted, config, None if state is None or port == 0 else state.proxy_handover(port)))
     except OSError as error:
         raise Invalid(reason=f"cannot listen on {listen}: {error.strerror or error}") from error
 
 
-async def _serve(wanted: _Wanted, config: ProxyConfig) -> None:
+def _state(*, is_needed: bool) -> StateFolder | None:
+    """Make the state folder; None: it cannot be made, and only a successor would have needed it.
+
+    Raises:
+        Denied: it cannot be made, and is needed.
+    """
+    state = StateFolder.of(Path())
+    try:
+        state.make()
+    except Denied:
+        if is_needed:
+            raise
+        return None
+    return state
+
+
+async def _serve(wanted: _Wanted, config: ProxyConfig, handover: Path | None) -> None:
     serving = asyncio.ensure_future(
-        run_proxy(config, read_again=wanted.config, started=lambda ports: _say(wanted, config, ports))
+        run_proxy(
+            config,
+            read_again=wanted.config,
+            started=lambda ports: _say(wanted, config, ports),
+            handover=handover,
+            take_over=wanted.take_over,
+        )
     )
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -154,8 +154,6 @@ class ProxyConfig:
     """On the first server; None: only `users` may come."""
     aws: AwsAccess | None = None
     """Needed as soon as a user has a secret, or comes with IAM tokens."""
-    reuse_port: bool = False
-    """Let another proxy listen at the same address (SO_REUSEPORT): the next one starts before this one ends."""
     tls_required: bool = False
     """Refuse clients that do not ask for TLS."""
     status_port: int | None = None

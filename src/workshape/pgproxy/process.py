@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from workshape.http1.server import HttpServer, serve_tcp
 from workshape.identifiers import random_hex
 from workshape.metrics.exposition import CONTENT_TYPE, exposition
 from workshape.pgproxy.config import ProxyConfig
+from workshape.pgproxy.handover import HandoverPoint, inherit
 from workshape.pgproxy.prometheus import proxy_families
 from workshape.pgproxy.secrets_manager import SecretsManager
 from workshape.pgproxy.server import ProxyServer
@@ -26,29 +28,47 @@ async def run_proxy(
     *,
     read_again: Callable[[], ProxyConfig] | None = None,
     started: Callable[[tuple[int, ...]], None] = lambda _ports: None,
+    handover: Path | None = None,
+    take_over: bool = False,
 ) -> None:
     """Serve until cancelled, or ended on the admin console; then tell the clients and close.
 
     `read_again` reads the configuration anew: on SIGHUP and on RELOAD. `started` is told the endpoints' ports.
+    `handover` is where its successor finds it; with `take_over`, it is itself the successor of whoever is there.
 
     Raises:
         OSError: an address is in use or not ours. Invalid: a certificate or an authority of the configuration.
+        Conflict: the predecessor does not hand over.
     """
+    inheritance = inherit(handover) if take_over and handover is not None else None
     secrets_manager = SecretsManager()
     proxy = ProxyServer(config, read_again, secrets_manager.read)
     status: HttpServer | None = None
+    point: HandoverPoint | None = None
     loop = asyncio.get_running_loop()
     if read_again is not None:
         loop.add_signal_handler(signal.SIGHUP, proxy.try_reload)
     try:
-        ports = await proxy.start()
+        ports = await proxy.start() if inheritance is None else await proxy.start(inheritance.of)
+        if inheritance is not None:
+            await inheritance.confirm()
+            proxy.predecessor = inheritance.cancel
         if config.status_port is not None:
             status = await start_status(proxy, config.endpoints[0].host, config.status_port)
+        if handover is not None:
+            point = HandoverPoint(handover, proxy, status)
+            point.open()
         started(ports)
         await proxy.wait_ended()
+        if inheritance is not None and point is not None and point.is_taken_over:
+            await inheritance.wait_ended()
     finally:
         if read_again is not None:
             loop.remove_signal_handler(signal.SIGHUP)
+        if inheritance is not None:
+            inheritance.close()
+        if point is not None:
+            await point.close()
         if status is not None:
             await status.close()
         await proxy.close()

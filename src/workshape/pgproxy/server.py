@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from itertools import count
+
+from msgspec import structs
 
 from workshape.errors import WorkshapeError
 from workshape.pgproxy import messages
@@ -88,7 +91,9 @@ class ProxyServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._ends_after: ShutdownWait | None = None
-        self._listeners: dict[Endpoint, asyncio.Server] = {}
+        self._listeners: dict[Endpoint, list[asyncio.Server]] = {}
+        self.predecessor: Callable[[bytes], Awaitable[None]] | None = None
+        """Takes cancel requests for clients of the proxy that this one has replaced."""
         self._loop = asyncio.get_running_loop()
         controls = Controls(
             now=self._loop.time,
@@ -101,21 +106,23 @@ class ProxyServer:
     def __repr__(self) -> str:
         return f"<ProxyServer clients={len(self._clients)} {self._lenders}>"
 
-    async def start(self) -> tuple[int, ...]:
+    async def start(self, inherited: Callable[[Endpoint], list[socket.socket]] = lambda _: []) -> tuple[int, ...]:
         """Learn the users' passwords, and listen; return the endpoints' ports, in their order.
+
+        `inherited` gives the sockets on which a predecessor listens for an endpoint already.
 
         Raises:
             OSError: an address is in use or not ours.
         """
         await self._accounts.read_secrets()
-        ports = tuple([await self.listen(endpoint) for endpoint in self._config.endpoints])
+        ports = tuple([await self.listen(endpoint, inherited(endpoint)) for endpoint in self._config.endpoints])
         self._own(self._keep_time())
         servers = [server.address for server in self._config.servers]
         _log.info("proxy_listens", extra={"ports": ports, "servers": servers})
         return ports
 
-    async def listen(self, endpoint: Endpoint) -> int:
-        """Listen at one more endpoint; return its port.
+    async def listen(self, endpoint: Endpoint, inherited: Sequence[socket.socket] = ()) -> int:
+        """Listen at one more endpoint, on these sockets if there are any; return its port.
 
         Raises:
             OSError: the address is in use or not ours.
@@ -129,18 +136,27 @@ class ProxyServer:
             gone=partial(self._gone, counters),
             endpoint=endpoint.name,
         )
-        listener = self._listeners[endpoint] = await self._loop.create_server(
-            partial(self._client_came, counters, events),
-            endpoint.host,
-            endpoint.port,
-            backlog=BACKLOG,
-            reuse_port=self._config.reuse_port or None,
-        )
-        return int(listener.sockets[0].getsockname()[1])
+        came = partial(self._client_came, counters, events)
+        if inherited:
+            made = [await self._loop.create_server(came, sock=sock, backlog=BACKLOG) for sock in inherited]
+        else:
+            made = [await self._loop.create_server(came, endpoint.host, endpoint.port, backlog=BACKLOG)]
+        self._listeners[endpoint] = made
+        return int(made[0].sockets[0].getsockname()[1])
+
+    def listening(self) -> list[tuple[Endpoint, int, int]]:
+        """Every socket that is listened on: its endpoint, its port, its descriptor."""
+        return [
+            (endpoint, int(sock.getsockname()[1]), sock.fileno())
+            for endpoint, listeners in self._listeners.items()
+            for listener in listeners
+            for sock in listener.sockets
+        ]
 
     def stop_listening(self, endpoint: Endpoint) -> None:
         """Let nobody come to an endpoint any more; who is there stays."""
-        self._listeners.pop(endpoint).close()
+        for listener in self._listeners.pop(endpoint):
+            listener.close()
 
     async def close(self) -> None:
         """Stop listening, tell every client, close every connection."""
@@ -250,18 +266,26 @@ class ProxyServer:
 
     def _cancels(self, asking: ClientConnection, session_key: bytes) -> None:
         self._counters.cancels += 1
+        self._own(self._cancel_for(asking, session_key))
+
+    async def _cancel_for(self, asking: ClientConnection, session_key: bytes) -> None:
+        try:
+            await self.cancel(session_key)
+        finally:
+            asking.end()
+
+    async def cancel(self, session_key: bytes) -> None:
+        """Cancel what the client with this key waits for or runs; return when the database has heard of it."""
         client = self._by_session_key.get(session_key)
         if client is None:
-            asking.end()
+            if self.predecessor is not None:
+                await self.predecessor(session_key)
         elif client.is_waiting:
             assert client.lender is not None
             client.lender.withdraw(client)
             client.refuse(canceled())
-            asking.end()
         elif client.database is not None and client.database.link is not None:
-            self._own(_cancel(asking, client.database))
-        else:
-            asking.end()
+            await _cancel(client.database, client.database.link.key)
 
     def _gone(self, counters: ClientCounters, client: ClientConnection) -> None:
         """The client left, at whatever moment."""
@@ -331,6 +355,14 @@ class ProxyServer:
             return WireError(CONFIG_FILE_ERROR, str(error), hint="The settings are as they were.")
         return None
 
+    def drain(self) -> None:
+        """Admit nobody, keep no idle database connection, and end when every client has left."""
+        self._shut_down(ShutdownWait.CLIENTS)
+        self._ground.settings = structs.replace(
+            self._ground.settings, max_idle_connections_percent=0, idle_connection_timeout_s=0.0
+        )
+        self._present.each(lambda lending: lending.apply(lending.server))
+
     def _shut_down(self, wait: ShutdownWait) -> None:
         _log.info("proxy_ends", extra={"after": wait.name.lower()})
         self._ends_after = wait
@@ -339,8 +371,8 @@ class ProxyServer:
             self._present.each(lambda lending: lending.pause(None))
 
     def _stop_listening(self) -> None:
-        for listener in self._listeners.values():
-            listener.close()
+        for endpoint in list(self._listeners):
+            self.stop_listening(endpoint)
 
     def _own(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -348,13 +380,11 @@ class ProxyServer:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _cancel(asking: ClientConnection, database: DatabaseConnection) -> None:
+async def _cancel(database: DatabaseConnection, key: bytes) -> None:
     """Pass a cancel request on. Until the database has heard it, nobody else gets the connection it means."""
-    assert database.link is not None
     database.cancels += 1
     try:
-        await database.target.cancel(database.link.key)
+        await database.target.cancel(key)
     finally:
         database.cancels -= 1
-        asking.end()
         database.events.rested(database)
