@@ -98,6 +98,8 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Then a connection is replaced when it comes back: the server's memory and plans start anew."""
     idle_connection_timeout_s: Annotated[float, Meta(ge=0)] = 300.0
     """Beyond the idle share, a connection unused for this long is closed."""
+    connection_check_s: Annotated[float, Meta(ge=0)] = 30.0
+    """A connection that has been idle for this long is asked for a sign of life, and again each time. 0: never."""
     idle_in_transaction_timeout_s: float = 60.0
     startup_timeout_s: float = 10.0
     clients_max: int = 10_000

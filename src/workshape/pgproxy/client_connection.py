@@ -15,7 +15,7 @@ from workshape.pgproxy.admission import Admitted
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy, LoginStep
 from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.messages import KIB, ProtocolViolation
-from workshape.pgproxy.pool import PoolKey
+from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.session import Session, Want
 from workshape.pgproxy.sqlstate import WireError, connection_lost, refused
 from workshape.pgproxy.tls import ClientTls, common_name

@@ -86,7 +86,7 @@ class ClientStatements:
         if effects is NO_EFFECTS:
             return b"", QUERY if undo is None else Expected(AnswerKind.READY, ends_query=True, undo=undo)
         pins_before = self._state.pins_made
-        self._apply(effects, text)
+        self._apply(link, effects, text)
         first = self._prepare_by_name(link, effects)
         if first and not link.unsynced:  # should it fail (in a failed transaction, say), the query must not be skipped
             first += messages.message(messages.SYNC)
@@ -185,10 +185,12 @@ class ClientStatements:
         escapes = variables.get("standard_conforming_strings", "on") != "on"
         return effects_of(text, self._tracked, backslash_escapes=escapes)
 
-    def _apply(self, effects: Effects, text: bytes) -> None:
+    def _apply(self, link: Link, effects: Effects, text: bytes) -> None:
         self._renames = self._renames or APPLICATION in effects.resets
         for reason in effects.pins:
             self._pin(reason, text)
+        for name in effects.databases_alone:
+            link.leave_alone(name)
 
     def _pin(self, reason: PinReason, text: bytes) -> None:
         self._state.pin(Pin(reason, shown(text), self.now))
@@ -198,7 +200,7 @@ class ClientStatements:
         if effects.lifts:
             earlier = Lift(frozenset(), self._state.pins_made) if lift is None else lift
             self._lift = Lift(earlier.reasons | effects.lifts, earlier.pins_before)
-        self._apply(effects, prepared.statement.body)
+        self._apply(link, effects, prepared.statement.body)
         undo = self._forget_names(link, effects)
         if undo is not None:
             link.expected.append(Expected(AnswerKind.MADE_HERE, undo=undo))

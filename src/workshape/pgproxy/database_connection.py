@@ -40,6 +40,8 @@ class DatabaseEvents:
     """Its client left, at whatever moment."""
     schema_changed: Callable[[], None]
     """Tables, types or the like are others now."""
+    leave_alone: Callable[[str], None]
+    """A statement comes that wants this database for itself."""
 
 
 class DatabaseConnection(asyncio.Protocol):
@@ -216,7 +218,10 @@ class DatabaseConnection(asyncio.Protocol):
             self.send(b"".join(self._login.to_database))
             self._login.to_database.clear()
         if done and not self._opened.done():
-            self.link = Link(self.id, self._login.parameters, self._login.key, self.events.schema_changed)
+            events = self.events
+            self.link = Link(
+                self.id, self._login.parameters, self._login.key, events.schema_changed, events.leave_alone
+            )
             self.limits, self.answer = self._login.limits, self._login.answer
             self._login = None
             self._opened.set_result(None)

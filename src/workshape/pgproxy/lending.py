@@ -21,7 +21,8 @@ from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
 from workshape.pgproxy.figures import Counters
 from workshape.pgproxy.pins import BEYOND_RESET
-from workshape.pgproxy.pool import Connect, Disconnect, Lend, PlaceState, PoolAction, PoolKey, Pools, Refuse
+from workshape.pgproxy.pool import PlaceState, Pools
+from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
 from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.sqlstate import INVALID_PASSWORD, WireError, idle_in_transaction, no_credentials
 from workshape.pgproxy.target_choice import Standing
@@ -35,7 +36,8 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYN
 """
 PROBE_ID = 0  # connections of the pools are numbered from 1
 FRESH_S = 0.005  # idle for longer, a connection may have ended while the loop was busy; to look costs a microsecond
-RESET_S_MAX = 5.0  # a rollback that takes longer is not waited for: the connection is closed
+RESET_S_MAX = 5.0  # a rollback, or a sign of life, that takes longer is not waited for: the connection is closed
+CHECK_SQL = ""  # the server answers it without doing anything
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Lending:
             lost=self._lost,
             left=self._left,
             schema_changed=ground.statements.renew,
+            leave_alone=self._leave_alone,
         )
 
     def __repr__(self) -> str:
@@ -175,6 +178,10 @@ class Lending:
                 return
             client.take_back()
             del self.borrowers[database.id]
+        elif self.pools.state(database.id) is PlaceState.CHECKED:
+            self._resetting.pop(database.id, None)
+            self._perform(self.pools.checked(database.id, self._loop.time()))
+            return
         elif self.pools.state(database.id) is not PlaceState.LENT:
             return
         self._resetting.pop(database.id, None)
@@ -214,6 +221,11 @@ class Lending:
         for statement in statements:
             database.send(link.ask(statement))
         self._rested(database)
+
+    def _leave_alone(self, real_name: str) -> None:
+        """Close what is idle of this database: the server waits some seconds for who is about to go, not for others."""
+        routes = self._ground.routes
+        self._perform(self.pools.close_idle(lambda name: routes.real_name(name) == real_name))
 
     def _lost(self, database: DatabaseConnection, reason: str) -> None:
         known = self.databases.pop(database.id, None) is database
@@ -310,6 +322,8 @@ class Lending:
                 self._lend(borrower, link_id)
             case Connect(link_id, key):
                 self._ground.own(self._connect(link_id, key))
+            case Check(link_id):
+                self._check(self.databases[link_id])
             case Disconnect(link_id):
                 database = self.databases.pop(link_id, None)
                 if database is not None:
@@ -319,6 +333,12 @@ class Lending:
                 self.waiting_since.pop(borrower, None)
                 self._counters.borrow_timeouts += 1
                 borrower.refuse(error)
+
+    def _check(self, database: DatabaseConnection) -> None:
+        """Ask for a sign of life; `_rested` hears it, or `tick` misses it."""
+        assert database.link is not None
+        self._resetting[database.id] = self._loop.time()
+        database.send(database.link.ask(CHECK_SQL))
 
     def _lend(self, client: ClientConnection, link_id: int) -> None:
         now = self._loop.time()
@@ -352,7 +372,14 @@ class Lending:
         self._end_idle_transactions(now)
         self._notice_promotion()
         for link_id in [link_id for link_id, since in self._resetting.items() if now - since > RESET_S_MAX]:
-            self.databases[link_id].abort("It could not be reset in time.")
+            self._give_up(link_id)
+
+    def _give_up(self, link_id: int) -> None:
+        """A connection does not answer. When it was idle, others of its server may be gone like it."""
+        if self.pools.state(link_id) is PlaceState.CHECKED:
+            _log.warning("database_answers_no_more", extra={"database": self.server.address})
+            self.renew(None)
+        self.databases[link_id].abort("It did not answer in time.")
 
     def _end_idle_transactions(self, now: float) -> None:
         limit_s = self._ground.settings.idle_in_transaction_timeout_s

@@ -81,6 +81,7 @@ class Link:
         "id",
         "ignoring",
         "key",
+        "leave_alone",
         "offence",
         "parameters",
         "prepared",
@@ -97,10 +98,12 @@ class Link:
         parameters: Mapping[str, str],
         key: bytes,
         schema_changed: Callable[[], None] = lambda: None,
+        leave_alone: Callable[[str], None] = lambda _database: None,
     ) -> None:
         """`parameters` are what the server reported at log-in, `key` what a cancel request needs.
 
         `schema_changed` is called when tables, types or the like are others now: what was prepared may not fit them.
+        `leave_alone` is called before a statement that wants a database, by its real name, for itself.
         """
         self.id = link_id
         self.parameters = dict(parameters)
@@ -127,6 +130,7 @@ class Link:
         self.said_why = False
         """The server reported a fatal error: it hangs up next."""
         self._failed = False
+        self.leave_alone = leave_alone
         self._schema_changed = schema_changed
         self._has_changed_schema = False
         """In the transaction that is open."""

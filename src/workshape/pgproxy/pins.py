@@ -66,11 +66,14 @@ class Effects:
     deallocates_all: bool = False
     resets: frozenset[str] = frozenset()
     """Carried variables, in lower case, that it puts back to what they were at the log-in."""
+    databases_alone: tuple[str, ...] = ()
+    """Databases that nobody may be connected to while it runs."""
 
     @property
     def nothing(self) -> bool:
         """Whether it does nothing of all this."""
-        return not (self.pins or self.lifts or self.names or self.deallocates_all or self.resets)
+        found = self.pins or self.lifts or self.names or self.deallocates_all or self.resets
+        return not (found or self.databases_alone)
 
 
 NO_EFFECTS = Effects()

@@ -8,62 +8,26 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-connect
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from workshape.pgproxy.pool_actions import (
+    Borrower,
+    Check,
+    Connect,
+    Disconnect,
+    Lend,
+    PoolAction,
+    PoolKey,
+    Refuse,
+)
 from workshape.pgproxy.sqlstate import WireError, borrow_timed_out
 from workshape.settings import ProxySettings
-
-Borrower = Hashable
 
 TAKE_OVER_S = 0.25  # connecting anew costs some 10 ms: a pool may keep what it has for so long while another waits
 RETRY_S_MIN = 0.1  # after a failure to connect, doubled with each
 RETRY_S_MAX = 2.0  # a server that comes back is found within this
-
-
-@dataclass(frozen=True, slots=True)
-class PoolKey:
-    """Connections with the same key are alike to their users."""
-
-    database: str
-    user: str
-    parameters: tuple[tuple[str, str], ...] = ()
-    """Start-up parameters that cannot be changed later, or that nobody tracks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lend:
-    """Give the connection to the borrower."""
-
-    borrower: Borrower
-    link: int
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Open a connection, then say `connected` or `failed`."""
-
-    link: int
-    key: PoolKey
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """Close the connection; it is forgotten here."""
-
-    link: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Tell the borrower that there will be none."""
-
-    borrower: Borrower
-    error: WireError
-
-
-PoolAction = Lend | Connect | Disconnect | Refuse
 
 
 class PlaceState(Enum):
@@ -72,6 +36,8 @@ class PlaceState(Enum):
     CONNECTING = auto()
     IDLE = auto()
     LENT = auto()
+    CHECKED = auto()
+    """Asked for a sign of life."""
 
 
 @dataclass(slots=True)
@@ -82,6 +48,8 @@ class _Place:
     since: float
     """When this state began."""
     connected: float = 0.0
+    checked: float = 0.0
+    """When the server last answered a check."""
 
 
 @dataclass(slots=True)
@@ -230,7 +198,7 @@ class Pools:
             self._is_all_paused = True
         else:
             self._paused.add(database)
-        return self._close_idle_of(database)
+        return self.close_idle(lambda name: database in (None, name))
 
     def resume(self, database: str | None, now: float) -> list[PoolAction]:
         """Lend again; None ends every pause."""
@@ -252,15 +220,16 @@ class Pools:
     def renew(self, database: str | None, now: float) -> list[PoolAction]:
         """Replace every connection to this database (None: to any): idle ones now, others when they come back."""
         self._renewed_at[database] = now
-        return [*self._close_idle_of(database), *self._grow(now)]
+        return [*self.close_idle(lambda name: database in (None, name)), *self._grow(now)]
 
     def apply(self, settings: ProxySettings) -> None:
         """Go by other settings; shares of the server's connections count from the next connection on."""
         self._settings = settings
 
-    def _close_idle_of(self, database: str | None) -> list[PoolAction]:
+    def close_idle(self, of: Callable[[str], bool]) -> list[PoolAction]:
+        """Close the idle connections of some databases."""
         idle = [place for places in self._idle.values() for place in places]
-        return [self._close_idle(place) for place in idle if database in (None, place.key.database)]
+        return [self._close_idle(place) for place in idle if of(place.key.database)]
 
     def _is_outdated(self, place: _Place) -> bool:
         ever = float("-inf")
@@ -329,6 +298,7 @@ class Pools:
             self._stop_waiting(borrower)
             actions.append(Refuse(borrower, borrow_timed_out(timeout_s, figures, self._last_failure)))
         actions += self._reap(now)
+        actions += self._check(now)
         actions += self._grow(now)
         return actions
 
@@ -343,6 +313,38 @@ class Pools:
                 if not is_surplus and now - oldest.connected < lifetime_s and not is_beyond:
                     break
                 actions.append(self._close_idle(oldest))
+        return actions
+
+    def _check(self, now: float) -> list[PoolAction]:
+        """Ask those that have been idle for long whether they are still there, of each pool one at a time."""
+        check_s = self._settings.connection_check_s
+        due = [
+            next((place for place in places if now - max(place.since, place.checked) >= check_s), None)
+            for places in self._idle.values()
+            if check_s
+        ]
+        actions: list[PoolAction] = []
+        for place in due:
+            if place is not None:
+                self._not_idle(place)
+                place.state = PlaceState.CHECKED
+                actions.append(Check(place.link))
+        return actions
+
+    def checked(self, link: int, now: float) -> list[PoolAction]:
+        """The server answered: the connection is idle for as long as it was before, or goes to whoever waits."""
+        place = self._places[link]
+        assert place.state is PlaceState.CHECKED, place
+        place.checked = now
+        if self.is_paused(place.key.database) or (self._renewed_at and self._is_outdated(place)):
+            return self._disconnect(place, now)
+        since = place.since
+        actions = self._offer(place, now)
+        if self.state(link) is PlaceState.IDLE:
+            place.since = since
+            places = self._idle[place.key]
+            places.remove(place)
+            places.insert(sum(other.since <= since for other in places), place)
         return actions
 
     # decisions

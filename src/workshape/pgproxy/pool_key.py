@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from workshape.pgproxy.pool import PoolKey
+from workshape.pgproxy.pool_actions import PoolKey
 
 NOT_IN_KEY = frozenset({"user", "database", "application_name", "replication"})
 UTF8_SPELLINGS = frozenset({"utf8", "utf-8", "unicode"})

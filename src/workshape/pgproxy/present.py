@@ -10,7 +10,8 @@ from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapshot
 from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import Lending
-from workshape.pgproxy.pool import PlaceState, PoolKey
+from workshape.pgproxy.pool import PlaceState
+from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown, TargetShown
 from workshape.status import ProxyHolder, ProxyPin, ProxyPool, ProxyStatus
 
@@ -274,4 +275,4 @@ def _client_state(client: ClientConnection) -> ClientState:
 def _server_state(state: PlaceState, client: ClientConnection | None) -> str:
     if state is PlaceState.LENT and client is None:
         return "resetting"
-    return {PlaceState.LENT: "lent", PlaceState.IDLE: "idle", PlaceState.CONNECTING: "connecting"}[state]
+    return state.name.lower()

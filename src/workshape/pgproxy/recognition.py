@@ -6,9 +6,11 @@ doubt pins.
 """
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from workshape.pgproxy.database_commands import databases_wanted_alone, wants_a_database_alone
 from workshape.pgproxy.pins import NO_EFFECTS, UNREAD, Effects, Findings
 from workshape.pgproxy.sql_scan import scan
 from workshape.pgproxy.sql_tree import add_statement
@@ -68,6 +70,7 @@ def is_suspicious(sql: bytes) -> bool:
         or b"currval" in lower
         or b'u&"' in lower  # a name spelled in code points
         or b"dblink" in lower
+        or (b"database" in lower and wants_a_database_alone(lower))
         or (b"pg_" in lower and _HAS_LASTING.search(lower) is not None)
         or (b"set" in lower and _SETS.search(lower) is not None)
         or (b"do" in lower and _DO.search(lower) is not None)
@@ -86,6 +89,12 @@ def _read_once(sql: bytes, tracked: frozenset[str], backslash_escapes: bool) -> 
 
 
 def _read(sql: bytes, tracked: frozenset[str], backslash_escapes: bool) -> Effects:
+    effects = _read_state(sql, tracked, backslash_escapes)
+    alone = databases_wanted_alone(sql, backslash_escapes=backslash_escapes)
+    return replace(effects, databases_alone=alone) if alone else effects
+
+
+def _read_state(sql: bytes, tracked: frozenset[str], backslash_escapes: bool) -> Effects:
     guess, is_sure = scan(sql, tracked, backslash_escapes=backslash_escapes)
     if is_sure or backslash_escapes or len(sql) > PARSED_BYTES_MAX:  # the parser knows conforming strings only
         return guess

@@ -144,6 +144,11 @@ class ProxyServer:
         self._listeners[endpoint] = made
         return int(made[0].sockets[0].getsockname()[1])
 
+    @property
+    def config(self) -> ProxyConfig:
+        """What it goes by, as it was when it began or was last reloaded."""
+        return self._config
+
     def listening(self) -> list[tuple[Endpoint, int, int]]:
         """Every socket that is listened on: its endpoint, its port, its descriptor."""
         return [
@@ -337,6 +342,7 @@ class ProxyServer:
         """Go by other settings, users, administrators, servers and databases; clients stay."""
         for server in config.servers:
             server.tls.context()  # raises before anything has changed
+        self._config = config
         self._accounts.apply(config)
         ground = self._ground
         ground.settings, ground.routes = config.settings, config.routes()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.lending import Lending, ProxyGround
-from workshape.pgproxy.pool import PoolKey
+from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.sqlstate import no_target
 from workshape.pgproxy.target_choice import choose, fits
 from workshape.pgproxy.welcomes import Welcome

@@ -29,6 +29,7 @@ async def check_target(target: DatabaseTarget, passwords: Mapping[str, str], dat
         lost=lambda _database, _reason: None,
         left=lambda _database: None,
         schema_changed=lambda: None,
+        leave_alone=lambda _database: None,
     )
     try:
         connection = await target.connect(

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workshape.pgproxy.pool import PoolKey
+from workshape.pgproxy.pool_actions import PoolKey
 
 KNOWN_KEYS_MAX = 1_000  # kinds of clients whose welcome is known; beyond, it is asked again
 APPLICATIONS_MAX = 1_000  # names of applications remembered for each of them

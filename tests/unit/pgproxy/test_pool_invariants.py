@@ -7,18 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from workshape.pgproxy.pool import (
-    RETRY_S_MAX,
-    TAKE_OVER_S,
-    Connect,
-    Disconnect,
-    Lend,
-    PlaceState,
-    PoolAction,
-    PoolKey,
-    Pools,
-    Refuse,
-)
+from workshape.pgproxy.pool import RETRY_S_MAX, TAKE_OVER_S, PlaceState, Pools
+from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
 from workshape.pgproxy.sqlstate import CONNECTION_REFUSED, INVALID_PASSWORD, TOO_MANY_CONNECTIONS, WireError
 from workshape.settings import ProxySettings
 
@@ -30,8 +20,12 @@ KEYS = (
     PoolKey("billing", "reports"),
 )
 CONNECTIONS_MAX = {"billing": 2}
-SETTINGS = ProxySettings(connection_borrow_timeout_s=BORROW_TIMEOUT_S, max_idle_connections_percent=50)
+SETTINGS = ProxySettings(
+    connection_borrow_timeout_s=BORROW_TIMEOUT_S, max_idle_connections_percent=50, connection_check_s=30.0
+)
+CHECK_S = SETTINGS.connection_check_s
 IDLE_S, LIFETIME_S = SETTINGS.idle_connection_timeout_s, SETTINGS.connection_lifetime_s
+UNCHECKED = ProxySettings(connection_borrow_timeout_s=BORROW_TIMEOUT_S, connection_check_s=0.0)
 NO_ENTRY = WireError(INVALID_PASSWORD, "no", fatal=True)
 DATA = st.data()
 
@@ -49,6 +43,7 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         self.connecting: dict[int, PoolKey] = {}
         self.opened: dict[int, PoolKey] = {}
         self.lent: dict[int, int] = {}
+        self.checked: set[int] = set()
         self.paused: set[str | None] = set()
         self.outdated: set[int] = set()
 
@@ -65,12 +60,17 @@ class PoolsOfOneServer(RuleBasedStateMachine):
                     assert len(self.connecting) + len(self.opened) <= self.limit
                     alike = [one for one in (self.connecting | self.opened).values() if one.database == key.database]
                     assert len(alike) <= CONNECTIONS_MAX.get(key.database, self.limit)
+                case Check(link):
+                    assert link not in self.lent, "nobody's connection is asked"
+                    self.checked.add(link)
                 case Disconnect(link):
                     assert link not in self.lent, "nobody loses what he borrowed"
+                    assert link not in self.checked, "an answer is on its way"
                     del self.opened[link]
                 case Lend(borrower, link):
                     assert isinstance(borrower, int)
                     assert link not in self.lent
+                    assert link not in self.checked
                     key, _ = self.waiting.pop(borrower)
                     assert not self.is_paused(key), "nothing is lent during a pause"
                     assert link not in self.outdated, "what is to be replaced is not lent again"
@@ -104,6 +104,13 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         del self.lent[link]
         self.perform(self.pools.give_back(link, self.now))
 
+    @precondition(lambda self: self.checked)
+    @rule(data=DATA)
+    def a_check_is_answered(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(sorted(self.checked)))
+        self.checked.remove(link)
+        self.perform(self.pools.checked(link, self.now))
+
     @precondition(lambda self: self.waiting)
     @rule(data=DATA)
     def withdraw(self, data: st.DataObject) -> None:
@@ -135,6 +142,7 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         link = data.draw(st.sampled_from(sorted(self.opened)))
         del self.opened[link]
         self.lent.pop(link, None)
+        self.checked.discard(link)
         self.perform(self.pools.lost(link, self.now))
         assert self.pools.state(link) is None
 
@@ -153,7 +161,9 @@ class PoolsOfOneServer(RuleBasedStateMachine):
     @rule(database=st.sampled_from([None, "creator", "billing"]))
     def renew(self, database: str | None) -> None:
         self.now += 0.001  # a connection opened at this very moment would count as old, too
-        self.outdated |= {link for link in self.lent if database in (None, self.opened[link].database)}
+        self.outdated |= {
+            link for link in (*self.lent, *self.checked) if database in (None, self.opened[link].database)
+        }
         self.perform(self.pools.renew(database, self.now))
         self.now += 0.001
 
@@ -186,15 +196,16 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         pools = self.pools
         assert pools.waiting == len(self.waiting)
         assert pools.connections == len(self.connecting) + len(self.opened)
-        assert pools.lent() == len(self.lent)
-        assert pools.idle == len(self.opened) - len(self.lent)
+        assert pools.lent() == len(self.lent) + len(self.checked)
+        assert pools.idle == len(self.opened) - len(self.lent) - len(self.checked)
         for link in self.opened:
-            assert pools.state(link) is (PlaceState.LENT if link in self.lent else PlaceState.IDLE)
+            expected = PlaceState.LENT if link in self.lent else PlaceState.IDLE
+            assert pools.state(link) is (PlaceState.CHECKED if link in self.checked else expected)
         assert all(pools.state(link) is PlaceState.CONNECTING for link in self.connecting)
 
     @invariant()
     def nobody_waits_beside_an_idle_connection_of_the_same_pool(self) -> None:
-        idle = {key for link, key in self.opened.items() if link not in self.lent}
+        idle = {key for link, key in self.opened.items() if link not in self.lent and link not in self.checked}
         assert not idle & {key for key, _ in self.waiting.values()}
 
     def teardown(self) -> None:
@@ -206,6 +217,9 @@ class PoolsOfOneServer(RuleBasedStateMachine):
             for link in sorted(self.lent):
                 del self.lent[link]
                 self.perform(self.pools.give_back(link, self.now))
+            for link in sorted(self.checked):
+                self.checked.remove(link)
+                self.perform(self.pools.checked(link, self.now))
             for link in sorted(self.connecting):
                 self.opened[link] = self.connecting.pop(link)
                 self.perform(self.pools.connected(link, self.now))
@@ -229,8 +243,8 @@ def opened(pools: Pools, actions: Sequence[PoolAction], now: float) -> list[Pool
     return follows
 
 
-def of_limit(limit: int) -> Pools:
-    pools = Pools(SETTINGS, count(1))
+def of_limit(limit: int, settings: ProxySettings = UNCHECKED) -> Pools:
+    pools = Pools(settings, count(1))
     pools.set_limit(limit, 0, 0.0)
     return pools
 
@@ -317,6 +331,29 @@ def test_within_a_databases_limit_an_idle_connection_of_one_user_makes_way_for_a
     actions = pools.borrow("b", PoolKey("billing", "reports"), 0.2)
 
     assert actions == [Disconnect(held.link), Connect(held.link + 1, PoolKey("billing", "reports"))]
+
+
+def test_an_idle_connection_is_checked_again_and_again_and_stays_as_idle_as_it_was() -> None:
+    pools = of_limit(1, SETTINGS)
+    [lend] = opened(pools, pools.borrow("a", KEYS[0], 0.0), 0.0)
+    assert isinstance(lend, Lend)
+    pools.give_back(lend.link, 1.0)
+
+    early, due = pools.tick(CHECK_S), pools.tick(1.0 + CHECK_S)
+    meanwhile = pools.borrow("b", KEYS[0], 1.0 + CHECK_S)
+    served = pools.checked(lend.link, 2.0 + CHECK_S)
+    pools.give_back(lend.link, 3.0 + CHECK_S)
+    [again] = pools.tick(3.0 + 2 * CHECK_S)
+    assert isinstance(again, Check)
+    rested = pools.checked(lend.link, 4.0 + 2 * CHECK_S)
+    since = {link: since for link, _, _, since, _ in pools.places()}
+
+    assert early == []
+    assert due == [Check(lend.link)]
+    assert meanwhile == [], "an answer is on its way: nobody gets it before"
+    assert served == [Lend("b", lend.link)]
+    assert rested == []
+    assert since == {lend.link: 3.0 + CHECK_S}
 
 
 def test_a_server_that_cannot_be_reached_is_tried_again_with_backoff_and_named_in_the_refusal() -> None:
