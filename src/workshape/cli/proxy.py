@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -163,7 +164,8 @@ def serve_proxy(
     try:
         uvloop.run(_serve(wanted, config, None if state is None or port == 0 else state.proxy_handover(port)))
     except OSError as error:
-        raise Invalid(reason=f"cannot listen on {listen}: {error.strerror or error}") from error
+        way_on = "; --take-over replaces the proxy that listens there" if error.errno == errno.EADDRINUSE else ""
+        raise Invalid(reason=f"cannot listen on {listen}: {error.strerror or error}{way_on}") from error
 
 
 def _state(*, is_needed: bool) -> StateFolder | None:

@@ -206,9 +206,22 @@ class AdminConsole:
         return TableShown(columns, rows)
 
     def _databases(self) -> TableShown:
-        columns = _columns("name clients:int waiting:int connections:int paused")
+        columns = _columns(
+            "name target readers dbname pool_mode clients:int waiting:int connections:int connections_max:int paused"
+        )
         rows = [
-            (one.name, one.clients, one.waiting, one.connections, _yes(one.is_paused))
+            (
+                one.name,
+                one.server,
+                " ".join(one.readers),
+                one.real_name,
+                one.pool_mode,
+                one.clients,
+                one.waiting,
+                one.connections,
+                one.connections_max,
+                _yes(one.is_paused),
+            )
             for one in self._present.shown_databases(self._controls.now())
         ]
         return TableShown(columns, rows)

@@ -5,6 +5,7 @@ import logging
 from workshape.pgproxy.client_connection import ClientConnection, Lender
 from workshape.pgproxy.config import ProxyConfig
 from workshape.pgproxy.lending import Lending, ProxyGround
+from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.sqlstate import WireError, no_readers, no_such_database
 from workshape.pgproxy.target_group import TargetGroup
 
@@ -25,6 +26,11 @@ class Lenders:
 
     def __repr__(self) -> str:
         return f"<Lenders {list(self.lendings.values())}>"
+
+    @property
+    def routes(self) -> Routes:
+        """Where each database is."""
+        return self._ground.routes
 
     def find(self, database: str, *, writes: bool) -> Lender | WireError:
         """Who lends connections to this database, to clients that write or to clients that only read."""

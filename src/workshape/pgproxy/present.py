@@ -230,15 +230,29 @@ class Present:
         yield from pools.values()
 
     def shown_databases(self, now: float) -> Iterator[DatabaseShown]:
-        """Every database that somebody is in."""
-        databases: dict[str, DatabaseShown] = {}
+        """Every database of the configuration, and every other that somebody is in."""
+        databases = {name: self._database(name) for name in self.lenders.routes.names()}
         for pool in self.shown_pools(now):
-            shown = databases.setdefault(pool.database, DatabaseShown(pool.database))
+            shown = databases.get(pool.database)
+            if shown is None:
+                shown = databases[pool.database] = self._database(pool.database)
             shown.clients += pool.clients
             shown.waiting += pool.waiting
             shown.connections += pool.lent + pool.idle + pool.connecting
-            shown.is_paused = any(lending.pools.is_paused(pool.database) for lending in self.lendings.values())
         yield from databases.values()
+
+    def _database(self, name: str) -> DatabaseShown:
+        routes = self.lenders.routes
+        route = routes.find(name)
+        return DatabaseShown(
+            name,
+            server="" if route is None else route.server,
+            readers=() if route is None else route.readers,
+            real_name=routes.real_name(name),
+            pool_mode=routes.pool_mode(name).value,
+            connections_max=routes.connections_max(name),
+            is_paused=any(lending.pools.is_paused(name) for lending in self.lendings.values()),
+        )
 
 
 def _latency_ms(measured_us: Distribution) -> dict[str, float]:

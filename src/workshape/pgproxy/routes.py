@@ -40,6 +40,10 @@ class Routes:
     def __repr__(self) -> str:
         return f"<Routes {sorted(self._by_name)}>"
 
+    def names(self) -> tuple[str, ...]:
+        """Every database that has an entry, EVERY_DATABASE included."""
+        return tuple(self._by_name)
+
     def find(self, name: str) -> ProxiedDatabase | None:
         """Where a client that asks for this name comes to; None: nowhere."""
         return self._by_name.get(name) or self._by_name.get(EVERY_DATABASE)
@@ -49,11 +53,12 @@ class Routes:
         found = self.find(name)
         return name if found is None or not found.real_name else found.real_name
 
-    def pool_mode(self, database: str, user: str) -> PoolMode:
+    def pool_mode(self, database: str, user: str | None = None) -> PoolMode:
         """The user's own, else the database's, else the proxy's: as PgBouncer has it."""
         found = self.find(database)
         own = None if found is None else found.pool_mode
-        return self._user_modes.get(user) or own or self._pool_mode
+        of_user = None if user is None else self._user_modes.get(user)
+        return of_user or own or self._pool_mode
 
     def connections_max(self, database: str) -> int | None:
         """How many connections to it there may be on each server; None: as many as the server's share has room for."""

@@ -94,9 +94,15 @@ class TargetShown:
 
 @dataclass(slots=True)
 class DatabaseShown:
-    """One database."""
+    """One database, as the configuration has it or somebody asked for it."""
 
     name: str
+    server: str = ""
+    readers: tuple[str, ...] = ()
+    real_name: str = ""
+    pool_mode: str = ""
+    connections_max: int | None = None
+    """On each server, whatever its share has room for."""
     clients: int = 0
     waiting: int = 0
     connections: int = 0

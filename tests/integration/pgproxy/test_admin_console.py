@@ -78,7 +78,7 @@ async def test_pause_waits_for_transactions_and_holds_clients_until_resume(make_
         async with client.transaction():
             await client.execute("SELECT 1")
             pausing = asyncio.create_task(console.execute("PAUSE"))
-            while not (paused := await rows_of(second, b"SHOW DATABASES")) or paused[0]["paused"] == "no":
+            while all(one["paused"] == "no" for one in await rows_of(second, b"SHOW DATABASES")):
                 await asyncio.sleep(0.01)
             was_waiting = not pausing.done()
             held = asyncio.create_task(late.execute("SELECT 2"))

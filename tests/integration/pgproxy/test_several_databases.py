@@ -26,9 +26,14 @@ async def test_clients_come_to_the_database_that_the_name_they_ask_for_stands_fo
             await proxy.connect(dbname="other")
         async with await proxy.connect(dbname="workshape") as console:
             servers = await (await console.execute("SHOW SERVERS")).fetchall()
+            shown = await (await console.execute("SHOW DATABASES")).fetchall()
         snapshot = proxy.proxy.snapshot()
 
     assert answers == [(DATABASE,), ("postgres",)]
+    assert [row[:5] for row in shown] == [
+        ("shop", "here", "", DATABASE, "transaction"),
+        ("reports", "there", "", "postgres", "transaction"),
+    ]
     assert sorted((row[1], row[4]) for row in servers) == [("here", "shop"), ("there", "reports")]
     assert len({row[0] for row in servers}) == 2, "connections are numbered through"
     assert snapshot.database_connections == 2

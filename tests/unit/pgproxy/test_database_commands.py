@@ -1,6 +1,8 @@
 """Statements that want a database for themselves."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workshape.pgproxy.database_commands import databases_wanted_alone
 from workshape.pgproxy.pins import NO_EFFECTS
@@ -32,6 +34,14 @@ from workshape.pgproxy.recognition import effects_of
 def test_what_is_dropped_renamed_moved_or_copied_is_named(text: bytes, names: tuple[str, ...]) -> None:
     assert databases_wanted_alone(text) == names
     assert effects_of(text, frozenset()).databases_alone == names
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20), st.booleans())
+def test_any_name_is_found_as_it_is_quoted(name: str, is_after_another: bool) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    text = ("SELECT ';'; " if is_after_another else "") + f"DROP DATABASE {quoted}"
+
+    assert databases_wanted_alone(text.encode()) == (name,)
 
 
 def test_a_text_about_databases_that_wants_none_for_itself_does_nothing() -> None:
