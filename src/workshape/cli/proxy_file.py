@@ -100,6 +100,8 @@ class DatabaseEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instead of the proxy's."""
     connections_max: Annotated[int, Meta(ge=1)] | None = None
     """Of the proxy to this database, on each server."""
+    user: str = ""
+    """As whom the proxy logs in there for every client, one of `[users]`; empty: as the client's own user."""
 
     def tls(self, name: str) -> DatabaseTls:
         """Say how its servers are reached.
@@ -159,7 +161,9 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise Invalid(reason=f"databases.{name}: another database reaches {server.name} by another sslmode")
             writer, *readers = (server.name for server in reached)
             databases.append(
-                ProxiedDatabase(name, writer, tuple(readers), entry.dbname, entry.pool_mode, entry.connections_max)
+                ProxiedDatabase(
+                    name, writer, tuple(readers), entry.dbname, entry.pool_mode, entry.connections_max, entry.user
+                )
             )
         return tuple(servers.values()), tuple(databases)
 

@@ -72,6 +72,8 @@ class ClientConnection(asyncio.Protocol):
         """In the place of a session, on the admin console."""
         self.database: DatabaseConnection | None = None
         self.pool_key: PoolKey | None = None
+        self.logged_in_as = ""
+        """Its user, once it has logged in; the proxy may log in at the database as another."""
         self.lender: Lender | None = None
         """Set once it has logged in, unless it is on the admin console."""
         self.writes = True
@@ -120,9 +122,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def user(self) -> str:
         """Who it is, or says it is."""
-        if self.pool_key is not None:
-            return self.pool_key.user
-        return "" if self.login is None else self.login.user
+        return self.logged_in_as or ("" if self.login is None else self.login.user)
 
     @property
     def database_name(self) -> str:

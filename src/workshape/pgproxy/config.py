@@ -177,6 +177,11 @@ class ProxyConfig:
                     known = ", ".join(servers)
                     raise Invalid(reason=f"database {database.name!r}: there is no server {name!r}, only {known}")
 
+            may_be_secret = any(user.secret for user in self.users)
+            if database.user and not may_be_secret and database.user not in [user.name for user in self.users]:
+                raise Invalid(
+                    reason=f"database {database.name!r}: there is no user {database.user!r}: add it to the users"
+                )
         for user in self.users:
             self._check_user(user)
         if self.lookup is not None and self.lookup.user not in {user.name for user in self.users}:

@@ -24,6 +24,8 @@ class ProxiedDatabase:
     """Another one than the proxy's."""
     connections_max: int | None = None
     """How many database connections there may be to it on each server, whatever its share has room for."""
+    user: str = ""
+    """As whom the proxy logs in there for every client; empty: as the client's own user."""
 
 
 class Routes:
@@ -52,6 +54,11 @@ class Routes:
         """What the database is called on its server."""
         found = self.find(name)
         return name if found is None or not found.real_name else found.real_name
+
+    def server_user(self, database: str, user: str) -> str:
+        """As whom the proxy logs in for this user."""
+        found = self.find(database)
+        return user if found is None or not found.user else found.user
 
     def pool_mode(self, database: str, user: str | None = None) -> PoolMode:
         """The user's own, else the database's, else the proxy's: as PgBouncer has it."""

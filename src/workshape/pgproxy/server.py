@@ -28,6 +28,7 @@ from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import ProxyGround
 from workshape.pgproxy.link import PROCESS_ID_BYTES
 from workshape.pgproxy.pins import Pin, PinReason
+from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.pool_key import pool_key
 from workshape.pgproxy.present import Present
 from workshape.pgproxy.session import Session
@@ -209,6 +210,8 @@ class ProxyServer:
         settings = self._ground.settings
         key = pool_key(client.login.startup.parameters)
         is_admin = key.database == settings.admin_database
+        if not is_admin:
+            key = PoolKey(key.database, self._ground.routes.server_user(key.database, key.user), key.parameters)
         client.writes = role is EndpointRole.READ_WRITE
         lender = None if is_admin else self._lenders.find(key.database, writes=client.writes)
         if isinstance(lender, WireError):
@@ -219,6 +222,7 @@ class ProxyServer:
             self._refuse(client, admitted)
             return
         client.admitted = admitted
+        client.logged_in_as = client.login.user
         client.pool_key = key
         self._accounts.proved(client.login.user, client.login.client_key)
         client.lender = lender
@@ -246,7 +250,7 @@ class ProxyServer:
         said = [messages.parameter_status(name, value) for name, value in welcome.parameters.items()]
         said.append(messages.message(messages.BACKEND_KEY_DATA, client.session_key))
         said.append(messages.ready_for_query(messages.IDLE))
-        pool_mode = self._ground.routes.pool_mode(client.database_name, client.login.user)
+        pool_mode = self._ground.routes.pool_mode(client.database_name, client.user)
         state = ClientState(welcome.variables, pool_mode, process_id=client.session_key[:PROCESS_ID_BYTES])
         if pool_mode is PoolMode.SESSION:
             state.pin(Pin(PinReason.SESSION_MODE, "", self._loop.time()))

@@ -13,6 +13,7 @@ _NOBODYS = DatabaseEvents(
     lost=lambda _database, _reason: None,
     left=lambda _database: None,
     schema_changed=lambda: None,
+    leave_alone=lambda _database: None,
 )
 
 

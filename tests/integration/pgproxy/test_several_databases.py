@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from tests.integration.pgproxy.conftest import DATABASE, MakeProxy, Server
-from workshape.pgproxy.config import DatabaseServer
+from tests.integration.pgproxy.conftest import DATABASE, PASSWORD, USER, MakeProxy, Server
+from workshape.pgproxy.config import DatabaseServer, ProxyUser
 from workshape.pgproxy.routes import ProxiedDatabase
 
 
@@ -37,3 +37,20 @@ async def test_clients_come_to_the_database_that_the_name_they_ask_for_stands_fo
     assert sorted((row[1], row[4]) for row in servers) == [("here", "shop"), ("there", "reports")]
     assert len({row[0] for row in servers}) == 2, "connections are numbered through"
     assert snapshot.database_connections == 2
+
+
+async def test_a_database_may_have_one_user_for_all_its_clients(make_proxy: MakeProxy, server: Server) -> None:
+    users = (ProxyUser(USER, PASSWORD), ProxyUser("postgres", PASSWORD))
+    databases = (ProxiedDatabase("shared", "main", real_name=DATABASE, user=USER), ProxiedDatabase("*", "main"))
+    async with make_proxy(users=users, databases=databases, administrators=("postgres",)) as proxy:
+        async with await proxy.connect(dbname="shared", user="postgres") as client:
+            whom = await (await client.execute("SELECT session_user")).fetchone()
+            async with await proxy.connect(dbname="workshape", user="postgres") as console:
+                shown = await (await console.execute("SHOW CLIENTS")).fetchall()
+        async with await proxy.connect(dbname="shared") as other:
+            await other.execute("SELECT 1")
+        connections = proxy.proxy.snapshot().database_connections
+
+    assert whom == (USER,)
+    assert {row[1] for row in shown} == {"postgres"}
+    assert connections == 1, "they share what is opened as one user"

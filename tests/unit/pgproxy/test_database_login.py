@@ -85,7 +85,7 @@ def test_the_answer_to_a_question_is_its_row() -> None:
     own = login(question=b"?")
 
     assert not own.receive(OK)
-    assert not own.receive(row(b"100", b"3", None) + ready_for_query(messages.IDLE))
+    assert not own.receive(row(b"100", b"3", None, b"0") + ready_for_query(messages.IDLE))
     assert own.to_database[-1] == b"?"
     assert own.receive(row(b"SCRAM", None) + ready_for_query(messages.IDLE))
     assert own.answer == [b"SCRAM", None]
