@@ -18,6 +18,7 @@ from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import ProxySettings
 
 WITHIN_S = 30.0
+FLOOD = 150
 PATIENT = ProxySettings(connection_borrow_timeout_s=WITHIN_S)
 AS_OWNER = {"user": "postgres"}
 
@@ -101,6 +102,31 @@ async def test_while_the_database_stays_away_clients_are_told_after_the_borrow_t
     assert told.value.sqlstate == "08001"
     assert "The last attempt to connect failed" in str(told.value.diag.message_detail)
     assert answer == 1
+
+
+async def test_a_flood_that_comes_while_the_database_is_away_is_served_once_it_is_back(
+    make_proxy: MakeProxy, server: Server
+) -> None:
+    five = ProxySettings(max_connections_percent=30, connection_borrow_timeout_s=WITHIN_S)
+    async with make_proxy(five) as proxy:
+        await asyncio.to_thread(server.stop)
+
+        async def visit(number: int) -> int:
+            async with await proxy.connect(sslmode="disable") as client:
+                return int(await one(client, f"SELECT {number}"))
+
+        try:
+            visits = [asyncio.create_task(visit(number)) for number in range(FLOOD)]
+            await proxy.until(lambda: proxy.proxy.snapshot().waiting == FLOOD, WITHIN_S)
+        finally:
+            await asyncio.to_thread(server.start)
+        async with asyncio.timeout(WITHIN_S):
+            answers = await asyncio.gather(*visits)
+        snapshot = proxy.proxy.snapshot()
+
+    assert answers == list(range(FLOOD))
+    assert snapshot.database_connections <= 5
+    assert snapshot.counters.borrow_timeouts == 0
 
 
 async def test_a_database_that_moves_is_followed_by_a_reload_and_clients_stay(
