@@ -80,7 +80,7 @@ class _Wanted:
         certificate, key = self.certificate or (None, None)
         endpoints = [Endpoint(*self.listen)]
         if self.listen_readers is not None:
-            endpoints.append(Endpoint(*self.listen_readers, EndpointRole.READ_ONLY))
+            endpoints.append(Endpoint(*self.listen_readers, EndpointRole.READ_ONLY, "readers"))
         return ProxyConfig(
             servers=servers,
             users=users,

@@ -172,20 +172,25 @@ class ProxyConfig:
             if doubled is not None:
                 raise Invalid(reason=f"two {kind} are called {doubled!r}: give one of them another name")
         for database in self.databases:
-            for name in (database.server, *database.readers):
-                if name not in servers:
-                    known = ", ".join(servers)
-                    raise Invalid(reason=f"database {database.name!r}: there is no server {name!r}, only {known}")
-
-            may_be_secret = any(user.secret for user in self.users)
-            if database.user and not may_be_secret and database.user not in [user.name for user in self.users]:
-                raise Invalid(
-                    reason=f"database {database.name!r}: there is no user {database.user!r}: add it to the users"
-                )
+            self._check_database(database)
         for user in self.users:
             self._check_user(user)
         if self.lookup is not None and self.lookup.user not in {user.name for user in self.users}:
             raise Invalid(reason=f"lookup: there is no user {self.lookup.user!r}: add it to [users]")
+
+    def _check_database(self, database: ProxiedDatabase) -> None:
+        """Whatever the database needs must be there, and each of its servers once."""
+        known = [server.name for server in self.servers]
+        named = (database.server, *database.readers)
+        users = [user.name for user in self.users]
+        called = f"database {database.name!r}"
+        for name in named:
+            if name not in known:
+                raise Invalid(reason=f"{called}: there is no server {name!r}, only {', '.join(known)}")
+            if named.count(name) > 1:
+                raise Invalid(reason=f"{called}: server {name!r} is named twice: a reader follows another server")
+        if database.user and database.user not in users and not any(user.secret for user in self.users):
+            raise Invalid(reason=f"{called}: there is no user {database.user!r}: add it to the users")
 
     def _check_user(self, user: ProxyUser) -> None:
         """Whatever the user needs must be there."""

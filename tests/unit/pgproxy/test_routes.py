@@ -67,6 +67,7 @@ def test_a_users_pool_mode_goes_before_its_databases_and_that_before_the_proxys(
         ((MAIN,), (ProxiedDatabase("a", "main"), ProxiedDatabase("a", "main")), "two databases are called 'a'"),
         ((MAIN,), (ProxiedDatabase("a", "b"),), "database 'a': there is no server 'b', only main"),
         ((MAIN,), (ProxiedDatabase("a", "main", readers=("c",)),), "there is no server 'c'"),
+        ((MAIN,), (ProxiedDatabase("a", "main", readers=("main",)),), "database 'a': server 'main' is named twice"),
         ((MAIN,), (ProxiedDatabase("a", "main", user="owner"),), "database 'a': there is no user 'owner'"),
     ],
 )
