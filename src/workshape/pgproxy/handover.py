@@ -33,6 +33,7 @@ from workshape.pgproxy.server import ProxyServer
 WAIT_S_MAX = 10.0  # for each word of the other: it has nothing to do but answer
 LINE_BYTES_MAX = 64 * 1024  # some hundred endpoints
 SOCKETS_MAX = 253  # that one message may carry. Source: https://man7.org/linux/man-pages/man7/unix.7.html (SCM_RIGHTS)
+ACCEPT_AGAIN_S = 1.0  # after a failure to accept
 SUCCESSORS_MAX = 4  # at once: one is the rule
 
 _log = logging.getLogger(__name__)
@@ -165,7 +166,12 @@ class HandoverPoint:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            line, _ = await loop.sock_accept(self._listener)
+            try:
+                line, _ = await loop.sock_accept(self._listener)
+            except OSError as error:  # no descriptors left, say
+                _log.warning("handover_failed", extra={"reason": str(error)})
+                await asyncio.sleep(ACCEPT_AGAIN_S)
+                continue
             if len(self._lines) >= SUCCESSORS_MAX or not _is_ours(line):
                 _log.warning("handover_refused", extra={"path": str(self._path)})
                 line.close()
@@ -227,6 +233,8 @@ async def _read_line(line: socket.socket) -> bytes:
 def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
     """Receive a line and the descriptors that come with its first byte."""
     said, descriptors, _, _ = socket.recv_fds(line, LINE_BYTES_MAX, SOCKETS_MAX)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     while said and not said.endswith(b"\n"):
         said += line.recv(LINE_BYTES_MAX)
     return said, descriptors
