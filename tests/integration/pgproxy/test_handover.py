@@ -19,7 +19,7 @@ from workshape.errors import Conflict
 from workshape.pgproxy.handover import HandoverPoint, inherit
 
 WAIT_S_MAX = 30
-HAMMERS = 3
+HAMMERS = 2
 
 
 class Hammer:

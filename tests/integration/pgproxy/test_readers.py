@@ -112,13 +112,13 @@ async def test_when_a_reader_is_gone_the_other_serves_and_when_all_are_gone_clie
     make_proxy: MakeProxy, server: Server, replicas: list[Server]
 ) -> None:
     first, second = replicas
-    settings = ProxySettings(connection_borrow_timeout_s=3.0)
+    settings = ProxySettings(connection_borrow_timeout_s=2.0)
     async with make_proxy(settings, **behind(server, first, second)) as proxy, await to_read(proxy) as reader:
         await port_of(reader)
         first.stop()
         left = {await port_of(reader) for _ in range(6)}
         second.stop()
-        with pytest.raises(psycopg.OperationalError, match="no reader of the database was there within 3 s") as told:
+        with pytest.raises(psycopg.OperationalError, match="no reader of the database was there within 2 s") as told:
             await port_of(reader)
         first.start()
         second.start()
