@@ -77,7 +77,6 @@ _FORWARD_ERRORS: Mapping[type[WorkshapeError], WireError] = {
     BackendUnavailable: WireError("ServiceUnavailable", 503),
 }
 _INTERNAL_FAILURE = WireError("InternalFailure", 500)
-_HEADERS_OF_CALLS = frozenset({"host", "x-amzn-trace-id", "traceparent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +227,12 @@ class Door:
             verify(request, self._secrets, self._clock.wall_s())
 
     def _call(self, asked: "_Asked") -> Call:
-        host = trace_id = ""
-        for name, value in asked.request.headers:
-            if name not in _HEADERS_OF_CALLS:
-                continue
-            if name == "host":
-                host = value
-            elif name == "x-amzn-trace-id":
-                trace_id = value
-            elif (context := read_traceparent(value)) is not None:
-                trace_id = trace_id or context.header()
-        settings = self._settings
+        settings, fields = self._settings, dict(asked.request.headers)
+        endpoint, trace_id = f"http://{fields.get('host', '')}", fields.get("x-amzn-trace-id", "")
+        if not trace_id and (parent := fields.get("traceparent")) and (context := read_traceparent(parent)) is not None:
+            trace_id = context.header()
         ask_upstream: AskUpstream = partial(self._ask_upstream, asked) if asked.answerer.is_shared else nobody
-        return Call(settings.account, settings.region, asked.request_id, f"http://{host}", trace_id, ask_upstream)
+        return Call(settings.account, settings.region, asked.request_id, endpoint, trace_id, ask_upstream)
 
 
 class _Asked:

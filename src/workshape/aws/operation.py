@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from workshape.errors import CallerError, WorkshapeError
 
 
@@ -29,8 +31,7 @@ async def nobody() -> dict[str, Any] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """Who calls, and where: what an operation may need beside its input."""
 
     account: str

@@ -1,5 +1,6 @@
 """Turns the end of an invocation into what it leaves behind: a result, log lines, a record."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import ceil, inf
 
@@ -61,25 +62,25 @@ class Reporter:
     def output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line the function wrote."""
         environment.telemetry.publish("function", "function", line)
-        self._write(environment, line, at)
+        self._write(environment, (line,), at)
 
     def extension_output(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
         """Keep a line an external extension wrote."""
         environment.telemetry.publish("extension", "extension", line)
-        self._write(environment, line, at)
+        self._write(environment, (line,), at)
 
-    def _write(self, environment: RunningEnvironment, line: bytes, at: float) -> None:
-        self._logs.write(environment.function.name, environment.stream, line, at)
+    def _write(self, environment: RunningEnvironment, lines: Sequence[bytes], at: float) -> None:
+        self._logs.write_all(environment.function.name, environment.stream, lines, at)
         running = environment.invocation
         if running is not None and running.log_tail is not None:
-            running.log_tail.append(line)
+            running.log_tail += lines
 
     def began(self, running: RunningInvocation, environment: RunningEnvironment, at: float) -> None:
         """Write START."""
         environment.invocation = running
         if _wants(running.function, LogLevel.INFO):
             line = platform_log.start_line(running.function, running.invocation.request_id, at)
-            self._write(environment, line, at)
+            self._write(environment, (line,), at)
         telemetry_events.invocation_began(running, environment)
 
     def init_began(self, environment: RunningEnvironment) -> None:
@@ -158,8 +159,7 @@ class Reporter:
         )
         telemetry_events.runtime_done(running, environment, ending.status, ending.error_type, now)
         if _wants(function, platform_log.level_of(ending.status)):
-            for line in platform_log.end_lines(function, report, at):
-                self._write(environment, line, at)
+            self._write(environment, platform_log.end_lines(function, report, at), at)
         telemetry_events.invocation_ended(running, environment, report)
         environment.invocation = None
         self._records.add(_record(running, environment, report, ending, init_ms, at))

@@ -6,6 +6,7 @@ A file's line is `TIME STREAM MESSAGE`: `2026-10-08T06:53:49.256Z 2026/10/08/[$L
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,9 @@ FILE_BYTES_MAX = 16 * MIB
 FILES_MAX = 4  # per function: NAME.log is written, NAME.1.log came before it, ...
 BUFFERED_BYTES_MAX = 4 * MIB  # a function that writes faster than this in a tenth of a second makes us write at once
 FOLLOWED_LINES_MAX = 10_000  # a follower further behind than this loses the oldest: functions never wait for readers
+
+_Written = tuple[float, str, Sequence[bytes]]
+"""When, in which stream, and the lines."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +89,7 @@ class FunctionLogs:
         self._folder = folder
         self._file_bytes_max = file_bytes_max
         self._files_max = files_max
-        self._buffers: dict[FunctionName, list[tuple[float, str, bytes]]] = {}
+        self._buffers: dict[FunctionName, list[_Written]] = {}
         self._buffered_bytes = 0
         self._followers: set[Follower] = set()
         self._timer = FlushTimer(self.flush)
@@ -96,19 +100,24 @@ class FunctionLogs:
 
     def write(self, name: FunctionName, stream: str, message: bytes, at: float) -> None:
         """Keep a line (without its newline), and show it to the followers."""
+        self.write_all(name, stream, (message,), at)
+
+    def write_all(self, name: FunctionName, stream: str, messages: Sequence[bytes], at: float) -> None:
+        """Keep lines of one moment, in their order."""
         buffer = self._buffers.get(name)
         if buffer is None:
             buffer = self._buffers[name] = []
-        buffer.append((at, stream, message))
-        self._buffered_bytes += len(message)
+        buffer.append((at, stream, messages))
+        self._buffered_bytes += sum(map(len, messages))
         if self._buffered_bytes >= BUFFERED_BYTES_MAX:
             self.flush()
         else:
             self._timer.arm()
         if self._followers:
-            line = LogLine(name, at, stream, message.decode(errors="replace"))
-            for follower in self._followers:
-                follower.offer(line)
+            for message in messages:
+                line = LogLine(name, at, stream, message.decode(errors="replace"))
+                for follower in self._followers:
+                    follower.offer(line)
 
     def subscribe(self, name: FunctionName | None = None) -> Follower:
         """Follow one function's log, or all of them, from now on."""
@@ -164,14 +173,16 @@ class FunctionLogs:
     def _file(self, name: FunctionName, number: int = 0) -> Path:
         return self._folder / (f"{name}.{number}.log" if number else f"{name}.log")
 
-    def _append(self, name: FunctionName, buffer: list[tuple[float, str, bytes]]) -> None:
+    def _append(self, name: FunctionName, buffer: list[_Written]) -> None:
         path = self._file(name)
         data = bytearray()
         shown_ms, shown = -1, ""
-        for at, stream, message in buffer:
+        for at, stream, messages in buffer:
             if (at_ms := int(at * 1_000)) != shown_ms:
                 shown_ms, shown = at_ms, iso_time(at)
-            data += f"{shown} {stream} ".encode() + message + b"\n"
+            begin = f"{shown} {stream} ".encode()
+            for message in messages:
+                data += begin + message + b"\n"
         try:
             with path.open("ab") as file:
                 file.write(data)
@@ -180,7 +191,8 @@ class FunctionLogs:
                 self._rotate(name)
         except OSError as error:
             # A full disk must not stop the functions; what is lost is said.
-            _log.error("log_lines_lost", extra={"count": len(buffer), "path": str(path), "reason": str(error)})
+            count = sum(len(messages) for _, _, messages in buffer)
+            _log.error("log_lines_lost", extra={"count": count, "path": str(path), "reason": str(error)})
 
     def _rotate(self, name: FunctionName) -> None:
         for number in reversed(range(self._files_max - 1)):

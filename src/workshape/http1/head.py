@@ -5,14 +5,16 @@ Source: https://www.rfc-editor.org/rfc/rfc9112#name-status-line
 
 import time
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
-
-from workshape.http1.header_lines import lower_names, written
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-_OWN = frozenset({"date", "content-length"})
+_TEMPLATES_MAX = 1_024  # names of headers, in their order: a few dozen of ours, and what upstreams and functions send
+_END = "\r\n"
+_CHUNKED = f"transfer-encoding: chunked{_END}"
+_LENGTH = f"content-length: {{length}}{_END}"
 
 
 class _DateLine:
@@ -38,14 +40,23 @@ def response_head(status: int, headers: tuple[tuple[str, str], ...], length: int
 
     A `date` or `content-length` among the headers stands as it is.
     """
+    names, values = zip(*headers, strict=True) if headers else ((), ())
+    framing = _CHUNKED if length is None else _LENGTH if length >= 0 else ""
+    written = _template(status, names, framing, keep_alive).format(*values, date=_date_line.now(), length=length)
+    return written.encode("latin-1")
+
+
+@lru_cache(maxsize=_TEMPLATES_MAX)
+def _template(status: int, names: tuple[str, ...], framing: str, keep_alive: bool) -> str:
+    """Write the head of all responses that differ in their headers' values only."""
     first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
-    own = _OWN.intersection(lower_names(headers))
-    date = "" if "date" in own else _date_line.now()
-    if length is None:
-        framing = "transfer-encoding: chunked\r\n"
-    elif length >= 0 and "content-length" not in own and status >= 200 and status != 204:
-        framing = f"content-length: {length}\r\n"
-    else:
+    lines = "".join([f"{_literal(name)}: {{}}\r\n" for name in names])
+    own = {name.lower() for name in names}
+    date = "" if "date" in own else "{date}"
+    if framing == _LENGTH and ("content-length" in own or status < 200 or status == 204):
         framing = ""
-    end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
-    return f"{first}{written(headers)}{date}{framing}{end}".encode("latin-1")
+    return f"{_literal(first)}{lines}{date}{framing}{'' if keep_alive else 'connection: close' + _END}{_END}"
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

@@ -1,6 +1,6 @@
-"""Header lines between the wire and `HeaderPairs`. No loop of ours: every request and response goes through here."""
+"""Header lines from the wire. No loop of ours: every request goes through here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 
 from workshape.http1.message import HeaderPairs
@@ -24,13 +24,3 @@ _names = _Names()
 def decoded(lines: Sequence[bytes]) -> HeaderPairs:
     """Make pairs of names and values that came by turns."""
     return tuple(zip(map(_names.__getitem__, lines[::2]), map(str, lines[1::2], repeat("latin-1")), strict=True))
-
-
-def written(headers: HeaderPairs) -> str:
-    """Write pairs as lines, with a line's end after each."""
-    return "\r\n".join([*map(": ".join, headers), ""])
-
-
-def lower_names(headers: HeaderPairs) -> Iterable[str]:
-    """The names, once each, in lower case."""
-    return map(str.lower, dict(headers))

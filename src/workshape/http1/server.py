@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import httptools
@@ -31,6 +32,7 @@ MIB = 1024 * KIB
 PIPELINED_REQUESTS_MAX = 64  # a client further ahead than this waits: reading pauses until answers leave
 
 _log = logging.getLogger(__name__)
+_METHODS = {each.encode(): each for each in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
 _FAILED = Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -356,7 +358,7 @@ class _Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - the supervised boundary of a request: whatever is wrong, the client hears
             answer = _failed(exchange.request)
         if isinstance(answer, LateResponse):
-            answer.when_given(lambda response: self._given(exchange, response))
+            answer.when_given(partial(self._given, exchange))
         elif isinstance(answer, Response) and isinstance(answer.body, bytes):
             self._finish(exchange, answer)
         else:
@@ -444,7 +446,7 @@ class _Connection(asyncio.Protocol):
 
     def _request(self) -> Request:
         return Request(
-            self._parser.get_method().decode("ascii"),
+            _METHODS.get(method := self._parser.get_method()) or method.decode("ascii"),
             self._target.decode("latin-1"),
             self._headers if len(self._lines) == 2 * len(self._headers) else decoded(self._lines),
             self._body[0] if len(self._body) == 1 else b"".join(self._body),

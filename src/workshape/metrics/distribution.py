@@ -48,8 +48,8 @@ class Distribution:
             self.minimum = value
         if value > self.maximum:
             self.maximum = value
-        bucket = _bucket(value)
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        buckets, bucket = self.buckets, _bucket(value)
+        buckets[bucket] = buckets.get(bucket, 0) + times
 
     def merge(self, other: "Distribution") -> None:
         """Count all values of another one in."""
@@ -115,7 +115,7 @@ class Distribution:
 def _bucket(value: float) -> int:
     if value < VALUE_MIN:
         return _ZERO
-    return min(ceil(log(value) * _PER_LOG), _LARGEST)
+    return ceil(log(value) * _PER_LOG) if value < VALUE_MAX else _LARGEST
 
 
 def _middle(bucket: int) -> float:

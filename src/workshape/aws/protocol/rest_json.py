@@ -176,29 +176,27 @@ class _OutputWriter:
 
     def write(self, output: Mapping[str, Any], request_id: str) -> Response:
         events = output.get(self._payload) if self._events is not None else None
-        content_type = _JSON if events is None else _EVENTS
-        status, headers, rest = self._status, [*request_id_header(request_id), *content_type], {}
-        for name, value in output.items():
-            if value is None:
-                continue
-            if name in self._headers:
-                wire_name, convert = self._headers[name]
+        headers = [*request_id_header(request_id), *(_JSON if events is None else _EVENTS)]
+        for name, (wire_name, convert) in self._headers.items():
+            if (value := output.get(name)) is not None:
                 headers.append((wire_name, convert(value)))
-            elif name == self._status_member:
-                status = value
-            else:
-                rest[name] = value
+        status = self._status
+        if self._status_member and (said := output.get(self._status_member)) is not None:
+            status = said
         if self._events is not None and events is not None:
             return Response(status, tuple(headers), self._events.write(events))
-        return Response(status, tuple(headers), self._body(rest) if status != 204 else b"")
+        return Response(status, tuple(headers), self._body(output) if status != 204 else b"")
 
-    def _body(self, members: dict[str, Any]) -> bytes:
+    def _body(self, output: Mapping[str, Any]) -> bytes:
         if self._payload:
-            value = members.get(self._payload)
+            value = output.get(self._payload)
             if self._is_raw:
                 return value.encode() if isinstance(value, str) else value or b""
             return msgspec.json.encode(self._write_body(value)) if self._write_body and value is not None else b""
-        return msgspec.json.encode(self._write_body(members)) if self._write_body is not None else b""
+        if self._write_body is None:
+            return b""
+        elsewhere = (*self._headers, self._status_member)
+        return msgspec.json.encode(self._write_body({name: output[name] for name in output if name not in elsewhere}))
 
 
 def _body_reader(shape: StructureShape, names: list[str], readers: JsonReaders) -> Callable[[bytes], dict[str, Any]]:
