@@ -56,17 +56,19 @@ async def start(owner: RuntimeOwner, code: Path, runtime: str) -> tuple[Any, Env
 
 async def one_fitted(owner: RuntimeOwner, process: EnvironmentProcess) -> int:
     """Wait for the one process that waits beside another one with the function's code in sight."""
+    spawner = int(Path(f"/proc/{process.pid}/status").read_text().partition("PPid:")[2].split()[0])
     async with asyncio.timeout(WAIT_S):
         while not repr(owner.launcher).endswith("fitted=1>"):
             await asyncio.sleep(0.01)
-    spawner = int(Path(f"/proc/{process.pid}/status").read_text().partition("PPid:")[2].split()[0])
-    [found] = [pid for pid in children(spawner) if pid != process.pid and _sees_code(pid)]
-    return found
+        while not (found := [pid for pid in children(spawner) if pid != process.pid and _sees_code(pid)]):
+            await asyncio.sleep(0.01)  # it may be on its way into its sandbox
+    [only] = found
+    return only
 
 
 def _sees_code(pid: int) -> bool:
-    mounts = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
-    return sum(line.split()[4] == "/var/task" for line in mounts) > 1
+    mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    return any(place == "/var/task" and shown.endswith("/code") for _, _, _, shown, place, *_ in mounts)
 
 
 async def gone(pid: int) -> None:
