@@ -1,10 +1,11 @@
 """Cold starts, from Invoke to answer, with everything that a start has: sandbox, limits, imports, logs, records.
 
 Every start is of a new environment of a revision that has started before, in the engine, without the front door
-(benchmarks.invoke has that). `exec` starts everything from nothing; a hit finds a stem that waits; a row of starts in
-quick succession uses up what waits, and what it finds at its end is a stem, a seed or neither; a miss has to fork, with
-nothing kept in stock. Beside the executed ones stands the start of a plain interpreter in the same run; beside the
-others the executed one, and what is aimed at. A function with an SDK client is initialised, and restored.
+(benchmarks.invoke has that). `exec` starts everything from nothing; a hit finds a stem that waits, fitted to its
+function, or to none when it is the first start of a revision; a row of starts in quick succession uses up what waits,
+and what it finds at its end is a stem, a seed or neither; a miss has to fork, with nothing kept in stock. Beside the
+executed ones stands the start of a plain interpreter in the same run; beside the others the executed one, and what is
+aimed at. A function with an SDK client is initialised, and restored.
 
 On a crowded machine a start waits for processors. What it costs them itself is in the rows of processor time: the
 engine's own, that of the threads that this program has.
@@ -31,6 +32,7 @@ from workshape.settings import FunctionSettings
 
 STARTS = 200
 STARTS_EXECUTED = 40
+STARTS_FIRST = 100
 RESTORES = 100
 COPY_S = 0.15
 """Between two restores: copies of the snapshot wait again by then."""
@@ -76,6 +78,10 @@ async def run(report: Report) -> None:
             peer = f"exec {exec_ms:.3g} ms"
             hits = await _starts(root, FunctionSettings(allow_substitute=True), function, STARTS)
             _add(report, f"{runtime}, stem hit", hits, peer, exec_ms)
+            firsts = await _starts(
+                root, FunctionSettings(allow_substitute=True), function, STARTS_FIRST, each_its_own=True
+            )
+            _add(report, f"{runtime}, stem hit, first start of a revision", firsts, peer, exec_ms)
             last = await _rows(root, function)
             _add(report, f"{runtime}, the last of {ROW} in a row", last, peer, exec_ms)
             if runtime == PYTHON:
@@ -85,12 +91,15 @@ async def run(report: Report) -> None:
         await _burst(report, root, _function(PYTHON, code))
 
 
-async def _starts(root: Path, settings: FunctionSettings, function: FunctionVersion, count: int) -> list[_Start]:
-    """Time so many starts; the first is not counted: it finds nothing loaded."""
+async def _starts(
+    root: Path, settings: FunctionSettings, function: FunctionVersion, count: int, *, each_its_own: bool = False
+) -> list[_Start]:
+    """Time so many starts, of one revision or of as many; the first is not counted: it finds nothing loaded."""
     starts = []
     async with bare_engine(root, settings) as invoker:
-        for _ in range(count + 1):
-            starts.append(await _start(invoker, function))
+        for number in range(count + 1):
+            revision = str(number) if each_its_own else function.revision
+            starts.append(await _start(invoker, replace(function, revision=revision)))
             await asyncio.sleep(REFILL_S[function.runtime])
     return starts[1:]
 
