@@ -30,6 +30,7 @@ class BatchFunction:
     answer: Answer = succeed
     takes_s: float = 0.0
     payloads: list[bytes] = field(default_factory=list)
+    trace_ids: list[str] = field(default_factory=list)
     deliveries: Counter[str] = field(default_factory=Counter)
     """How often each body came."""
     started: list[str] = field(default_factory=list)
@@ -43,11 +44,14 @@ class BatchFunction:
     refused: int = 0
     _under_way: list[list[str]] = field(default_factory=list)
 
-    async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
+    async def __call__(
+        self, name: str, qualifier: str | None, payload: bytes, trigger: str, *, trace_id: str = ""
+    ) -> InvocationResult:
         if (refusal := self.refuse()) is not None:
             self.refused += 1
             raise refusal
         self.payloads.append(payload)
+        self.trace_ids.append(trace_id)
         records = msgspec.json.decode(payload)["Records"]
         bodies = [record["body"] for record in records]
         self.deliveries.update(bodies)

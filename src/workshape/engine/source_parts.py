@@ -59,6 +59,7 @@ def open_sources(ground: Ground, broker: Broker, functions: FunctionParts, deliv
         metrics=metrics,
         kafka=open_kafka(ground, functions, deliveries),
         filters_max=ground.settings.functions.filters_per_mapping,
+        loops=functions.loops,
     )
     ground.serve("event source mappings", mappings.run)
     return SourceParts(broker, mappings)

@@ -1,6 +1,7 @@
 """Invokes functions by name, as everything outside does: finds the version, makes the invocation, hands it on."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from workshape.clock import Clock
 from workshape.errors import Invalid
@@ -19,6 +20,15 @@ InvokeLater = Callable[[InvocationRequest], Later[InvocationResult]]
 """The same, for who does not wait but is told."""
 InvokeStreaming = Callable[[InvocationRequest], Awaitable[ResponseStream]]
 """Runs a function once, and hands its response on as it comes: `FunctionInvoker.stream`."""
+
+
+class InvokeFunction(Protocol):
+    """How event source mappings invoke: by name, with what set them off and the trace header it came with."""
+
+    def __call__(
+        self, name: str, qualifier: str | None, payload: bytes, trigger: str, *, trace_id: str = ""
+    ) -> Awaitable[InvocationResult]:
+        """Run the function once."""
 
 
 class PayloadTooLarge(Invalid):
@@ -44,9 +54,11 @@ class FunctionInvoker:
         self._clock = clock
         self._tracer = tracer
 
-    async def __call__(self, name: str, qualifier: str | None, payload: bytes, trigger: str) -> InvocationResult:
+    async def __call__(
+        self, name: str, qualifier: str | None, payload: bytes, trigger: str, *, trace_id: str = ""
+    ) -> InvocationResult:
         """Run the function once: an `InvokeFunction`."""
-        return await self.invoke(InvocationRequest(name, qualifier, payload, trigger))
+        return await self.invoke(InvocationRequest(name, qualifier, payload, trigger, trace_id=trace_id))
 
     async def stream(self, request: InvocationRequest) -> ResponseStream:
         """Run the function once; return when its response begins.

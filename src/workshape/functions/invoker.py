@@ -6,7 +6,7 @@ An invocation costs no task: its caller has a `Later`, which the Runtime API's c
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from math import inf
 
 from workshape.clock import Clock
@@ -57,9 +57,6 @@ from workshape.http1.message import Flow
 from workshape.http1.pieces import Pieces
 from workshape.later import Later
 from workshape.settings import FunctionSettings
-
-InvokeFunction = Callable[[str, str | None, bytes, str], Awaitable[InvocationResult]]
-"""Function name, qualifier, payload, trigger (`api`, `sqs`, `http` ...): how triggers and gateways invoke."""
 
 RESTORE_ERRORS = {Outcome.RESTORE_FAILED: RestoreFailed, Outcome.RESTORE_TIMED_OUT: RestoreTimedOut}
 

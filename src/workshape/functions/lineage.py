@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 """
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -34,6 +35,16 @@ def carried(header: str, to: str) -> str:
     """Hand the rounds that a header tells on to another one of the same chain."""
     counts = _counts(header)
     return _with(to, counts) if counts else to
+
+
+def together(headers: Iterable[str]) -> str:
+    """Write the rounds that several headers tell as one header: of each function the most. Empty: they tell none."""
+    most: dict[str, int] = {}
+    for header in headers:
+        for digest, count in _counts(header).items():
+            if digest in most or len(most) < FUNCTIONS_MAX:
+                most[digest] = max(most.get(digest, 0), count)
+    return _with("", most) if most else ""
 
 
 def _with(header: str, counts: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Stops synchronous invocations that have come back to their function too often.
+"""Stops synchronous invocations, and messages of queues, that have come back to their function too often.
 
 Asynchronous ones are stopped where events are tried (`async_event.py`).
 
@@ -7,12 +7,12 @@ Source: https://aws.amazon.com/blogs/compute/detecting-and-stopping-recursive-lo
 of an invocation gets a RecursiveInvocationException)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from workshape.clock import Clock
 from workshape.errors import CallerError
 from workshape.functions.function_metrics import FunctionMetrics
-from workshape.functions.lineage import ROUNDS_MAX, entered, rounds
+from workshape.functions.lineage import ROUNDS_MAX, entered, rounds, together
 
 
 class RecursiveInvocation(CallerError):
@@ -43,7 +43,17 @@ class LoopGuard:
         """
         if not header:
             return ""
-        if rounds(header, function) >= ROUNDS_MAX and self._stops_loops(function):
-            self._metrics.recursion_stopped(function, qualifier, self._clock.wall_s())
+        if self.stops(function, qualifier, header):
             raise RecursiveInvocation(function=function, count=ROUNDS_MAX)
         return entered(header, function)
+
+    def stops(self, function: str, qualifier: str | None, header: str) -> bool:
+        """Tell whether an invocation is one too many, and count it then."""
+        if not header or rounds(header, function) < ROUNDS_MAX or not self._stops_loops(function):
+            return False
+        self._metrics.recursion_stopped(function, qualifier, self._clock.wall_s())
+        return True
+
+    def enter_together(self, function: str, headers: Iterable[str]) -> str:
+        """Return the trace header that the invocation gets of all that several chains have brought to a function."""
+        return entered(together(headers), function)

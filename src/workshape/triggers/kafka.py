@@ -19,7 +19,7 @@ from workshape.clock import Clock
 from workshape.errors import NotFound, Throttled, WorkshapeError
 from workshape.events.filters import VALUE, compile_filters
 from workshape.functions.batch_items import BatchItemFact, ItemOutcome
-from workshape.functions.invoker import InvokeFunction
+from workshape.functions.function_invoker import InvokeFunction
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.model import InvocationResult
 from workshape.streams.model import Assignment, ClusterUnavailable, KafkaTopic, LogReader, LogRecord

@@ -11,10 +11,13 @@ from workshape.clock import Clock
 from workshape.errors import NotFound, WorkshapeError
 from workshape.events.filters import BODY, compile_filters
 from workshape.functions.batch_items import BatchItemFact, ItemOutcome, content_hash
-from workshape.functions.invoker import InvokeFunction
+from workshape.functions.function_invoker import InvokeFunction
+from workshape.functions.lineage import ROUNDS_MAX
+from workshape.functions.loop_guard import LoopGuard, RecursiveInvocation
 from workshape.functions.model import InvocationResult, RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.limits import RECEIVE_WAIT_S_MAX
+from workshape.queues.message import TRACE_HEADER
 from workshape.queues.model import QueueName, ReceivedMessage
 from workshape.triggers.batching import Batch, Entry
 from workshape.triggers.mapping_metrics import MappingMetric
@@ -42,6 +45,7 @@ class SqsPoller:
         *,
         region: str,
         notes: Notes,
+        loops: LoopGuard,
     ) -> None:
         self._mapping = mapping
         self._queue = QueueName(mapping.queue)
@@ -50,6 +54,7 @@ class SqsPoller:
         self._clock = clock
         self._region = region
         self._notes = notes
+        self._loops = loops
         self._passes = compile_filters(mapping.filters, BODY)
         self._pace = Pace(mapping.concurrency_max, clock.monotonic_s(), mapping.pollers)
         self._under_way = 0
@@ -136,12 +141,31 @@ class SqsPoller:
 
     async def _process(self, batch: Batch) -> list[Entry]:
         """Invoke and settle; return the entries that come back."""
+        stopped = self._stop_loops(batch)
+        if not batch.entries:
+            return stopped
         self._under_way += 1
         try:
             result = await self._invoke_batch(batch)
-            return batch.entries if result is None else await self._settle(batch, result)
+            failed = batch.entries if result is None else await self._settle(batch, result)
+            return stopped + failed
         finally:
             self._under_way -= 1
+
+    def _stop_loops(self, batch: Batch) -> list[Entry]:
+        """Leave out of a batch what has come back to the function too often: it goes on coming back to its queue, until
+        that gives it up. What is behind it in its message group is left out with it.
+        """
+        name, qualifier = self._mapping.function, self._mapping.qualifier
+        stopped = [entry for entry in batch.entries if self._loops.stops(name, qualifier, _trace_header(entry))]
+        if not stopped:
+            return []
+        _log.warning("recursion_stopped", extra={"queue": self._queue, "messages": len(stopped)})
+        self._notes.count(MappingMetric.INVOKE_FAILED, len(stopped))
+        self._notes.result(f"PROBLEM: {RecursiveInvocation(function=name, count=ROUNDS_MAX)}")
+        left = [entry for entry in batch.entries if entry not in stopped]
+        batch.entries = _not_behind(stopped, left) if self._mapping.is_fifo else left
+        return stopped
 
     async def _invoke_batch(self, batch: Batch) -> InvocationResult | None:
         """Invoke, again and again while throttled; None when the messages have to come back by themselves.
@@ -150,12 +174,15 @@ class SqsPoller:
             NotFound: there is no function any more; nothing should be received for it.
         """
         payload = batch.payload()
+        trace_id = self._loops.enter_together(self._mapping.function, map(_trace_header, batch.entries))
         visibility_timeout_s = self._broker.queue(self._queue).attributes.visibility_timeout_s
         attempt = 0
         while True:
             attempt += 1
             try:
-                result = await self._invoke(self._mapping.function, self._mapping.qualifier, payload, TRIGGER)
+                result = await self._invoke(
+                    self._mapping.function, self._mapping.qualifier, payload, TRIGGER, trace_id=trace_id
+                )
                 self._notes.count(MappingMetric.INVOKED, len(batch.entries))
                 return result
             except NotFound:
@@ -225,6 +252,10 @@ class SqsPoller:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _trace_header(entry: Entry) -> str:
+    return entry.message.system_attributes.get(TRACE_HEADER, "")
 
 
 def _not_behind(failed: Sequence[Entry], left: list[Entry]) -> list[Entry]:

@@ -12,7 +12,8 @@ import msgspec
 from workshape.clock import Clock
 from workshape.errors import CallerError, NotFound, PlatformError
 from workshape.functions.batch_items import BatchItemFact
-from workshape.functions.invoker import InvokeFunction
+from workshape.functions.function_invoker import InvokeFunction
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDoesNotExist, QueueName
@@ -101,6 +102,7 @@ class MappingSupervisor:
         metrics: MappingMetrics,
         kafka: KafkaPolling | None,
         filters_max: int,
+        loops: LoopGuard,
     ) -> None:
         """`function_timeout_s` is the catalog's, by name and qualifier; it raises NotFound.
 
@@ -117,6 +119,7 @@ class MappingSupervisor:
         self._metrics = metrics
         self._kafka = kafka
         self._filters_max = filters_max
+        self._loops = loops
         stored = [msgspec.json.decode(value, type=EventSourceMapping) for _, value in documents.all(KIND)]
         self._live = {mapping.id: _Live(mapping) for mapping in stored}
         self._owners: asyncio.TaskGroup | None = None
@@ -311,7 +314,9 @@ class MappingSupervisor:
     def _poller(self, mapping: EventSourceMapping, notes: Notes) -> Poller:
         if mapping.kafka is not None:
             return self._kafka_polling().poller(mapping, notes)
-        return SqsPoller(mapping, self._broker, self._invoke, self._clock, region=self._region, notes=notes)
+        return SqsPoller(
+            mapping, self._broker, self._invoke, self._clock, region=self._region, notes=notes, loops=self._loops
+        )
 
     def _kafka_polling(self) -> KafkaPolling:
         if self._kafka is None:

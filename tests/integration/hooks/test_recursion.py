@@ -1,4 +1,4 @@
-"""A function that sets itself off through its own bucket is stopped."""
+"""A function that sets itself off, through its own bucket, its own queue or by a call, is stopped."""
 
 import json
 
@@ -80,3 +80,44 @@ def test_a_function_that_waits_for_itself_is_refused_after_sixteen_rounds(engine
     assert told == [400, "RecursiveInvocationException", said]
     assert max(engine.events("calls-itself", 16)) <= 17, "who is outside has no trace, and begins no round"
     engine.wait_until(lambda: engine.metric_sum("RecursiveInvocationsDropped", "calls-itself") == 1.0)
+
+
+QUEUE_LOOP = """
+import json
+import os
+import urllib.request
+
+
+def handler(event, context):
+    for record in event["Records"]:
+        number = int(record["body"])
+        print(f"EVENT {number}")
+        # What every SDK of AWS sends along from a function.
+        headers = {
+            "X-Amzn-Trace-Id": os.environ["_X_AMZN_TRACE_ID"],
+            "X-Amz-Target": "AmazonSQS.SendMessage",
+            "Content-Type": "application/x-amz-json-1.0",
+        }
+        message = json.dumps({"QueueUrl": os.environ["QUEUE"], "MessageBody": str(number + 1)}).encode()
+        request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], message, headers)
+        urllib.request.urlopen(request, timeout=10).close()
+"""
+
+
+def test_a_loop_through_a_queue_ends_after_sixteen_rounds_in_the_dead_letter_queue(engine: LiveEngine) -> None:
+    dead_url, dead = engine.create_queue("round-dead")
+    client, queues = engine.client("lambda"), engine.client("sqs")
+    redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
+    attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "1"}
+    url = queues.create_queue(QueueName="round", Attributes=attributes)["QueueUrl"]
+    engine.create_function("round", QUEUE_LOOP, Timeout=1, Environment={"Variables": {"QUEUE": url}})
+    client.create_event_source_mapping(
+        FunctionName="round", EventSourceArn=dead.replace("round-dead", "round"), BatchSize=1
+    )
+
+    queues.send_message(QueueUrl=url, MessageBody="1")
+    (message,) = engine.receive(dead_url)
+
+    assert message["Body"] == "17"
+    assert sorted(engine.events("round", 16)) == list(range(1, 17))
+    engine.wait_until(lambda: engine.metric_sum("RecursiveInvocationsDropped", "round") >= 1.0)

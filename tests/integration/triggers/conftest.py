@@ -14,6 +14,8 @@ from tests.fakes.batch_function import BatchFunction
 from workshape.clock import Clock
 from workshape.errors import NotFound
 from workshape.functions.batch_items import BatchItemFact
+from workshape.functions.function_metrics import FunctionMetrics
+from workshape.functions.loop_guard import LoopGuard
 from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import NewMessage, QueueAttributes, QueueName, RedrivePolicy
@@ -37,12 +39,14 @@ class Stage:
     folder: Path
     function: BatchFunction = field(default_factory=BatchFunction)
     function_exists: bool = True
+    stops_loops: bool = True
     timeout_s: int = VISIBILITY_TIMEOUT_S
     """The function's."""
     batches: list[tuple[int, int]] = field(default_factory=list)
     """Items and failures of each batch, as noted."""
     facts: list[BatchItemFact] = field(default_factory=list)
     metrics: MappingMetrics = field(default_factory=MappingMetrics)
+    function_metrics: FunctionMetrics = field(default_factory=FunctionMetrics)
     _counts: Counter[str] = field(default_factory=Counter)
 
     def supervisor(self) -> MappingSupervisor:
@@ -59,6 +63,7 @@ class Stage:
             metrics=self.metrics,
             kafka=None,
             filters_max=5,
+            loops=LoopGuard(lambda _name: self.stops_loops, self.function_metrics, Clock()),
         )
 
     async def send(self, *bodies: str) -> None:

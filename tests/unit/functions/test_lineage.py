@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from workshape.functions.async_event import Condition, Ended, Event, before_attempt
 from workshape.functions.event_invoke import EventPolicy
-from workshape.functions.lineage import FUNCTIONS_MAX, ROUNDS_MAX, carried, entered, rounds
+from workshape.functions.lineage import FUNCTIONS_MAX, ROUNDS_MAX, carried, entered, rounds, together
 
 HEADER = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
 
@@ -57,3 +57,14 @@ def test_an_event_that_came_back_too_often_ends_unless_its_function_may_loop() -
     assert stopped.condition is Condition.RECURSIVE_INVOCATION
     assert before_attempt(event, 1.0, EventPolicy(stops_loops=False)) is None
     assert before_attempt(other, 1.0, EventPolicy()) is None
+
+
+def test_several_chains_together_tell_the_most_rounds_of_each() -> None:
+    first = entered(entered(entered("", "f"), "f"), "g")
+    second = entered(entered(entered(HEADER, "g"), "g"), "h")
+
+    header = together([HEADER, first, "", second])
+
+    assert {name: rounds(header, name) for name in "fgh"} == {"f": 2, "g": 2, "h": 1}
+    assert "Root=" not in header
+    assert together([HEADER, ""]) == ""

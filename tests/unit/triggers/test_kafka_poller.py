@@ -57,7 +57,9 @@ class Stage:
     delivery: Callable[[], DeliveryOutcome] = Delivered
     reader: FakeReader = field(init=False)
 
-    async def invoke(self, _name: str, _qualifier: str | None, payload: bytes, _trigger: str) -> InvocationResult:
+    async def invoke(
+        self, name: str, qualifier: str | None, payload: bytes, trigger: str, *, trace_id: str = ""
+    ) -> InvocationResult:
         records = [each for those in msgspec.json.decode(payload)["records"].values() for each in those]
         partitions = {record["partition"] for record in records}
         assert not any(self.busy[partition] for partition in partitions), "one batch of a partition at a time"
