@@ -15,6 +15,11 @@ from workshape.events.retry import Failure, RetryPolicy
 INVALID_JSON = "INVALID_JSON"
 THIRD_HOP = "THIRD_ACCOUNT_HOP_DETECTED"
 """AWS: undocumented which code a third bus has; we chose that of a third account."""
+INTERNAL_SERVER_ERROR = "AWS.Scheduler.InternalServerError"
+"""What a schedule's dead-letter queue is told when no target is to blame.
+
+Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
+"""
 KEYWORD = "<aws.scheduler."
 ERROR_MESSAGE_CHARACTERS_MAX = 1_000  # AWS: undocumented; enough to see what is wrong
 

@@ -13,7 +13,7 @@ from workshape.clock import Clock
 from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import Throttled
 from workshape.events.event_metrics import EventMetrics
-from workshape.events.invocation import TargetInvocation, dead_letter, failure_of
+from workshape.events.invocation import INTERNAL_SERVER_ERROR, TargetInvocation, dead_letter, failure_of
 from workshape.events.retry import GiveUp, TryAgain, after_failure
 from workshape.events.timer import Document
 from workshape.store.backlog import Backlog
@@ -154,4 +154,5 @@ async def _sent(invocation: TargetInvocation, send: Send) -> DeliveryOutcome:
         return await send(invocation)
     except Exception:  # noqa: BLE001 - the supervised boundary of an attempt: one target must not stop the others
         _log.exception("target_failed", extra={"origin": invocation.origin, "target": invocation.target_arn})
-        return Undelivered("InternalError", "workshape failed; the engine's log tells why.", retryable=True, status=500)
+        message = "workshape failed; the engine's log tells why."
+        return Undelivered(INTERNAL_SERVER_ERROR, message, retryable=True, status=500)

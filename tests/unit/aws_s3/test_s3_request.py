@@ -22,6 +22,7 @@ def read(method: str, target: str, host: str = "127.0.0.1:4566", **headers: str)
         ("pictures.s3.dualstack.eu-west-1.amazonaws.com", "/a%20b/c%2B.jpg"),
         ("pictures.s3-eu-west-1.amazonaws.com", "/a%20b/c%2B.jpg"),
         ("pictures.localhost:4566", "/a%20b/c%2B.jpg"),
+        ("pictures.s3.localhost:4566", "/a%20b/c%2B.jpg"),
     ],
 )
 def test_the_bucket_is_in_the_path_or_in_the_host(host: str, target: str) -> None:

@@ -234,6 +234,31 @@ def test_the_same_request_again_is_no_conflict(tmp_path: Path) -> None:
         stage.schedules.create(schedule("rate(1 hour)", token="u"))
 
 
+def test_the_same_change_or_deletion_again_does_nothing(tmp_path: Path) -> None:
+    clock = ShiftedClock(NOON)
+    stage = Stage(tmp_path, clock)
+    stage.schedules.create_group("g", {}, "")
+    stage.schedules.create(schedule("rate(1 hour)"))
+
+    changed = stage.schedules.update(schedule("rate(2 hours)", token="t"))
+    clock.shift(60)
+    again = stage.schedules.update(schedule("rate(2 hours)", token="t"))
+    other = stage.schedules.update(schedule("rate(2 hours)", token="u"))
+    stage.schedules.delete(changed.group, changed.name, "gone")
+    stage.schedules.delete(changed.group, changed.name, "gone")
+    stage.schedules.delete_group("g", "group gone")
+    stage.schedules.delete_group("g", "group gone")
+
+    assert again == changed
+    assert other.modified_at >= changed.modified_at + 60
+    with pytest.raises(ScheduleNotFound):
+        stage.schedules.delete(changed.group, changed.name, "another")
+    with pytest.raises(ScheduleNotFound):
+        stage.schedules.delete(changed.group, changed.name)
+    with pytest.raises(GroupNotFound):
+        stage.schedules.delete_group("g", "another")
+
+
 def test_a_group_takes_its_schedules_with_it(tmp_path: Path) -> None:
     clock = ShiftedClock(NOON)
     stage = Stage(tmp_path, clock)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from workshape.clock import Clock
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.events.event_metrics import EventMetrics
-from workshape.events.invocation import TargetInvocation
+from workshape.events.invocation import Occurrence, TargetInvocation
 from workshape.events.retry import RetryPolicy
 from workshape.events.target_queue import TargetQueue, TargetQueueFull
 from workshape.store.documents import Documents
@@ -84,6 +84,21 @@ async def test_callers_of_one_moment_share_a_write_and_each_finds_its_own_on_dis
     await asyncio.gather(*(queue.accept([invocation(str(number))]) for number in range(50)))
 
     assert len(opened(store)) == 50
+
+
+async def test_a_schedules_dead_letter_queue_is_told_when_no_target_is_to_blame(store: Documents) -> None:
+    letters = Letters()
+    queue = opened(store, letters)
+
+    async def send(_one: TargetInvocation) -> DeliveryOutcome:
+        raise RuntimeError("a defect")
+
+    policy, occurrence = RetryPolicy(retries_max=0), Occurrence(0.0, "e")
+    await queue.accept([invocation(policy=policy, dead_letter_arn="arn:dead", occurrence=occurrence)])
+    await run_until(queue, send, lambda: len(queue) == 0)
+
+    (letter,) = letters.arrived
+    assert letter.attributes["ERROR_CODE"].text == "AWS.Scheduler.InternalServerError"
 
 
 async def test_a_target_that_is_busy_is_tried_again_until_it_takes_it(store: Documents) -> None:

@@ -1,10 +1,9 @@
 """Errors of the door itself on behalf of a service that is not ours, in the form its clients most likely read."""
 
-from xml.sax.saxutils import escape
-
 import msgspec
 
 from workshape.aws.protocol.codec import WireFault, request_id_header
+from workshape.aws.protocol.xml_text import escaped
 from workshape.http1.message import Request, Response
 
 
@@ -16,7 +15,7 @@ def foreign_fault(request: Request, service: str, fault: WireFault, request_id: 
         kind = ("x-amzn-ErrorType", fault.code)
         body = msgspec.json.encode({"__type": fault.code, "message": fault.message})
         return Response(fault.status, (*headers, ("content-type", content_type or "application/json"), kind), body)
-    code, message = escape(fault.code), escape(fault.message)
+    code, message = escaped(fault.code), escaped(fault.message)
     error = f"<Code>{code}</Code><Message>{message}</Message>"
     if service == "s3":
         text = f"<Error>{error}<RequestId>{request_id}</RequestId></Error>"

@@ -7,7 +7,6 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
@@ -18,6 +17,7 @@ from workshape.aws.protocol.per_operation import PerOperation
 from workshape.aws.protocol.query_layout import QueryLayout
 from workshape.aws.protocol.timestamps import ISO, timestamp_reader
 from workshape.aws.protocol.xml_shapes import XmlWriters
+from workshape.aws.protocol.xml_text import escaped
 from workshape.http1.message import HeaderPairs, Request, Response
 
 Fields = dict[str, Any]
@@ -88,7 +88,7 @@ class QueryCodec:
         """Write an error as XML."""
         body = (
             f'<?xml version="1.0"?><ErrorResponse xmlns="{self._namespace}"><Error><Type>{fault.blame}</Type>'
-            f"<Code>{escape(fault.query_code or fault.code)}</Code><Message>{escape(fault.message)}</Message></Error>"
+            f"<Code>{escaped(fault.query_code or fault.code)}</Code><Message>{escaped(fault.message)}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
         return Response(fault.status, (*request_id_header(request_id), *_XML), body.encode())

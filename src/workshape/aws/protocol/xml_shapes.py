@@ -7,12 +7,12 @@ Source: https://smithy.io/2.0/spec/protocol-traits.html#xml-bindings
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
-from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from workshape.aws.protocol.query_layout import QueryLayout
 from workshape.aws.protocol.timestamps import ISO, timestamp_writer
+from workshape.aws.protocol.xml_text import escaped
 
 Write = Callable[[str, Any], str]
 """Takes the element's name and the value, returns the element."""
@@ -72,7 +72,7 @@ def _list_writer(element_name: str | None, write: Write) -> Write:
 
 def _map_writer(entry_name: str | None, key_name: str, value_name: str, write: Write) -> Write:
     def entry(name: str, key: Any, value: Any) -> str:
-        return f"<{name}><{key_name}>{_escaped(key)}</{key_name}>{write(value_name, value)}</{name}>"
+        return f"<{name}><{key_name}>{escaped(key)}</{key_name}>{write(value_name, value)}</{name}>"
 
     if entry_name is None:
         return lambda name, values: "".join(entry(name, key, value) for key, value in values.items())
@@ -91,9 +91,4 @@ def _text(shape: Shape) -> Callable[[Any], str]:
             write = timestamp_writer(shape.serialization.get("timestampFormat", ISO))
             return lambda value: str(write(value))
         case _:
-            return _escaped
-
-
-def _escaped(value: Any) -> str:
-    # A carriage return written as it is would be read as a newline.
-    return escape(str(value), {"\r": "&#13;"})
+            return escaped

@@ -5,9 +5,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificatio
 
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
 
 from workshape.arn import parse_arn
+from workshape.aws.protocol.xml_text import escaped
 from workshape.aws.s3.xml import NAMESPACE, children, name_of, parse, text
 from workshape.buckets.notification import NotificationConfiguration, NotificationInvalid, NotificationTarget
 from workshape.errors import Invalid
@@ -105,10 +105,10 @@ def _write_target(target: NotificationTarget) -> str:
     name, member = next((name, member) for name, (member, of) in _KINDS.items() if of == service)
     events = "".join(f"<Event>{_PREFIX}{event}</Event>" for event in target.events)
     rules = "".join(
-        f"<FilterRule><Name>{rule}</Name><Value>{escape(value)}</Value></FilterRule>"
+        f"<FilterRule><Name>{rule}</Name><Value>{escaped(value)}</Value></FilterRule>"
         for rule, value in (("Prefix", target.prefix), ("Suffix", target.suffix))
         if value
     )
     filters = f"<Filter><S3Key>{rules}</S3Key></Filter>" if rules else ""
-    head = f"<Id>{escape(target.id)}</Id><{member}>{escape(target.arn)}</{member}>"
+    head = f"<Id>{escaped(target.id)}</Id><{member}>{escaped(target.arn)}</{member}>"
     return f"<{name}>{head}{events}{filters}</{name}>"

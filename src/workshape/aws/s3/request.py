@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 from workshape.http1.message import Request
 
-_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.(?:s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?|(?:s3\.)?localhost)")
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+?)\.(?:s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?|(?:s3\.)?localhost)")
 _SUBRESOURCES = frozenset(
     {
         "acl",

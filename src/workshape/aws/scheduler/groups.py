@@ -49,7 +49,7 @@ class _GroupOperations:
         return page(parameters, "ScheduleGroups", groups, _shown, size=parameters.get("MaxResults", RESULTS_MAX))
 
     async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        self._schedules.delete_group(parameters["Name"])
+        self._schedules.delete_group(parameters["Name"], parameters.get("ClientToken", ""))
         return {}
 
     async def tag(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

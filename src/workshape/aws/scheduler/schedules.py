@@ -63,7 +63,8 @@ class _ScheduleOperations:
         return page(parameters, "Schedules", found, _shown, size=parameters.get("MaxResults", RESULTS_MAX))
 
     async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        self._schedules.delete(parameters.get("GroupName", DEFAULT_GROUP), parameters["Name"])
+        group, token = parameters.get("GroupName", DEFAULT_GROUP), parameters.get("ClientToken", "")
+        self._schedules.delete(group, parameters["Name"], token)
         return {}
 
     async def _read(self, parameters: dict[str, Any]) -> Schedule:

@@ -63,6 +63,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """What its rate counts from: when it got this timing."""
     token: str = ""
     """Of the client that made it: the same request again is no conflict."""
+    update_token: str = ""
+    """Of the client that changed it last: the same request again changes nothing."""
 
     @property
     def timing(self) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Operations
 import logging
 import os
 import uuid
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -38,6 +39,9 @@ GROUP_KIND = "schedule-group"
 FIRED_KIND = "schedule-fired"
 """When a schedule was last due: it is not due for that time again, whatever happens."""
 
+DELETIONS_MAX = 1_000
+"""AWS: undocumented how long a token holds; we remember the last ones of a run: clients ask again within seconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +57,8 @@ class Schedules:
         self._account = account
         self._timer = Timer(store, FIRED_KIND, clock, self._fire)
         self._schedules: dict[str, Schedule] = {}
+        self._deletions: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """What was deleted (ARN) at whose request (client token)."""
         self._groups = {
             name: msgspec.msgpack.decode(document, type=ScheduleGroup) for name, document in store.all(GROUP_KIND)
         }
@@ -112,12 +118,14 @@ class Schedules:
         return schedule
 
     def update(self, given: Schedule) -> Schedule:
-        """Replace all of a schedule.
+        """Replace all of a schedule; `token` is the client's that wants it changed.
 
         Raises:
             ScheduleNotFound, Invalid: it cannot be.
         """
         present = self.schedule(given.group, given.name)
+        if given.token and present.update_token == given.token:
+            return present  # the same request once more
         now = self._clock.wall_s()
         is_new = present.timing != given.timing
         schedule = msgspec.structs.replace(
@@ -127,6 +135,7 @@ class Schedules:
             modified_at=now,
             counts_from=now if is_new else present.counts_from,
             token=present.token,
+            update_token=given.token,
         )
         self._put(schedule, now, is_new=is_new)
         return schedule
@@ -150,15 +159,20 @@ class Schedules:
             modified_at=present.modified_at,
             counts_from=present.counts_from,
             token=present.token,
+            update_token=present.update_token,
         )
         if same == present:
             return False
         self.update(given)
         return True
 
-    def delete(self, group: str, name: str) -> None:
-        """Remove a schedule. Raises: ScheduleNotFound: there is none."""
+    def delete(self, group: str, name: str, token: str = "") -> None:
+        """Remove a schedule. Raises: ScheduleNotFound: there is none, and no request with that token removed it."""
+        arn = self._arn(group, name)
+        if arn not in self._schedules and self._is_again(arn, token):
+            return
         self._remove([self.schedule(group, name)])
+        self._remember(arn, token)
 
     # Groups
 
@@ -190,16 +204,20 @@ class Schedules:
         group = self.group(name)
         self._keep_group(msgspec.structs.replace(group, tags=tags, modified_at=self._clock.wall_s()))
 
-    def delete_group(self, name: str) -> None:
+    def delete_group(self, name: str, token: str = "") -> None:
         """Remove a group with all its schedules.
 
         Raises:
-            GroupNotFound, DefaultGroupStays: it cannot be.
+            GroupNotFound: there is none, and no request with that token removed it. DefaultGroupStays: it cannot be.
         """
         if name == DEFAULT_GROUP:
             raise DefaultGroupStays
+        arn = group_arn(self._region, self._account, name)
+        if name not in self._groups and self._is_again(arn, token):
+            return
         self._remove(self.schedules(name), (GROUP_KIND, name))
         del self._groups[name]
+        self._remember(arn, token)
 
     # What is due
 
@@ -249,6 +267,16 @@ class Schedules:
             gone += [(SCHEDULE_KIND, schedule.arn), *self._timer.forgotten(schedule.arn)]
             del self._schedules[schedule.arn]
         self._store.change(deleted=gone)
+
+    def _is_again(self, arn: str, token: str) -> bool:
+        """Tell whether a client's request to delete what is not there is one that was carried out already."""
+        return bool(token) and (arn, token) in self._deletions
+
+    def _remember(self, arn: str, token: str) -> None:
+        if token:
+            self._deletions[arn, token] = None
+        while len(self._deletions) > DELETIONS_MAX:
+            self._deletions.popitem(last=False)
 
     def _new_group(self, name: str, tags: dict[str, str], token: str) -> ScheduleGroup:
         now = self._clock.wall_s()
