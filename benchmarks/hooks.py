@@ -31,6 +31,7 @@ from zipfile import ZipFile, ZipInfo
 import boto3
 
 from benchmarks.report import Report, main
+from workshape.cli.ports import free_ports
 
 ROUNDS = 200
 WARM_UPS = 10
@@ -225,9 +226,7 @@ def _ministack(folder: Path) -> Iterator[Server]:
     venv.create(folder / "venv", with_pip=True)
     binary = folder / "venv" / "bin"
     subprocess.run([binary / "pip", "install", "--quiet", "ministack"], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    [port] = free_ports("127.0.0.1", 1)
     with _process([str(binary / "ministack")], {**os.environ, "GATEWAY_PORT": str(port)}) as process:
         _wait(process, lambda: _answers(f"http://127.0.0.1:{port}", "/_ministack/health"))
         yield Server(f"http://127.0.0.1:{port}")

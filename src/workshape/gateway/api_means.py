@@ -5,14 +5,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workshape.apis.api_metrics import ApiMetrics
+from workshape.apis.api_metrics import ApiMetrics, Measured
 from workshape.clock import Clock
+from workshape.gateway.access_log import Outcome, access_line
+from workshape.gateway.arrival import Arrival
 from workshape.gateway.function_calls import FunctionCalls
 from workshape.gateway.http_proxy import HttpProxy
 from workshape.gateway.lambda_authorizers import LambdaAuthorizers
 from workshape.gateway.throttle import ACCOUNT_BURST, ACCOUNT_RATE, TokenBucket
 from workshape.gateway.token_keys import TokenKeys
-from workshape.http1.message import Request
+from workshape.http1.message import Request, Response
 from workshape.traces.context import read_traceparent
 
 LogAccess = Callable[[str, str, str, float], None]
@@ -41,6 +43,26 @@ class ApiMeans:
     region: str
     account: str
     account_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(ACCOUNT_RATE, ACCOUNT_BURST, 0.0))
+
+    def note(
+        self,
+        arrival: Arrival,
+        key: str,
+        response: Response,
+        outcome: Outcome,
+        began: float,
+        measured: Measured,
+        form: str,
+    ) -> None:
+        """Count an answer to a request that began then, and write it to its stage's access log, if that has a form.
+
+        `key` is of the route, or of the method; empty where there is none.
+        """
+        latency_s = self.clock.monotonic_s() - began
+        self.metrics.answered(measured, arrival.now, response.status, latency_s, outcome.integration_s)
+        if form:
+            line = access_line(form, arrival, key, response, outcome, latency_s)
+            self.log_access(arrival.api_id, arrival.stage, line, arrival.now)
 
     async def close(self) -> None:
         """Close all connections."""

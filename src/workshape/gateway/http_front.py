@@ -13,7 +13,7 @@ from workshape.apis.api_metrics import Measured
 from workshape.apis.http_api import AWS_IAM, CUSTOM, JWT, NONE, Integration, Route
 from workshape.apis.routes import DEFAULT, Match
 from workshape.errors import BackendUnavailable, Denied
-from workshape.gateway.access_log import Outcome, access_line
+from workshape.gateway.access_log import Outcome
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller
 from workshape.gateway.authorization import V2, NotAuthorized, Why, identity_value
@@ -99,12 +99,9 @@ class HttpFront:
         if match is not None and stage.limits(match.key, began).is_measured:
             method, _, path = match.key.partition(" ")
             measured = replace(measured, method=method, resource=path or method)
-        latency_s, outcome = means.clock.monotonic_s() - began, exchange.outcome
-        means.metrics.answered(measured, now, response.status, latency_s, outcome.integration_s)
-        if stage.stage.access_log_settings is not None:
-            key = match.key if match is not None else ""
-            line = access_line(stage.stage.access_log_settings.format, arrival, key, response, outcome, latency_s)
-            means.log_access(stage.api_id, name, line, now)
+        log = stage.stage.access_log_settings
+        key, form = match.key if match is not None else "", log.format if log is not None else ""
+        means.note(arrival, key, response, exchange.outcome, began, measured, form)
         headers = (*response.headers, ("apigw-requestid", arrival.request_id))
         return Answered(replace(response, headers=headers), match.key if match is not None else UNROUTED)
 

@@ -11,7 +11,7 @@ from workshape.apis.api_metrics import Measured
 from workshape.apis.rest_api import AWS_IAM, CUSTOM, HTTP_PROXY, MOCK, Integration
 from workshape.apis.usage_plans import UsagePlans
 from workshape.errors import Denied, PlatformError
-from workshape.gateway.access_log import Outcome, access_line
+from workshape.gateway.access_log import Outcome
 from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
 from workshape.gateway.arrival import Arrival, Caller, IamCaller
 from workshape.gateway.authorization import NotAuthorized, Why, context_variables
@@ -104,13 +104,9 @@ class RestFront:
         measured = Measured(stage.api_name, name, is_rest=True)
         if found is not None and stage.limits(found, began).is_measured:
             measured = replace(measured, method=found.method.http_method, resource=found.resource.path)
-        latency_s = means.clock.monotonic_s() - began
-        outcome = exchange.outcome
-        means.metrics.answered(measured, now, response.status, latency_s, outcome.integration_s)
-        if stage.stage.access_log_settings is not None:
-            key = found.key if found is not None else ""
-            line = access_line(stage.stage.access_log_settings.format, arrival, key, response, outcome, latency_s)
-            means.log_access(stage.api_id, name, line, now)
+        log = stage.stage.access_log_settings
+        key, form = found.key if found is not None else "", log.format if log is not None else ""
+        means.note(arrival, key, response, exchange.outcome, began, measured, form)
         ids = (
             ("x-amzn-requestid", arrival.request_id),
             ("x-amz-apigw-id", new_extended_id()),

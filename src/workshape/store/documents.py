@@ -3,16 +3,19 @@
 Messages do not go through here (`queues/journal.py` writes those), nor do invocation records.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workshape.errors import BackendUnavailable
 from workshape.later import Later
+from workshape.store.database import open_database
 from workshape.store.flusher import Flusher
 
 SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents
+(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+"""
 
 
 class Documents:
@@ -30,14 +33,8 @@ class Documents:
         self._path = path
         self._flusher = Flusher(path.with_name(f"{path.name}-wal"))
         """SQLite's log of what is committed: on disk, so is that. Source: https://www.sqlite.org/wal.html"""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._migrate()
-        except (sqlite3.Error, OSError) as error:
-            raise BackendUnavailable(backend="the store", address=str(path), reason=str(error)) from error
+        self._connection = open_database(path, backend="the store", version=SCHEMA_VERSION, schema=_SCHEMA)
+        self._connection.execute("PRAGMA synchronous=FULL")
 
     def __repr__(self) -> str:
         return f"<Documents {self._path}>"
@@ -115,14 +112,3 @@ class Documents:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            reason = f"written by a later workshape (schema {version}, this one knows {SCHEMA_VERSION})"
-            raise BackendUnavailable(backend="the store", address=str(self._path), reason=reason)
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS documents "
-            "(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID"
-        )
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from workshape.errors import BackendUnavailable
 from workshape.later import Later
+from workshape.store.database import open_database
 from workshape.store.flusher import Flusher
 
 SCHEMA_VERSION = 1
@@ -59,18 +60,8 @@ class Timelines:
         """
         self._path = path
         self._flusher = Flusher(path.with_name(f"{path.name}-wal"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")  # `durable` waits for the disk
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                reason = f"written by a later workshape (schema {version}, this one knows {SCHEMA_VERSION})"
-                raise BackendUnavailable(backend="the timelines", address=str(path), reason=reason)
-            self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        except (sqlite3.Error, OSError) as error:
-            raise BackendUnavailable(backend="the timelines", address=str(path), reason=str(error)) from error
+        self._connection = open_database(path, backend="the timelines", version=SCHEMA_VERSION, schema=_SCHEMA)
+        self._connection.execute("PRAGMA synchronous=NORMAL")  # who adds waits for the disk
 
     def __repr__(self) -> str:
         return f"<Timelines {self._path}>"

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import socket
 from collections import abc
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from workshape.app.model import App, Bucket, Function, Key, Layer, Mapping, Queu
 from workshape.app.plan import PresentMapping, PutFunction
 from workshape.app.storage import NobodyAnswers, Storage
 from workshape.buckets.notification import NotificationConfiguration
+from workshape.cli.ports import free_ports
 from workshape.clock import Clock
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
 from workshape.errors import Invalid
@@ -88,9 +88,7 @@ class Recorded:
 
 @pytest.fixture
 async def upstream(tmp_path: Path) -> AsyncIterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports("127.0.0.1", 1)
     server = moto_server(host="127.0.0.1", port=port, account="1" * 12, folder=tmp_path, log_file=tmp_path / "moto.log")
     await server.start()
     yield f"http://127.0.0.1:{port}"

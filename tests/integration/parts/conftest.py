@@ -2,7 +2,6 @@
 
 import datetime
 import ipaddress
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from workshape.cli.ports import free_ports
+
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    [port] = free_ports("127.0.0.1", 1)
+    return port
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psycopg
 import pytest
 import uvloop
 
+from workshape.cli.ports import free_ports
 from workshape.parts.postgres import postgres_programs
 from workshape.parts.process import SHIM, Account, account_named
 from workshape.pgproxy.accounts import ReadSecret, no_secrets
@@ -112,9 +112,7 @@ def server() -> Iterator[Server]:
     initdb = [str(postgres_programs() / "initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--no-sync"]
     initdb += [f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     subprocess.run(become(account, initdb), check=True, capture_output=True, cwd=folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    [port] = free_ports("127.0.0.1", 1)
     running = Server(folder, port)
     try:
         running.start()

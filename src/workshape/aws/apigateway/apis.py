@@ -16,10 +16,10 @@ from workshape.apis.patch import patched
 from workshape.apis.rest_api import Definition, EndpointConfiguration, GatewayResponse, RestApi
 from workshape.apis.rest_apis import ROOT_ID_LENGTH, RestApis
 from workshape.apis.usage_plans import UsagePlans
-from workshape.aws.apigateway.errors import NotBuilt
-from workshape.aws.apigateway.members import make, page, show
+from workshape.aws.apigateway.members import page, show
 from workshape.aws.apigateway.resources import check_integration
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid, NotFound
 
 ACCOUNT_RATE, ACCOUNT_BURST = 10_000.0, 5_000

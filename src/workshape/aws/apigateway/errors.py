@@ -10,16 +10,6 @@ from workshape.aws.protocol.errors import ConstraintsViolated, Malformed, Unread
 from workshape.errors import Conflict, Invalid, NotFound, WorkshapeError
 
 
-class NotBuilt(Invalid):
-    """workshape does not do {feature} yet."""
-
-    feature: str
-
-
-class InvalidMember(Invalid):
-    """Invalid value: {reason}"""
-
-
 class InvalidPosition(Invalid):
     """Invalid position parameter specified"""
 

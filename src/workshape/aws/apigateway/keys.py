@@ -12,9 +12,9 @@ from workshape.apis.patch import InvalidPatch, patched
 from workshape.apis.rest_apis import RestApis
 from workshape.apis.usage import KEY_LENGTH_MAX, KEY_LENGTH_MIN, ApiKey, PlanStage, UsagePlan
 from workshape.apis.usage_plans import UsagePlans
-from workshape.aws.apigateway.errors import NotBuilt
-from workshape.aws.apigateway.members import make, page, show
+from workshape.aws.apigateway.members import page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid
 
 _KEY = ("name", "description", "enabled", "customerId")

@@ -7,31 +7,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from workshape.aws.apigateway.errors import InvalidMember, InvalidPosition, NotBuilt
+from workshape.aws.apigateway.errors import InvalidPosition
 
 T = TypeVar("T")
-S = TypeVar("S", bound=msgspec.Struct)
 
 RESULTS_DEFAULT, RESULTS_MAX = 25, 500
 """Source: https://docs.aws.amazon.com/apigateway/latest/api/API_GetResources.html (limit)"""
-
-
-def make(kind: type[S], parameters: Mapping[str, Any], *addressed: str, **own: Any) -> S:
-    """Make one of what a request gives, and of what is ours; `addressed` are the members that are not part of it.
-
-    Raises:
-        NotBuilt: a member is given that is not kept here, and says something.
-        InvalidMember: one has not the shape that it must have.
-    """
-    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
-    given = {name: value for name, value in parameters.items() if name not in addressed}
-    for name, value in given.items():
-        if name not in fields and value not in ("", False, {}, []):
-            raise NotBuilt(feature=name)
-    try:
-        return msgspec.convert({**{name: value for name, value in given.items() if name in fields}, **own}, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidMember(reason=str(error)) from error
 
 
 def show(item: msgspec.Struct) -> dict[str, Any]:

@@ -41,9 +41,9 @@ from workshape.apis.rest_api import (
 )
 from workshape.apis.rest_apis import RestApis
 from workshape.apis.routes import ANY, check_route_key
-from workshape.aws.apigateway.errors import NotBuilt
-from workshape.aws.apigateway.members import make, page, show
+from workshape.aws.apigateway.members import page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid
 
 RESOURCE_ID_LENGTH = 6

@@ -13,9 +13,9 @@ from workshape.apis.ids import new_member_id
 from workshape.apis.patch import InvalidPatch, patched
 from workshape.apis.rest_api import Authorizer, Definition, Deployment, Stage, find_authorizer, with_authorizer
 from workshape.apis.rest_apis import RestApis
-from workshape.aws.apigateway.errors import NotBuilt
-from workshape.aws.apigateway.members import make, page, show
+from workshape.aws.apigateway.members import page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Conflict, Invalid
 
 Forget = Callable[[str, str], None]

@@ -16,9 +16,9 @@ from workshape.apis.http_apis import HttpApis
 from workshape.apis.ids import new_member_id
 from workshape.apis.openapi import HttpImport, read_http_api
 from workshape.apis.routes import DEFAULT
-from workshape.aws.apigatewayv2.errors import NotBuilt
-from workshape.aws.apigatewayv2.members import change, make, page, show
+from workshape.aws.apigatewayv2.members import change, page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid, NotFound
 
 TAGS_MAX = 50

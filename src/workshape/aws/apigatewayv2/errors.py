@@ -11,16 +11,6 @@ from workshape.aws.protocol.errors import ConstraintsViolated, Malformed, Unread
 from workshape.errors import Conflict, Invalid, NotFound, WorkshapeError
 
 
-class NotBuilt(Invalid):
-    """workshape does not do {feature} yet."""
-
-    feature: str
-
-
-class InvalidMember(Invalid):
-    """Invalid value: {reason}"""
-
-
 class InvalidPage(Invalid):
     """Invalid page token, or number of results, specified"""
 

@@ -7,28 +7,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from workshape.aws.apigatewayv2.errors import InvalidMember, InvalidPage, NotBuilt
+from workshape.aws.apigatewayv2.errors import InvalidPage
+from workshape.aws.struct_members import make
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 RESULTS_MAX = 500
 """AWS: undocumented; more than an API has of anything."""
-
-
-def make(kind: type[S], parameters: Mapping[str, Any], *addressed: str, **own: Any) -> S:
-    """Make one of what a request gives, and of what is ours; `addressed` are the members that are not part of it.
-
-    Raises:
-        NotBuilt: a member is given that is not kept here, and says something.
-        InvalidMember: one has not the shape that it must have.
-    """
-    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
-    given = {name: value for name, value in parameters.items() if name not in addressed}
-    for name, value in given.items():
-        if name not in fields and value not in ("", False, {}, []):
-            raise NotBuilt(feature=name)
-    return _convert({**{name: value for name, value in given.items() if name in fields}, **own}, kind)
 
 
 def change(present: S, parameters: Mapping[str, Any], *addressed: str) -> S:
@@ -66,10 +52,3 @@ def page(parameters: Mapping[str, Any], items: Iterable[T], write: Callable[[T],
     if end < len(everything):
         written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
     return written
-
-
-def _convert(value: Mapping[str, Any], kind: type[S]) -> S:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidMember(reason=str(error)) from error

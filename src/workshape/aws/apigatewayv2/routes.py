@@ -20,9 +20,9 @@ from workshape.apis.http_api import (
 )
 from workshape.apis.http_apis import HttpApis
 from workshape.apis.ids import new_member_id
-from workshape.aws.apigatewayv2.errors import NotBuilt
-from workshape.aws.apigatewayv2.members import change, make, page, show
+from workshape.aws.apigatewayv2.members import change, page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid
 
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 50, 30_000

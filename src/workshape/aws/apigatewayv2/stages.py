@@ -19,9 +19,9 @@ from workshape.apis.http_api import (
 )
 from workshape.apis.http_apis import HttpApis
 from workshape.aws.apigatewayv2.apis import check_tags
-from workshape.aws.apigatewayv2.errors import NotBuilt
-from workshape.aws.apigatewayv2.members import change, make, page, show
+from workshape.aws.apigatewayv2.members import change, page, show
 from workshape.aws.operation import Call, Operation
+from workshape.aws.struct_members import NotBuilt, make
 from workshape.errors import Invalid
 
 Forget = Callable[[str, str], None]
