@@ -6,6 +6,7 @@ for one fsync that is a third of the time.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -57,5 +58,5 @@ class DiskThread:
                 told = partial(piece.later.fail, failure)
             else:
                 told = partial(piece.later.give, value)
-            if not piece.loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 piece.loop.call_soon_threadsafe(told)

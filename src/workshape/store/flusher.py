@@ -43,9 +43,13 @@ class Flusher:
     def _begin(self) -> None:
         waiting, self._next, self._is_flushing = self._next, None, True
         assert waiting is not None, "somebody waits"
+        self._thread.do(self._flush).when_done(partial(self._end, waiting))
+
+    def _flush(self) -> None:
+        """In the thread."""
         if self._descriptor < 0:
             self._descriptor = os.open(self._path, os.O_RDWR)
-        self._thread.do(partial(_flush, self._descriptor)).when_done(partial(self._end, waiting))
+        _flush(self._descriptor)
 
     def _end(self, waiting: Later[None], flushing: Later[None]) -> None:
         self._is_flushing = False

@@ -54,6 +54,17 @@ async def test_those_who_wait_at_once_share_a_flush(tmp_path: Path, monkeypatch:
     assert len(flushes) == 2, "one was under way; all who came meanwhile waited for the next"
 
 
+async def test_whoever_waits_hears_of_a_file_that_is_gone_and_so_does_the_next(tmp_path: Path) -> None:
+    flusher = Flusher(tmp_path / "gone")
+
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match="No such file"):
+            await flusher.flushed()
+    (tmp_path / "gone").write_bytes(b"1")
+    await flusher.flushed()
+    flusher.close()
+
+
 async def test_whoever_waits_hears_of_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flush(_descriptor: int) -> None:
         raise OSError("no space left on device")
