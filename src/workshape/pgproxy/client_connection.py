@@ -355,7 +355,8 @@ class ClientConnection(asyncio.Protocol):
             _log.log(level, "client_tls_failed", extra={"address": self.address, "reason": str(error)})
             encrypted = None
         self._encrypting = None
-        if encrypted is None:
+        tls_session = None if encrypted is None else encrypted.get_extra_info("ssl_object")
+        if encrypted is None or tls_session is None:  # the latter when the client has left since
             self.transport.abort()
             self._end()
             return
@@ -364,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
         self.is_encrypted = True
         sockname = encrypted.get_extra_info("sockname")
         port = sockname[1] if isinstance(sockname, tuple) else 0
-        login.encrypted(self._tls.end_point, port, common_name(encrypted.get_extra_info("ssl_object").getpeercert()))
+        login.encrypted(self._tls.end_point, port, common_name(tls_session.getpeercert()))
         self._resume_login()
 
     def _resume_login(self) -> None:

@@ -192,12 +192,13 @@ class DatabaseConnection(asyncio.Protocol):
             )
         except ssl.SSLCertVerificationError as error:
             raise no_tls(f"the certificate of {target.address} is not trusted: {error.verify_message}") from error
-        if encrypted is None:
+        tls_session = None if encrypted is None else encrypted.get_extra_info("ssl_object")
+        if encrypted is None or tls_session is None:
             raise BackendUnavailable(backend="PostgreSQL", address=target.address, reason="it hung up during TLS")
         self.transport = encrypted
         self.is_encrypted = True
         encrypted.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        certificate = encrypted.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        certificate = tls_session.getpeercert(binary_form=True)
         return end_point_hash(certificate)
 
     def _negotiate(self, data: bytes) -> None:

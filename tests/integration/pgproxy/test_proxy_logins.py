@@ -216,7 +216,7 @@ async def test_whoever_leaves_or_talks_on_while_the_secret_is_read_harms_nobody(
 
         assert knows == rotating
         assert all("password authentication failed" in one for one in told)
-        assert secrets.asked <= 3  # all doubts share a reading, but for who came late
+        assert secrets.asked < len(told) / 2  # doubts share a reading; who came late shares the next
         await proxy.until(lambda: proxy.proxy.snapshot().client_connections == 0, within_s=30)
 
 

@@ -1,8 +1,7 @@
-"""An engine and a proxy that only answer what the command line asks: `python -m tests.fakes.serve engine RUNFILE`."""
+"""An engine and a proxy that only answer what the command line asks: `python -m tests.fakes.serve.engine RUNFILE`."""
 
 import asyncio
 import signal
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from workshape.status import (
     FunctionStatus,
     Health,
     MappingStatus,
+    ProxyStatus,
     QueueStatus,
     RouteStatus,
 )
@@ -34,6 +34,22 @@ STATUS = EngineStatus(
     queues=(QueueStatus("events", 3, 1, 0),),
     mappings=(MappingStatus("id", "events", "events", "Enabled", 10, "OK"),),
     routes=(RouteStatus("GET /", "events"),),
+)
+PROXY = ProxyStatus(
+    client_connections=7,
+    database_connections=2,
+    borrowed=1,
+    pinned=0,
+    in_transaction=1,
+    idle=1,
+    waiting=0,
+    max=10,
+    query_requests=70,
+    borrow_timeouts=0,
+    borrow_latency_ms={},
+    pools=(),
+    holders=(),
+    pins=(),
 )
 
 
@@ -67,12 +83,13 @@ async def _lines(function: str | None, *, follow: bool) -> AsyncIterator[bytes]:
 
 
 async def proxy(request: Request) -> Response:
-    """Answer with figures."""
+    """Answer with figures, or with all that is shown of it."""
+    if request.path == "/status":
+        return Response(200, body=msgspec.json.encode(PROXY))
     return Response(200, body=b'{"client_connections": 7}')
 
 
-async def main(name: str, run: RunFile) -> None:
-    """Serve until SIGTERM."""
+async def _serve(name: str, run: RunFile) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ENDED.set)
     ports = run.settings.ports
     if name == "engine":
@@ -85,5 +102,6 @@ async def main(name: str, run: RunFile) -> None:
         await server.close(LAST_ANSWERS_S_MAX)
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], read_run_file(Path(sys.argv[2]))))
+def main(name: str, arguments: list[str]) -> None:
+    """Serve, as the part of this name, until SIGTERM."""
+    asyncio.run(_serve(name, read_run_file(Path(arguments[0]))))

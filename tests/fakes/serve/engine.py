@@ -1,0 +1,8 @@
+"""The engine that only answers what the command line asks."""
+
+import sys
+
+from tests.fakes.serve import main
+
+if __name__ == "__main__":
+    main("engine", sys.argv[1:])
