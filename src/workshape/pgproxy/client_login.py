@@ -37,6 +37,7 @@ from workshape.pgproxy.sqlstate import (
 )
 
 MOCK_KEY_BYTES = 32
+GOODBYE = messages.message(messages.TERMINATE)
 NOT_A_REPLICATION = ("", "false", "off", "no", "0")
 
 
@@ -170,6 +171,8 @@ class ClientLogin:
             return self._refuse(wrong_password(self.user))
 
     def _first_packet(self) -> LoginStep:
+        if self._data == GOODBYE:  # of a driver that was closed before its start-up; the server, too, says nothing
+            return LoginStep.REFUSED
         while (found := read_first_packet(self._data)) is not None:
             packet, length = found
             self._data = self._data[length:]

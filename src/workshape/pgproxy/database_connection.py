@@ -7,9 +7,10 @@ import secrets
 import select
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
 from typing import cast
+from weakref import WeakValueDictionary
 
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy import messages
@@ -42,6 +43,8 @@ class DatabaseEvents:
     """Tables, types or the like are others now."""
     leave_alone: Callable[[str], None]
     """A statement comes that wants this database for itself."""
+    backends: MutableMapping[bytes, Link] = field(default_factory=WeakValueDictionary)
+    """All connections to one server, by its processes' ids: who is notified asks who notified."""
 
 
 class DatabaseConnection(asyncio.Protocol):
@@ -221,7 +224,12 @@ class DatabaseConnection(asyncio.Protocol):
         if done and not self._opened.done():
             events = self.events
             self.link = Link(
-                self.id, self._login.parameters, self._login.key, events.schema_changed, events.leave_alone
+                self.id,
+                self._login.parameters,
+                self._login.key,
+                events.schema_changed,
+                events.leave_alone,
+                events.backends,
             )
             self.limits, self.answer = self._login.limits, self._login.answer
             self._login = None

@@ -8,7 +8,8 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html
 import re
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from weakref import WeakValueDictionary
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.client_state import CARRIED, ClientState
@@ -66,6 +67,8 @@ class Link:
     """One connection. `holder` is whose it is at the moment."""
 
     __slots__ = (
+        "__weakref__",
+        "_backends",
         "_failed",
         "_has_changed_schema",
         "_names_made",
@@ -86,6 +89,7 @@ class Link:
         "parameters",
         "prepared",
         "said_why",
+        "served",
         "status",
         "unnamed",
         "unsynced",
@@ -99,11 +103,13 @@ class Link:
         key: bytes,
         schema_changed: Callable[[], None] = lambda: None,
         leave_alone: Callable[[str], None] = lambda _database: None,
+        backends: MutableMapping[bytes, "Link"] | None = None,
     ) -> None:
         """`parameters` are what the server reported at log-in, `key` what a cancel request needs.
 
         `schema_changed` is called when tables, types or the like are others now: what was prepared may not fit them.
         `leave_alone` is called before a statement that wants a database, by its real name, for itself.
+        `backends` are the connections to the same server by their process ids; this one adds itself.
         """
         self.id = link_id
         self.parameters = dict(parameters)
@@ -129,6 +135,10 @@ class Link:
         """What its client did that it must not: it is told that in the end."""
         self.said_why = False
         """The server reported a fatal error: it hangs up next."""
+        self.served = b""
+        """The process id that its last holder was given: whom its notifications are from."""
+        self._backends = WeakValueDictionary[bytes, "Link"]() if backends is None else backends
+        self._backends[key[:PROCESS_ID_BYTES]] = self
         self._failed = False
         self.leave_alone = leave_alone
         self._schema_changed = schema_changed
@@ -229,9 +239,10 @@ class Link:
             return None
         message = data[position:end]
         if kind == messages.NOTIFICATION_RESPONSE:
-            notifier = message[HEAD_BYTES:NOTIFIER_END]
-            is_own = notifier == self.key[:PROCESS_ID_BYTES] and holder.process_id != b""
-            return message[:HEAD_BYTES] + holder.process_id + message[NOTIFIER_END:] if is_own else None
+            notifier = self._backends.get(message[HEAD_BYTES:NOTIFIER_END])
+            if notifier is None or not notifier.served:
+                return None
+            return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
         found = _NAME.search(message)
         if found is None or len(message) > ERROR_BYTES_MAX:
             return None

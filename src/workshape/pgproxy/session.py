@@ -31,6 +31,7 @@ MIB = 1024 * KIB
 TEXT_BYTES_MAX = (
     MIB  # a longer statement is passed on as it comes, unread, and pins: this is all a client can make us keep
 )
+MESSAGE_BYTES_MAX = (1 << 30) - 2  # as the server itself: PQ_LARGE_MESSAGE_LIMIT
 NAMES_BYTES_MAX = 16 * KIB  # the names that Bind, Describe and Close begin with
 
 STATEMENT = b"S"
@@ -122,6 +123,7 @@ class Session:
         assert link.holder is None
         self.link = link
         link.holder = self.state
+        link.served = self.state.process_id
         restoring = link.restore(self.state.variables)
         if restoring:
             self.to_database.append(restoring)
@@ -381,7 +383,7 @@ def _checked_head(data: bytes, position: int) -> tuple[int, int]:
     kind, length = read_head(data, position)
     if kind not in _KNOWN:
         raise ProtocolViolation(reason=f"invalid frontend message type {kind}")
-    if length < 4:
+    if not 4 <= length <= MESSAGE_BYTES_MAX:
         raise ProtocolViolation(reason="invalid message length")
     return kind, length
 

@@ -118,6 +118,7 @@ KINDS: dict[str, tuple[Behaviour, bytes]] = {
     "announces a packet of no length": (says(struct.pack("!II", 0, 196608)), b"invalid length of startup packet"),
     "announces a packet of a gigabyte": (says(struct.pack("!II", 1 << 30, 196608)), b"invalid length"),
     "speaks HTTP": (says(b"GET / HTTP/1.1\r\nHost: db\r\n\r\n"), b"invalid length of startup packet"),
+    "says good-bye before anything else": (says(message(messages.TERMINATE)), b""),
     "speaks TLS without asking": (says(bytes.fromhex("16030100c8010000c40303") + bytes(200)), b"invalid length"),
     "speaks the protocol of 1998": (says(struct.pack("!II", 8, 2 << 16)), b"unsupported frontend protocol 2.0"),
     "names no user": (says(startup_message({"database": DATABASE})), b"C28000\0"),
@@ -132,7 +133,7 @@ KINDS: dict[str, tuple[Behaviour, bytes]] = {
     "cancels what nobody runs": (says(messages.cancel_request(b"\0\0\0\1abcd")), b""),
     # after it
     "sends a message of no kind": (says_inside(b"?\0\0\0\4"), b"invalid frontend message type 63"),
-    "sends a message of a negative length": (says_inside(b"Q\xff\xff\xff\xff"), b""),
+    "sends a message of a negative length": (says_inside(b"Q\xff\xff\xff\xff"), b"invalid message length"),
     "sends a message shorter than its length": (says_inside(b"Q\0\0\0\1"), b"invalid message length"),
     "binds a name without an end": (says_inside(message(messages.BIND, b"\0name")), b"a name without an end"),
     "describes nothing": (says_inside(message(messages.DESCRIBE, b"") + SYNC), b"FATAL"),
@@ -161,7 +162,12 @@ async def test_each_kind_is_told_what_is_wrong_and_nobody_else_notices(make_prox
         await proxy.until(lambda: proxy.proxy.snapshot().client_connections == 0, ENDS_S_MAX)
         left = proxy.proxy.snapshot()
 
-    assert {kind: words for kind, words in said.items() if KINDS[kind][1] not in words} == {}
+    wrong = {
+        kind: words
+        for kind, words in said.items()
+        if KINDS[kind][1] not in words or bool(KINDS[kind][1]) != bool(words)
+    }
+    assert wrong == {}
     assert served == (1,)
     assert (left.borrowed, left.waiting, left.database_connections) == (0, 0, 1)
 

@@ -330,3 +330,14 @@ async def _copy(cursor: psycopg.AsyncCursor[Any], data: str, then: Exception | N
 def _another_ca(ca: Path) -> Path:
     """A CA that signed nothing of ours."""
     return ensure_certificates(ca.parent / "another").ca
+
+
+async def test_who_listens_hears_who_notified_by_the_id_that_one_was_given(make_proxy: MakeProxy) -> None:
+    async with make_proxy() as proxy, await proxy.connect() as listener, await proxy.connect() as notifier:
+        await listener.execute("LISTEN news")
+        await notifier.execute("NOTIFY news")
+        await listener.execute("NOTIFY news")
+        heard = [notify.pid async for notify in listener.notifies(timeout=30, stop_after=2)]
+        given = [notifier.info.backend_pid, listener.info.backend_pid]
+
+    assert heard == given

@@ -250,17 +250,27 @@ def test_a_notice_or_a_notification_between_statements_changes_nothing(pair: Pai
     assert pair.database_says(message(messages.NOTIFICATION_RESPONSE, b"\0\0\0\1news\0\0"))
 
 
-@pytest.mark.parametrize("cut", range(1, 20))
-def test_a_clients_own_notification_names_it_by_the_id_it_was_given(cut: int) -> None:
-    link, state = Link(1, {}, b"\0\0\1\2secr"), ClientState({}, process_id=b"\0\0\7\7")
-    Session(state, Statements()).attach(link)
-    own, given = (message(messages.NOTIFICATION_RESPONSE, one + b"news\0\0") for one in (b"\0\0\1\2", b"\0\0\7\7"))
-    others = message(messages.NOTIFICATION_RESPONSE, b"\0\0\1\3news\0\0")
-    stream = own + others
+@pytest.mark.parametrize("cut", range(1, 50))
+def test_a_notification_names_clients_by_the_ids_they_were_given_and_nobody_else(cut: int) -> None:
+    backends: dict[bytes, Link] = {}
+    link, others = (
+        Link(number, {}, key, backends=backends) for number, key in ((1, b"\0\0\1\2ab"), (2, b"\0\0\1\3cd"))
+    )
+    Session(ClientState({}, process_id=b"\0\0\7\7"), Statements()).attach(link)
+    left = Session(ClientState({}, process_id=b"\0\0\7\x08"), Statements())
+    left.attach(others)
+    left.detach()
+    stream, expected = (
+        b"".join(message(messages.NOTIFICATION_RESPONSE, notifier + b"news\0\0") for notifier in ids)
+        for ids in (
+            (b"\0\0\1\2", b"\0\0\1\3", b"\0\0\1\4"),
+            (b"\0\0\7\7", b"\0\0\7\x08", b"\0\0\1\4"),
+        )
+    )
 
     heard = link.receive(stream[:cut]) + link.receive(stream[cut:])
 
-    assert heard == given + others
+    assert heard == expected
 
 
 @pytest.mark.parametrize("answer", [PARSED, BOUND, IS_IDLE, COMPLETE, COPY_IN, message(messages.COPY_BOTH_RESPONSE)])
