@@ -171,7 +171,7 @@ class ClientLogin:
             return self._refuse(wrong_password(self.user))
 
     def _first_packet(self) -> LoginStep:
-        if self._data == GOODBYE:  # of a driver that was closed before its start-up; the server, too, says nothing
+        if self._data.startswith(GOODBYE[:4]):  # a driver was closed before its start-up; the server, too, says nothing
             return LoginStep.REFUSED
         while (found := read_first_packet(self._data)) is not None:
             packet, length = found

@@ -118,7 +118,7 @@ KINDS: dict[str, tuple[Behaviour, bytes]] = {
     "announces a packet of no length": (says(struct.pack("!II", 0, 196608)), b"invalid length of startup packet"),
     "announces a packet of a gigabyte": (says(struct.pack("!II", 1 << 30, 196608)), b"invalid length"),
     "speaks HTTP": (says(b"GET / HTTP/1.1\r\nHost: db\r\n\r\n"), b"invalid length of startup packet"),
-    "says good-bye before anything else": (says(message(messages.TERMINATE)), b""),
+    "says good-bye before anything else": (says(message(messages.TERMINATE) + STARTUP), b""),
     "speaks TLS without asking": (says(bytes.fromhex("16030100c8010000c40303") + bytes(200)), b"invalid length"),
     "speaks the protocol of 1998": (says(struct.pack("!II", 8, 2 << 16)), b"unsupported frontend protocol 2.0"),
     "names no user": (says(startup_message({"database": DATABASE})), b"C28000\0"),
