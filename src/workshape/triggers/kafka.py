@@ -133,10 +133,14 @@ class KafkaPoller:
         return Assignment(assignment.generation, {at: offsets.position for at, offsets in self._offsets.items()})
 
     def _take_over(self, assignment: Assignment) -> None:
+        # What the lanes committed while they came to a rest may be later than what the group had committed before.
+        positions = {
+            partition: max(at, self._committed.get(partition, 0)) for partition, at in assignment.positions.items()
+        }
         self._generation = assignment.generation
-        self._offsets = {partition: PartitionOffsets(at) for partition, at in assignment.positions.items()}
-        self._committed = dict(assignment.positions)
-        for partition, at in assignment.positions.items():
+        self._offsets = {partition: PartitionOffsets(at) for partition, at in positions.items()}
+        self._committed = positions
+        for partition, at in positions.items():
             self._reader.seek(partition, at)
         if not self._stopping.is_set():
             self._resting.clear()

@@ -302,6 +302,22 @@ async def test_what_is_missing_ends_polling_with_its_name(missing: str) -> None:
     assert stage.topic.committed == {}
 
 
+@fast
+async def test_what_is_committed_while_partitions_change_hands_is_not_read_again() -> None:
+    stage = Stage()
+    stage.topic.write(0, "a", "b", "c", "d")
+
+    def answer(_values: list[str]) -> None:
+        if not stage.batches:
+            stage.reader.rebalance([0])
+
+    stage.answer = answer
+    async with stage.polling(batch_size=2):
+        await stage.settled(lambda: stage.topic.is_finished)
+
+    assert stage.seen[0] == [0, 1, 2, 3]
+
+
 @given(
     partitions=st.integers(1, 3),
     written=st.lists(st.integers(0, 2), min_size=1, max_size=25),
