@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from sys import intern
 from typing import Protocol, cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
 from workshape.pgproxy.admission import Admitted
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy, LoginStep
-from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection, set_socket_options
+from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection
 from workshape.pgproxy.messages import KIB, ProtocolViolation
 from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.session import Session, Want
@@ -28,6 +29,7 @@ PROCESS_ID_BITS = 31  # drivers read it as a signed number, and the server's are
 
 _numbers = count(1)
 _log = logging.getLogger(__name__)
+_NOTHING = Want.NOTHING  # a name of this module's own: it is looked up for every packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Lender(Protocol):
     def want(self, client: "ClientConnection") -> None:
         """Lend the client a connection: now, or as soon as there is one."""
 
+    def lend_at_once(self, client: "ClientConnection", now: float) -> DatabaseConnection | None:
+        """Lend the client a connection that is idle, if there is one, without calling its `lend`."""
+
     def withdraw(self, client: "ClientConnection") -> None:
         """The client does not want one any more."""
 
@@ -63,6 +68,34 @@ class Lender(Protocol):
 
 class ClientConnection(asyncio.Protocol):
     """One client."""
+
+    __slots__ = (
+        "_encrypting",
+        "_events",
+        "_held_bytes",
+        "_is_doubted",
+        "_is_slow",
+        "_tls",
+        "active_at",
+        "admin",
+        "admitted",
+        "connected_at",
+        "database",
+        "held",
+        "id",
+        "is_encrypted",
+        "is_ended",
+        "is_waiting",
+        "lender",
+        "logged_in_as",
+        "login",
+        "loop",
+        "pool_key",
+        "session",
+        "session_key",
+        "transport",
+        "writes",
+    )
 
     def __init__(self, events: ClientEvents, login: ClientLogin, tls: ClientTls | None) -> None:
         self.id = next(_numbers)
@@ -117,7 +150,7 @@ class ClientConnection(asyncio.Protocol):
     def host(self) -> str:
         """The address it comes from, without the port."""
         peer = self.transport.get_extra_info("peername")
-        return str(peer[0]) if isinstance(peer, tuple) else ""
+        return intern(peer[0]) if isinstance(peer, tuple) else ""  # one string for all who come from there
 
     @property
     def user(self) -> str:
@@ -138,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        set_socket_options(self.transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._encrypting is not None:
@@ -155,15 +188,29 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._before_session(data)
             return
-        self.active_at = self.loop.time()
+        self.active_at = now = self.loop.time()
         try:
-            want = session.receive(data, self.active_at)
+            if session.link is None and session.asks_at_once(data) and not self.is_waiting:
+                self._borrow_at_once(session, now)
+            want = session.receive(data, now)
         except ProtocolViolation as error:
             self.end(refused(error.reason))
             return
         if self.is_waiting:
             self._hold_back(len(data))
         self.obey(want)
+
+    def _borrow_at_once(self, session: Session, now: float) -> None:
+        """Go on with an idle connection, if there is one, before what asks for it is looked at."""
+        assert self.lender is not None
+        database = self.lender.lend_at_once(self, now)
+        if database is not None:
+            assert database.link is not None
+            self.database = database
+            database.serve(self.transport)
+            if self._is_slow:
+                database.pause(True)
+            session.attach(database.link)
 
     def pause_writing(self) -> None:
         self._is_slow = True
@@ -251,7 +298,8 @@ class ClientConnection(asyncio.Protocol):
         database, self.database = self.database, None
         self.session.detach()
         database.serve(None)
-        database.pause(False)
+        if database.is_paused:
+            database.pause(False)
         return database
 
     def refuse(self, error: WireError) -> None:
@@ -279,20 +327,24 @@ class ClientConnection(asyncio.Protocol):
         """Send what the session has to say, and give it what it wants."""
         session = self.session
         assert session is not None
-        if session.to_database:
-            data = session.to_database[0] if len(session.to_database) == 1 else b"".join(session.to_database)
-            session.to_database.clear()
-            if data and self.database is not None:
-                self.database.send(data)
+        data = session.to_database
+        if data:
+            session.to_database = b""
+            if self.database is not None:
+                self.database.transport.write(data)
         if session.to_client:
-            self.transport.write(b"".join(session.to_client))
-            session.to_client.clear()
+            self.transport.write(session.to_client)
+            session.to_client = b""
             if self.database is not None and session.may_detach:
                 self.database.events.rested(self.database)
-        if want is Want.CONNECTION and not self.is_waiting:
-            self.want()
-        elif want is Want.END:
+        if want is not _NOTHING:
+            self._obey(want)
+
+    def _obey(self, want: Want) -> None:
+        if want is Want.END:
             self._end()
+        elif not self.is_waiting:
+            self.want()
 
     def _on_console(self, data: bytes) -> None:
         assert self.admin is not None

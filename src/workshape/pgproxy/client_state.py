@@ -23,6 +23,9 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYN
 """
 
 
+NO_PINS: Mapping[PinReason, tuple[int, Pin]] = {}
+
+
 @dataclass(slots=True)
 class ClientState:
     """One client's."""
@@ -31,8 +34,8 @@ class ClientState:
     """Carried variables as the server reported them. Never changed in place: connections share it."""
     pool_mode: PoolMode = PoolMode.TRANSACTION
     names: Names = field(default_factory=Names)
-    pins: dict[PinReason, tuple[int, Pin]] = field(default_factory=dict)
-    """By reason, the latest pin and its number."""
+    pins: Mapping[PinReason, tuple[int, Pin]] = field(default_factory=lambda: NO_PINS)
+    """By reason, the latest pin and its number. Never changed in place: nearly all clients have none, and share it."""
     pins_made: int = 0
     process_id: bytes = b""
     """The four bytes that the client was given as its server process's id."""
@@ -40,10 +43,12 @@ class ClientState:
     def pin(self, pin: Pin) -> None:
         """Keep the connection from now on."""
         self.pins_made += 1
-        self.pins[pin.reason] = (self.pins_made, pin)
+        self.pins = {**self.pins, pin.reason: (self.pins_made, pin)}
 
     def lift(self, lift: Lift) -> None:
         """End the pins whose state is gone."""
-        for reason in lift.reasons & self.pins.keys():
-            if self.pins[reason][0] <= lift.pins_before:
-                del self.pins[reason]
+        self.pins = {
+            reason: (number, pin)
+            for reason, (number, pin) in self.pins.items()
+            if reason not in lift.reasons or number > lift.pins_before
+        }

@@ -4,11 +4,13 @@ A prepared statement of the protocol is known to the client by its name, to each
 missing, it is prepared again, unasked. So such statements pin nothing, and many clients share one on a connection.
 """
 
+from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.expected import (
+    BIND,
     CLOSE,
     OUR_PARSE_UNNAMED,
     OUR_SYNC,
@@ -21,6 +23,7 @@ from workshape.pgproxy.expected import (
     Statement,
     Undo,
 )
+from workshape.pgproxy.harmless import Harmless
 from workshape.pgproxy.link import Link
 from workshape.pgproxy.pins import NO_EFFECTS, UNREAD, Effects, Pin, PinReason, shown
 from workshape.pgproxy.recognition import effects_of
@@ -29,6 +32,7 @@ APPLICATION = "application_name"
 """The one variable that clients of one connection may begin with differently; see `pool_key`."""
 STATEMENTS_MAX = 10_000  # a client's prepared statements; one more is not carried, and pins
 NO_SUCH_STATEMENT = b"(unnamed)"  # what the error names, when a client binds what it has not parsed
+TRACKED_KEPT = 16  # servers of different versions report different variables
 UNSAFE_ENCODINGS = frozenset({"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"})
 """Their characters may end in a backslash's byte. Source: https://www.postgresql.org/docs/current/multibyte.html"""
 
@@ -37,6 +41,7 @@ class Statements:
     """All statements that somebody has prepared, one object a text; forgotten with their last user."""
 
     def __init__(self) -> None:
+        self.harmless = Harmless()
         self._by_body: WeakValueDictionary[bytes, Statement] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -67,13 +72,42 @@ class ClientStatements:
         """When the message that is looked at came: pins keep it."""
         self._state = state
         self._known = known
-        self._tracked = frozenset(name.lower() for name in state.variables)
+        self._tracked = _lowered(tuple(state.variables))
         self._lift: Lift | None = None
         """Of what was bound since the last Sync."""
         self._application = state.variables.get(APPLICATION)
         """What it called itself when it came."""
         self._renames = False
         """Its name was reset, and must be what it was when the client came."""
+
+    # the usual, where the message goes on as it is
+
+    def takes_query(self, link: Link, text: bytes) -> bool:
+        """Note a simple query that is known to leave nothing behind; False: nothing was noted, and `query` looks."""
+        if b"" in self._state.names.by_name or not self._known.harmless.knows(text):
+            return False
+        link.unnamed = None
+        link.expected.append(QUERY)
+        return True
+
+    def takes_unnamed_parse(self, link: Link, body: bytes) -> bool:
+        """Note a Parse of the unnamed statement, as `takes_query`; otherwise `parse` looks."""
+        if not self._known.harmless.knows(body[: body.find(b"\0")]):
+            return False
+        self._parse_unnamed(link, body, NO_EFFECTS)
+        return True
+
+    def takes_unnamed_bind(self, link: Link) -> bool:
+        """Note a Bind of the unnamed statement, as `takes_query`; otherwise `bind` looks."""
+        prepared = link.unnamed
+        if prepared is None or prepared.effects is not NO_EFFECTS:
+            return False
+        if self._state.names.by_name.get(b"") is not prepared:
+            return False
+        link.expected.append(BIND)
+        return True
+
+    # anything
 
     def query(self, link: Link, text: bytes, *, is_cut: bool) -> tuple[bytes, Expected]:
         """Note a simple query; return what to send before it, and what to expect for it."""
@@ -102,10 +136,7 @@ class ClientStatements:
         first = self._prepare_by_name(link, effects)
         names = self._state.names.by_name
         if not name:
-            prepared = Prepared(Statement(body), effects)
-            undo = Undo(self._state.names, {b"": names.get(b"")}, after=prepared)
-            link.unnamed = names[b""] = prepared
-            link.expected.append(Expected(AnswerKind.PARSE, undo=undo))
+            self._parse_unnamed(link, body, effects)
             return None if not first else first + messages.parse(name, body)
         if name in names:  # the server refuses it, as it would without us
             taken, again = link.prepare(names[name].statement, ours=True)
@@ -118,6 +149,13 @@ class ClientStatements:
         prepared = names[name] = Prepared(self._known.intern(body), effects)
         undo = Undo(self._state.names, {name: None}, after=prepared)
         return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
+
+    def _parse_unnamed(self, link: Link, body: bytes, effects: Effects) -> None:
+        names = self._state.names
+        prepared = Prepared(Statement(body), effects)
+        undo = Undo(names, {b"": names.by_name.get(b"")}, prepared)
+        link.unnamed = names.by_name[b""] = prepared
+        link.expected.append(Expected(AnswerKind.PARSE, undo=undo))
 
     def parse_unread(self, link: Link, beginning: bytes) -> None:
         """Note a Parse of a statement that is too long to keep."""
@@ -160,6 +198,11 @@ class ClientStatements:
         link.expected.append(CLOSE if prepared is None else Expected(AnswerKind.CLOSE, undo=undo))
         return False
 
+    @property
+    def lifts(self) -> bool:
+        """Whether pins end with the batch whose Sync comes next."""
+        return self._lift is not None
+
     def take_lift(self) -> Lift | None:
         """Give the pins that end with the batch whose Sync comes now."""
         lift, self._lift = self._lift, None
@@ -180,10 +223,15 @@ class ClientStatements:
 
     def _effects(self, text: bytes, is_cut: bool) -> Effects:
         variables = self._state.variables
+        if not is_cut and self._known.harmless.knows(text):
+            return NO_EFFECTS
         if is_cut or (b"\\" in text and variables.get("client_encoding") in UNSAFE_ENCODINGS):
             return UNREAD
         escapes = variables.get("standard_conforming_strings", "on") != "on"
-        return effects_of(text, self._tracked, backslash_escapes=escapes)
+        effects = effects_of(text, self._tracked, backslash_escapes=escapes)
+        if effects is NO_EFFECTS:
+            self._known.harmless.learn(text)
+        return effects
 
     def _apply(self, link: Link, effects: Effects, text: bytes) -> None:
         self._renames = self._renames or APPLICATION in effects.resets
@@ -225,6 +273,12 @@ class ClientStatements:
                 if name not in effects.deallocates:
                     self._pin(PinReason.PREPARED, b"EXECUTE " + name)
         return b"".join(first)
+
+
+@lru_cache(maxsize=TRACKED_KEPT)
+def _lowered(names: tuple[str, ...]) -> frozenset[str]:
+    """Clients share one set: a kilobyte each adds up."""
+    return frozenset(name.lower() for name in names)
 
 
 def _both(first: Undo | None, second: Undo | None) -> Undo | None:

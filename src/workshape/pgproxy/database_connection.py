@@ -71,7 +71,8 @@ class DatabaseConnection(asyncio.Protocol):
         self._first_byte: asyncio.Future[bytes] = self._loop.create_future()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._client: asyncio.Transport | None = None
-        self._is_paused = False
+        self.is_paused = False
+        """It is not read: its client is slow."""
         self._is_full = False
         self._lost_reason = ""
 
@@ -82,7 +83,8 @@ class DatabaseConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        set_socket_options(self.transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        set_socket_options(transport.get_extra_info("socket"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = self._lost_reason or (f"It ended: {exc}." if exc is not None else "The database closed it.")
@@ -107,8 +109,8 @@ class DatabaseConnection(asyncio.Protocol):
             self._client.write(out)
         if link.broken:
             self.abort(f"{link.broken}.")
-        elif link.at_rest:
-            self.events.rested(self)
+        elif link.status == messages.IDLE and not link.expected:
+            self.events.rested(self)  # it may be: the rest of the conditions is looked at there
         else:
             self.active_at = self._loop.time()
 
@@ -136,8 +138,8 @@ class DatabaseConnection(asyncio.Protocol):
 
     def pause(self, paused: bool) -> None:
         """Stop reading, or go on: the client is slow."""
-        if paused != self._is_paused and not self.transport.is_closing():
-            self._is_paused = paused
+        if paused != self.is_paused and not self.transport.is_closing():
+            self.is_paused = paused
             if paused:
                 self.transport.pause_reading()
             else:
@@ -321,11 +323,12 @@ class DatabaseTarget:
                     writer.close()
 
 
-def set_socket_options(transport: asyncio.Transport) -> None:
-    """Send small packets at once, notice a peer that is gone, and bound what waits for a slow one."""
-    transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-    raw = transport.get_extra_info("socket")
-    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+def set_socket_options(raw: socket.socket) -> None:
+    """Send small packets at once, and notice a peer that is gone. Whom a listening socket lets in has its options.
+
+    Source: https://man7.org/linux/man-pages/man7/tcp.7.html
+    """
+    if raw.family not in (socket.AF_INET, socket.AF_INET6):
         return
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -3,12 +3,18 @@
 Every message that the server answers leaves an entry; so an answer is the client's, or it is ours and is swallowed, or
 it never goes to the server at all and is made here, at its place in the order.
 
+Several of these are made for every statement that is prepared, hence the structs: a frozen dataclass of eight fields
+takes 0.9 us to make, a struct 0.07 us.
+
 Source: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from workshape.pgproxy import messages
 from workshape.pgproxy.pins import Effects, PinReason
@@ -29,17 +35,17 @@ class AnswerKind(Enum):
     MADE_HERE = auto()
     """Nothing: the server was not asked."""
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own is written in Python, and takes a while
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Statement:
+
+class Statement(Struct, frozen=True, eq=False, weakref=True):
     """A statement to prepare; one object for each text, however many clients prepare it."""
 
     body: bytes
     """The query, its zero byte, the types of its parameters: a Parse message without its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True, eq=False):
     """What a client's name stands for."""
 
     statement: Statement
@@ -53,8 +59,7 @@ class Names:
     by_name: dict[bytes, Prepared] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True, eq=False):
     """How a client's names were, should the server refuse or skip the message that changed them."""
 
     names: Names
@@ -89,8 +94,7 @@ class Lift:
     """How many pins the session had ever had: a later one stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True, eq=False):
     """One entry."""
 
     kind: AnswerKind
@@ -140,3 +144,21 @@ COMPLETES: Mapping[int, AnswerKind] = {
     messages.PORTAL_SUSPENDED: AnswerKind.EXECUTE,
 }
 """Which entry a message of the server completes, when that entry is the next."""
+
+QUEUE_LOOKED_THROUGH = 32  # entries
+
+
+def take_made_here(expected: deque[Expected]) -> bytes:
+    """Take the answers that come next and that the server was never asked for."""
+    answers = b""
+    while expected and expected[0].kind in NOT_ASKED:
+        answers += expected.popleft().answer
+    return answers
+
+
+def may_fail_before_next(expected: deque[Expected]) -> bool:
+    """Whether a transaction may have failed when the server comes to the next message: it refuses a Parse then.
+
+    A long queue is not looked through; to ask the server is always right.
+    """
+    return len(expected) > QUEUE_LOOKED_THROUGH or any(entry.kind is AnswerKind.READY for entry in expected)

@@ -34,13 +34,22 @@ class Counters:
     connects_tls: int = 0
     connects_succeeded: int = 0
     connects_failed: int = 0
-    borrow_latency_us: Distribution = field(default_factory=Distribution)
-    """How long clients waited for the connections they got."""
+    waits_us: Distribution = field(default_factory=Distribution)
+    lent_at_once: int = 0
+    """Connections lent without a wait, the most, that are not in `waits_us` yet."""
     borrow_timeouts: int = 0
     cancels: int = 0
     idle_in_transaction_ended: int = 0
     pins: int = 0
     """Sessions that were pinned, each counted once."""
+
+    @property
+    def borrow_latency_us(self) -> Distribution:
+        """How long clients waited for the connections they got."""
+        if self.lent_at_once:
+            self.waits_us.add(0.0, self.lent_at_once)
+            self.lent_at_once = 0
+        return self.waits_us
 
 
 @dataclass(frozen=True, slots=True)

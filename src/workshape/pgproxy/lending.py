@@ -107,6 +107,16 @@ class Lending:
         self.waiting_since[client] = now if since is None else since
         self._perform(self.pools.borrow(client, client.pool_key, now, since))
 
+    def lend_at_once(self, client: ClientConnection, now: float) -> DatabaseConnection | None:
+        """Lend the client an idle connection, if there is one: what `want` comes to, without a detour."""
+        assert client.pool_key is not None
+        link_id = self.pools.borrow_idle(client.pool_key, now)
+        if link_id is None or self._has_ended(self.databases[link_id], now):
+            return None
+        self.borrowers[link_id] = client
+        self._counters.lent_at_once += 1
+        return self.databases[link_id]
+
     def withdraw(self, client: ClientConnection) -> None:
         """The client does not want one any more."""
         if self.waiting_since.pop(client, None) is not None:
@@ -169,24 +179,29 @@ class Lending:
 
     def _rested(self, database: DatabaseConnection) -> None:
         """Take a connection back that nobody needs any more, unless its client keeps it."""
-        link = database.link
-        if link is None or not link.at_rest or database.cancels or self.databases.get(database.id) is not database:
+        link, link_id = database.link, database.id
+        if link is None or database.cancels or self.databases.get(link_id) is not database:
             return
-        client = self.borrowers.get(database.id)
+        client = self.borrowers.get(link_id)
         if client is not None:
             if client.session is None or not client.session.may_detach:
                 return
             client.take_back()
-            del self.borrowers[database.id]
-        elif self.pools.state(database.id) is PlaceState.CHECKED:
-            self._resetting.pop(database.id, None)
-            self._perform(self.pools.checked(database.id, self._loop.time()))
+            del self.borrowers[link_id]
+        elif not link.at_rest:
             return
-        elif self.pools.state(database.id) is not PlaceState.LENT:
+        elif self.pools.state(link_id) is PlaceState.CHECKED:
+            self._resetting.pop(link_id, None)
+            self._perform(self.pools.checked(link_id, self._loop.time()))
             return
-        self._resetting.pop(database.id, None)
+        elif self.pools.state(link_id) is not PlaceState.LENT:
+            return
+        if self._resetting:
+            self._resetting.pop(link_id, None)
         now = database.rested_at = self._loop.time()
-        self._perform(self.pools.give_back(database.id, now))
+        actions = self.pools.give_back(link_id, now)
+        if actions:
+            self._perform(actions)
 
     def _left(self, database: DatabaseConnection) -> None:
         """Bring a connection to rest that its client left as it was."""
@@ -347,11 +362,7 @@ class Lending:
             if database is not None:
                 self._perform(self.pools.give_back(link_id, now))
             return
-        if database is not None and now - database.rested_at > FRESH_S and database.has_news():
-            self.databases.pop(link_id).abort("It said something, or hung up, while nobody had it.")
-            self._perform(self.pools.lost(link_id, now))
-            database = None
-        if database is None:  # the connection was lost since this was decided
+        if database is None or self._has_ended(database, now):  # the connection was lost since this was decided
             assert client.pool_key is not None
             self._perform(self.pools.borrow(client, client.pool_key, now, self.waiting_since[client]))
             return
@@ -363,6 +374,14 @@ class Lending:
             assert welcome is not None, "its first connection brought it"
             self._ground.welcome(client, welcome)
         client.lend(database)
+
+    def _has_ended(self, database: DatabaseConnection, now: float) -> bool:
+        """Whether a connection that was idle is not to be had any more; it is given up then."""
+        if now - database.rested_at <= FRESH_S or not database.has_news():
+            return False
+        self.databases.pop(database.id).abort("It said something, or hung up, while nobody had it.")
+        self._perform(self.pools.lost(database.id, now))
+        return True
 
     # time
 

@@ -5,8 +5,6 @@ Bytes in, bytes out: nothing is kept but the tail of a message's head. Rows are 
 Source: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
-import re
-import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, MutableMapping
 from weakref import WeakValueDictionary
@@ -21,30 +19,29 @@ from workshape.pgproxy.expected import (
     OUR_QUERY,
     OUR_WAKE,
     PARSE_COMPLETE,
+    QUERY,
+    SYNC,
     AnswerKind,
     Expected,
     Prepared,
     Statement,
     Undo,
+    may_fail_before_next,
+    take_made_here,
 )
 from workshape.pgproxy.messages import HEAD_BYTES, KIB, ProtocolViolation, read_head
+from workshape.pgproxy.rewording import ERROR_BYTES_MAX, NAME_PREFIX, NOTIFIER_END, PROCESS_ID_BYTES, reworded
 from workshape.pgproxy.sqlstate import CACHED_PLAN_CHANGED, INVALID_STATEMENT_NAME, WireError, transaction_refused
+from workshape.pgproxy.variables_sql import rename, set_variables
 from workshape.settings import PoolMode
 
-STATEMENTS_MAX = (
-    500  # prepared on one connection: each costs the server some KiB; the least used is closed for a new one
-)
-QUEUE_LOOKED_THROUGH = 32  # entries
+STATEMENTS_MAX = 500  # prepared on one connection: each costs the server some KiB; the least used makes room
 STATUS_BYTES_MAX = 64 * KIB  # a reported variable
 ERROR_HEAD_BYTES = 96  # severity twice, the SQLSTATE and the message's beginning come first
-ERROR_BYTES_MAX = 8 * KIB  # a longer error is passed on as it comes: it is not about a prepared statement's name
-PROCESS_ID_BYTES = 4
 READY_BYTES = HEAD_BYTES + 1
-NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins with who notified
 SCHEMA_TAGS = (b"ALTER ", b"CREATE ", b"DROP ")  # of commands after which the same text may mean something else
 TAG_BYTES = max(map(len, SCHEMA_TAGS))
 FATAL_SEVERITIES = ("FATAL", "PANIC")
-NAME_PREFIX = f"workshape_{secrets.token_hex(8)}_".encode()  # not to be guessed: a client could use another's
 
 # What needs no note, for it neither completes anything nor changes the state.
 _PASSIVE = frozenset(
@@ -58,9 +55,14 @@ _PASSIVE = frozenset(
         messages.FUNCTION_CALL_RESPONSE,
     }
 )
-_REWORDED = frozenset({messages.ERROR_RESPONSE, messages.NOTIFICATION_RESPONSE})
-_NAME = re.compile(re.escape(NAME_PREFIX) + rb"\d+")
+_ROWS = frozenset({messages.DATA_ROW, messages.PARAMETER_DESCRIPTION})
+_SCHEMA_INITIALS = frozenset(tag[0] for tag in SCHEMA_TAGS)
 _MUST_MATCH = frozenset({messages.PARSE_COMPLETE, messages.BIND_COMPLETE, messages.CLOSE_COMPLETE})
+
+
+# Names of this module's own: they are looked up for every message.
+_MADE_HERE, _COPY_END = AnswerKind.MADE_HERE, AnswerKind.COPY_END
+_READY_FOR_QUERY, _COMMAND_COMPLETE = messages.READY_FOR_QUERY, messages.COMMAND_COMPLETE
 
 
 class Link:
@@ -193,72 +195,105 @@ class Link:
         if self._tail:
             data = self._tail + data
             self._tail = b""
-        expected = self.expected
-        size = len(data)
         position = self._skip
-        done = position if self._skip_swallowed else 0
+        if not position:
+            position = self._pass_plain(data, 0)
+            if position == len(data) and not self.expected:
+                return data
+        return self._read(data, position)
+
+    def _read(self, data: bytes, position: int) -> bytes:
+        size = len(data)
+        expected = self.expected
+        done = position if self._skip and self._skip_swallowed else 0
         out: list[bytes] = []
-        ours = self._runs_our_query()
-        while size - position >= HEAD_BYTES:
-            kind, length = read_head(data, position)
-            end = position + 1 + length
-            swallowed = ours
-            reworded = None
-            if kind not in _PASSIVE:
-                if size < end and size - position < self._needed(kind, length):
-                    break
-                reworded = self._reworded(kind, data, position, end)
-                swallowed = self._note(kind, data, position, end)
-                ours = self._runs_our_query()
-            if swallowed:
-                out.append(data[done:position])
-                done = end
-            elif reworded is not None:
-                out += (data[done:position], reworded)
-                done = min(end, size)
-            position = end
+        while True:
+            position = self._pass_plain(data, position)
             if expected and expected[0].kind in NOT_ASKED and position <= size:
                 out.append(data[done:position])
                 done = position
                 out.append(self.made_here())
-                ours = self._runs_our_query()
-        if position > size:
-            self._skip, self._skip_swallowed = position - size, done >= position
-        else:
-            self._skip = 0
-            self._tail = data[position:]
+                continue
+            if size - position < HEAD_BYTES:
+                break
+            swallowed = self._runs_our_query()
+            kind, length = read_head(data, position)
+            end = position + 1 + length
+            words = None
+            if kind not in _PASSIVE:
+                if size < end and size - position < self._needed(kind, length):
+                    break
+                words = reworded(data, position, end, self._backends, self.holder, self.prepared)
+                swallowed = self._note(kind, data, position, end)
+            if swallowed:
+                out.append(data[done:position])
+                done = end
+            elif words is not None:
+                out += (data[done:position], words)
+                done = min(end, size)
+            position = end
+        self._keep(data, position, done)
         if not out:
             return data[done:position] if done or position < size else data
         out.append(data[done:position])
         return b"".join(out)
 
-    def _reworded(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
-        """Give a message, as far as it is here, in the client's words: its process id, its names; None as it is."""
-        holder = self.holder
-        if holder is None or kind not in _REWORDED:
-            return None
-        message = data[position:end]
-        if kind == messages.NOTIFICATION_RESPONSE:
-            notifier = self._backends.get(message[HEAD_BYTES:NOTIFIER_END])
-            if notifier is None or not notifier.served:
-                return None
-            return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
-        found = _NAME.search(message)
-        if found is None or len(message) > ERROR_BYTES_MAX:
-            return None
-        statement = next((one for one, name in self.prepared.items() if name == found.group()), None)
-        names = (name for name, prepared in holder.names.by_name.items() if prepared.statement is statement)
-        name = next(names, found.group())
-        body = message[HEAD_BYTES : found.start()] + name + message[found.end() :]
-        return messages.message(kind, body)
+    def _keep(self, data: bytes, position: int, done: int) -> None:
+        """Keep a head that is not whole, or how much of a message is still to come."""
+        size = len(data)
+        if position > size:
+            self._skip, self._skip_swallowed = position - size, done >= position
+        else:
+            self._skip = 0
+            self._tail = data[position:]
+
+    def _pass_plain(self, data: bytes, position: int) -> int:
+        """Take the usual: whole messages that answer what the client asked, and that change nothing but what is owed.
+
+        Returns how far they go; what follows is looked at closely. A shorter way only: the longer one does the same.
+        """
+        expected = self.expected
+        size = len(data)
+        while size - position >= HEAD_BYTES and expected:
+            kind, length = read_head(data, position)
+            end = position + 1 + length
+            entry = expected[0]
+            owed = entry.kind
+            if end > size or entry.ours or owed is _MADE_HERE or owed is _COPY_END:
+                break
+            if kind in _ROWS:
+                pass
+            elif kind == _READY_FOR_QUERY:
+                if end != position + READY_BYTES or not self._take_plain_ready(entry, data[position + HEAD_BYTES]):
+                    break
+            elif kind == _COMMAND_COMPLETE and data[position + HEAD_BYTES] in _SCHEMA_INITIALS:
+                break
+            elif kind in COMPLETES:
+                if owed is COMPLETES[kind]:
+                    expected.popleft()
+                elif kind in _MUST_MATCH:
+                    break
+            else:
+                break
+            position = end
+        return position
+
+    def _take_plain_ready(self, entry: Expected, status: int) -> bool:
+        """Take note of a ReadyForQuery that nothing else follows from; False: more does, and nothing was noted."""
+        if self._failed or self._has_changed_schema or not (entry is QUERY or entry is SYNC):
+            return False
+        if status != messages.IDLE and self.holder is not None and self.holder.pool_mode is PoolMode.STATEMENT:
+            return False
+        self.expected.popleft()
+        if entry is QUERY and not self.expected:
+            self.unsynced = False
+        self.status = status
+        self.copying_in = False
+        return True
 
     def made_here(self) -> bytes:
         """Give the answers that are due and that the server was never asked for."""
-        expected = self.expected
-        answers = b""
-        while expected and expected[0].kind in NOT_ASKED:
-            answers += expected.popleft().answer
-        return answers
+        return take_made_here(self.expected)
 
     # to the database
 
@@ -273,10 +308,7 @@ class Link:
         """Call the application so, if its name is what this connection began with; to follow a RESET of it."""
         self.expected.append(OUR_WAKE)
         self.unnamed = None
-        begun = f"pg_catalog.current_setting('application_name') = {_quoted(self.application)}"
-        return messages.query(
-            f"SELECT pg_catalog.set_config('application_name', {_quoted(application)}, false) WHERE {begun}"
-        )
+        return messages.query(rename(self.application, application))
 
     def restore(self, variables: Mapping[str, str]) -> bytes:
         """Give the connection a client's variables; returns what to send first."""
@@ -286,10 +318,7 @@ class Link:
         if not differing:
             self.variables = variables
             return b""
-        calls = (
-            f"pg_catalog.set_config({_quoted(name)}, {_quoted(value)}, false)" for name, value in differing.items()
-        )
-        return self.ask("SELECT " + ", ".join(calls), restores=variables)
+        return self.ask(set_variables(differing), restores=variables)
 
     def prepare(self, statement: Statement, *, ours: bool, undo: Undo | None = None) -> tuple[bytes, bytes]:
         """Have a statement prepared here; return its name and what to send before it is used.
@@ -302,7 +331,7 @@ class Link:
             self.prepared.move_to_end(statement)
             if ours:
                 return name, b""
-            if not self._may_refuse():
+            if self.status != messages.FAILED_TRANSACTION and not may_fail_before_next(self.expected):
                 self.expected.append(Expected(AnswerKind.MADE_HERE, answer=PARSE_COMPLETE, undo=undo))
                 return name, b""
             closing = messages.close_statement(self.prepared.pop(statement))
@@ -314,16 +343,6 @@ class Link:
         name = self.prepared[statement] = NAME_PREFIX + b"%d" % self._names_made
         self.expected.append(Expected(AnswerKind.PARSE, ours, prepares=statement, undo=undo))
         return name, closing + messages.parse(name, statement.body)
-
-    def _may_refuse(self) -> bool:
-        """Whether the server may be in a failed transaction when it comes to the next message: it refuses a Parse then.
-
-        A long queue is not looked through; to ask the server is always right.
-        """
-        expected = self.expected
-        if self.status == messages.FAILED_TRANSACTION or len(expected) > QUEUE_LOOKED_THROUGH:
-            return True
-        return any(entry.kind is AnswerKind.READY for entry in expected)
 
     def close_here(self, undo: Undo) -> None:
         """Answer a Close of a client's name; the statement stays for others."""
@@ -466,10 +485,7 @@ class Link:
                 self.holder.variables = self.variables
 
     def _copy_in(self) -> None:
-        """The server reads COPY data now; Syncs that are already on their way to it get no answer.
-
-        Up to the end of the data, that is: what follows it is answered again.
-        """
+        """The server reads COPY data now; Syncs on their way to it, up to the end of the data, get no answer."""
         expected = self.expected
         first = expected.popleft() if expected else None
         if first is None:
@@ -479,9 +495,3 @@ class Link:
             self.unsynced = not any(entry.kind is AnswerKind.READY for entry in expected)
         self.copying_in = not (expected and expected[0].kind is AnswerKind.COPY_END)
         expected.appendleft(first)
-
-
-def _quoted(text: str) -> str:
-    """Quote as an SQL string, whatever standard_conforming_strings says."""
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"

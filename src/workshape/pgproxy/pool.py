@@ -12,16 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from workshape.pgproxy.pool_actions import (
-    Borrower,
-    Check,
-    Connect,
-    Disconnect,
-    Lend,
-    PoolAction,
-    PoolKey,
-    Refuse,
-)
+from workshape.pgproxy.pool_actions import Borrower, Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
 from workshape.pgproxy.sqlstate import WireError, borrow_timed_out
 from workshape.settings import ProxySettings
 
@@ -38,6 +29,9 @@ class PlaceState(Enum):
     LENT = auto()
     CHECKED = auto()
     """Asked for a sign of life."""
+
+
+_IDLE, _LENT = PlaceState.IDLE, PlaceState.LENT  # names of this module's own: they are looked up at every borrow
 
 
 @dataclass(slots=True)
@@ -154,14 +148,24 @@ class Pools:
         `since` is when the borrower began to wait, where it has waited somewhere else before.
         """
         assert borrower not in self._waiting, "one wish at a time"
-        idle = self._idle.get(key)
-        if idle:
-            return [self._lend(idle[-1], borrower, now)]
+        link = self.borrow_idle(key, now)
+        if link is not None:
+            return [Lend(borrower, link)]
         self._waiting[borrower] = _Wait(key, now)
         self._waiting_by_key.setdefault(key, OrderedDict())[borrower] = None
         if since is not None and since < now:
             self._move_forward(borrower, key, since)
         return self._grow(now)
+
+    def borrow_idle(self, key: PoolKey, now: float) -> int | None:
+        """Lend an idle connection, if there is one (then nobody waits for it); otherwise nothing has happened."""
+        idle = self._idle.get(key)
+        if not idle:
+            return None
+        place = idle.pop()
+        self._idle_count -= 1
+        place.state, place.since = _LENT, now
+        return place.link
 
     def _move_forward(self, borrower: Borrower, key: PoolKey, since: float) -> None:
         """Give a borrower the place in the queues that is due to it."""
@@ -178,7 +182,11 @@ class Pools:
     def give_back(self, link: int, now: float) -> list[PoolAction]:
         """The borrower is done with it, and it is as good as new."""
         place = self._places[link]
-        assert place.state is PlaceState.LENT, place
+        assert place.state is _LENT, place
+        is_quiet = not (self._waiting or self._renewed_at or self._paused or self._is_all_paused)
+        if is_quiet and now - place.connected <= self._settings.connection_lifetime_s and not self._is_over_limit():
+            self._rest(place, now)  # the usual, seen at a glance
+            return []
         if (
             now - place.connected > self._settings.connection_lifetime_s
             or self._is_over_limit()
@@ -313,6 +321,9 @@ class Pools:
                 if not is_surplus and now - oldest.connected < lifetime_s and not is_beyond:
                     break
                 actions.append(self._close_idle(oldest))
+        self._idle = {
+            key: places for key, places in self._idle.items() if places
+        }  # clients name the keys: none may pile up
         return actions
 
     def _check(self, now: float) -> list[PoolAction]:
@@ -354,6 +365,8 @@ class Pools:
         actions: list[PoolAction] = []
         if not self._waiting or now < self._retry_at:
             return actions
+        if not self._idle_count and not self._has_room():
+            return actions  # the usual, where many wait: nothing can be opened, nor closed to make room
         planned: dict[PoolKey, int] = {}
         full: set[str] = set()
         for wait in self._waiting.values():
@@ -404,6 +417,8 @@ class Pools:
         if not self._waiting or now < self._retry_at:
             return False
         own = self._waiting_by_key.get(key)
+        if own and len(self._waiting_by_key) == 1:
+            return False
         limit = min(now - TAKE_OVER_S, self._longest(own) if own else now)
         return any(
             self._longest(waiting) <= limit and other != key and self._would_help(key, other)
@@ -432,16 +447,14 @@ class Pools:
             self._stop_waiting(borrower)
             place.state, place.since = PlaceState.LENT, now
             return [Lend(borrower, place.link)]
-        place.state, place.since = PlaceState.IDLE, now
-        self._idle.setdefault(place.key, deque()).append(place)
-        self._idle_count += 1
+        self._rest(place, now)
         # Somebody of another pool may wait for this very room.
         return self._grow(now) if self._waiting else []
 
-    def _lend(self, place: _Place, borrower: Borrower, now: float) -> Lend:
-        self._not_idle(place)
-        place.state, place.since = PlaceState.LENT, now
-        return Lend(borrower, place.link)
+    def _rest(self, place: _Place, now: float) -> None:
+        place.state, place.since = _IDLE, now
+        self._idle.setdefault(place.key, deque()).append(place)
+        self._idle_count += 1
 
     def _connect(self, key: PoolKey, now: float) -> Connect:
         link = next(self._numbers)
@@ -465,8 +478,6 @@ class Pools:
             places.pop()
         else:
             places.remove(place)
-        if not places:
-            del self._idle[place.key]  # clients name the keys: they must not pile up
         self._idle_count -= 1
 
     def _forget_connecting(self, link: int) -> PoolKey:

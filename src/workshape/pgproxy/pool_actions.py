@@ -1,16 +1,16 @@
 """What the pools decide, and what connections are sorted by. A core."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from workshape.pgproxy.sqlstate import WireError
 
 Borrower = Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class PoolKey:
-    """Connections with the same key are alike to their users."""
+class PoolKey(Struct, frozen=True, cache_hash=True, weakref=True):
+    """Connections with the same key are alike to their users. A struct, for its hash is asked for at every borrow."""
 
     database: str
     user: str
@@ -18,39 +18,34 @@ class PoolKey:
     """Start-up parameters that cannot be changed later, or that nobody tracks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lend:
+class Lend(Struct, frozen=True):
     """Give the connection to the borrower."""
 
     borrower: Borrower
     link: int
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(Struct, frozen=True):
     """Open a connection, then say `connected` or `failed`."""
 
     link: int
     key: PoolKey
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
+class Disconnect(Struct, frozen=True):
     """Close the connection; it is forgotten here."""
 
     link: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """Tell the borrower that there will be none."""
 
     borrower: Borrower
     error: WireError
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Ask whether the connection still answers, then say `checked` or `lost`."""
 
     link: int

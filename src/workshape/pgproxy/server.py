@@ -22,15 +22,14 @@ from workshape.pgproxy.client_login import ClientLogin
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import Statements
 from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
-from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection
+from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
 from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import ProxyGround
-from workshape.pgproxy.link import PROCESS_ID_BYTES
 from workshape.pgproxy.pins import Pin, PinReason
-from workshape.pgproxy.pool_actions import PoolKey
-from workshape.pgproxy.pool_key import pool_key
+from workshape.pgproxy.pool_key import PoolKeys
 from workshape.pgproxy.present import Present
+from workshape.pgproxy.rewording import PROCESS_ID_BYTES
 from workshape.pgproxy.session import Session
 from workshape.pgproxy.sqlstate import (
     CONFIG_FILE_ERROR,
@@ -87,6 +86,7 @@ class ProxyServer:
         )
         self._lenders = Lenders(config, self._ground)
         self._admission = Admission()
+        self._pool_keys = PoolKeys()
         self._present = Present(self._counters, self._lenders)
         self._clients, self._by_session_key = self._present.clients, self._present.by_session_key
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,6 +143,8 @@ class ProxyServer:
         else:
             made = [await self._loop.create_server(came, endpoint.host, endpoint.port, backlog=BACKLOG)]
         self._listeners[endpoint] = made
+        for raw in (sock for listener in made for sock in listener.sockets):
+            set_socket_options(raw)
         return int(made[0].sockets[0].getsockname()[1])
 
     @property
@@ -208,10 +210,10 @@ class ProxyServer:
         """Find out what the server would say to this client, and say it."""
         assert client.login is not None
         settings = self._ground.settings
-        key = pool_key(client.login.startup.parameters)
+        key = self._pool_keys.of(client.login.startup.parameters)
         is_admin = key.database == settings.admin_database
         if not is_admin:
-            key = PoolKey(key.database, self._ground.routes.server_user(key.database, key.user), key.parameters)
+            key = self._pool_keys.of_user(key, self._ground.routes.server_user(key.database, key.user))
         client.writes = role is EndpointRole.READ_WRITE
         lender = None if is_admin else self._lenders.find(key.database, writes=client.writes)
         if isinstance(lender, WireError):
@@ -247,14 +249,13 @@ class ProxyServer:
             welcome = welcome.for_application(application_name)
         client.session_key = new_session_key()
         self._by_session_key[client.session_key] = client
-        said = [messages.parameter_status(name, value) for name, value in welcome.parameters.items()]
-        said.append(messages.message(messages.BACKEND_KEY_DATA, client.session_key))
-        said.append(messages.ready_for_query(messages.IDLE))
+        key_data = messages.message(messages.BACKEND_KEY_DATA, client.session_key)
+        said = welcome.words + key_data + messages.ready_for_query(messages.IDLE)
         pool_mode = self._ground.routes.pool_mode(client.database_name, client.user)
         state = ClientState(welcome.variables, pool_mode, process_id=client.session_key[:PROCESS_ID_BYTES])
         if pool_mode is PoolMode.SESSION:
             state.pin(Pin(PinReason.SESSION_MODE, "", self._loop.time()))
-        client.begin(Session(state, self._ground.statements), b"".join(said))
+        client.begin(Session(state, self._ground.statements), said)
 
     def _doubted(self, client: ClientConnection) -> None:
         """A client seems to know another password than we do: look whether it is right."""

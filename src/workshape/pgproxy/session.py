@@ -36,6 +36,10 @@ NAMES_BYTES_MAX = 16 * KIB  # the names that Bind, Describe and Close begin with
 
 STATEMENT = b"S"
 BIND_TYPE = bytes((messages.BIND,))
+_UNNAMED, _UNNAMED_TWICE, _UNNAMED_PORTAL = b"\0", b"\0\0", b"P\0"
+# Names of this module's own: they are looked up for every message.
+_QUERY, _PARSE, _BIND, _DESCRIBE = messages.QUERY, messages.PARSE, messages.BIND, messages.DESCRIBE
+_EXECUTE, _SYNC = messages.EXECUTE, messages.SYNC
 _KNOWN = frozenset(b"BCDEHFPQSXdcf")
 _TEXTS = frozenset({messages.QUERY, messages.PARSE})
 _NAMED = frozenset({messages.BIND, messages.DESCRIBE, messages.CLOSE})
@@ -51,6 +55,9 @@ class Want(Enum):
     CONNECTION = auto()
     END = auto()
     """The client said good-bye."""
+
+
+_NOTHING, _CONNECTION = Want.NOTHING, Want.CONNECTION
 
 
 class Session:
@@ -76,12 +83,13 @@ class Session:
         """`statements` are those of all clients."""
         self.state = state
         self.link: Link | None = None
-        self.to_client: list[bytes] = []
-        self.to_database: list[bytes] = []
+        self.to_client = b""
+        self.to_database = b""
         self.queries = 0
         """Statements passed on: Query, Execute and FunctionCall messages."""
         self._statements = ClientStatements(state, statements)
-        self._held: list[bytes] = []
+        self._held: list[bytes] | None = None
+        """None while there is nothing: thousands of clients are idle."""
         self._held_bytes = 0
         self._needed = HEAD_BYTES
         self._skip = 0
@@ -126,8 +134,8 @@ class Session:
         link.served = self.state.process_id
         restoring = link.restore(self.state.variables)
         if restoring:
-            self.to_database.append(restoring)
-        return self._go_on()
+            self.to_database += restoring
+        return _NOTHING if self._held is None else self._go_on()
 
     def detach(self) -> Link:
         """Let go of the connection."""
@@ -138,6 +146,13 @@ class Session:
 
     # from the client
 
+    def asks_at_once(self, data: bytes) -> bool:
+        """Whether this is sure to need a connection: then `attach` may come before `receive`, and nothing is held."""
+        if self.link is not None or self._held or self._skip or self._ignoring or len(data) <= HEAD_BYTES:
+            return False
+        kind, length = read_head(data)
+        return kind in _ASK_AT_ONCE and 4 <= length < len(data)
+
     def receive(self, data: bytes, now: float) -> Want:
         """Take what the client sent.
 
@@ -147,15 +162,12 @@ class Session:
         self._statements.now = now
         if self._held:
             self._hold(data)
-            return Want.NOTHING if self._held_bytes < self._needed else self._go_on()
+            return _NOTHING if self._held_bytes < self._needed else self._go_on()
         if self.link is not None:
             return self._relay(self.link, data)
+        asks = self.asks_at_once(data)
         self._hold(data)
-        if len(data) > HEAD_BYTES and not self._skip and not self._ignoring:
-            kind, length = read_head(data)
-            if kind in _ASK_AT_ONCE and 4 <= length < len(data):
-                return Want.CONNECTION  # as `_next_want` would find: the usual case, spared a second look
-        return self._next_want()
+        return _CONNECTION if asks else self._next_want()
 
     def refuse(self, error: WireError) -> Want:
         """Answer everything that was held in the database's place; the session survives."""
@@ -175,28 +187,32 @@ class Session:
             self._skip, self._dropping = position - len(data), True
         else:
             self._hold(data[position:])
-        return Want.NOTHING
+        return _NOTHING
 
     def _refuse_message(self, kind: int, error: WireError) -> None:
         if kind in _QUERIES and not self._ignoring:
-            self.to_client.append(bytes(error) + messages.ready_for_query(messages.IDLE))
+            self.to_client += bytes(error) + messages.ready_for_query(messages.IDLE)
         elif kind == messages.SYNC:
-            self.to_client.append(messages.ready_for_query(messages.IDLE))
+            self.to_client += messages.ready_for_query(messages.IDLE)
             self._ignoring = False
         elif kind not in _COPIES and kind != messages.TERMINATE and not self._ignoring:
-            self.to_client.append(bytes(error))
+            self.to_client += bytes(error)
             self._ignoring = True
 
     # what is held
 
     def _hold(self, data: bytes) -> None:
         if data:
+            if self._held is None:
+                self._held = []
             self._held.append(data)
             self._held_bytes += len(data)
 
     def _take_held(self) -> bytes:
-        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-        self._held.clear()
+        held, self._held = self._held, None
+        if held is None:
+            return b""
+        data = held[0] if len(held) == 1 else b"".join(held)
         self._held_bytes = 0
         return data
 
@@ -218,7 +234,7 @@ class Session:
                 return Want.END
             if self._ignoring:
                 if kind == messages.SYNC:
-                    self.to_client.append(messages.ready_for_query(messages.IDLE))
+                    self.to_client += messages.ready_for_query(messages.IDLE)
                     self._ignoring = False
             elif kind not in _COPIES:  # the database, too, ignores COPY data that comes after the COPY failed
                 self._needed = self._head_needed(kind, length)
@@ -242,13 +258,13 @@ class Session:
     # what is passed on
 
     def _relay(self, link: Link, data: bytes) -> Want:
-        out = self.to_database
+        out: list[bytes] = []
         self._needed = HEAD_BYTES
         size = len(data)
         position = self._skip
         done = position if self._dropping else 0
         replacement: bytes | None = b"" if self._dropping else None
-        while size - position >= HEAD_BYTES:
+        while (position := self._pass_plain(link, data, position)) <= size - HEAD_BYTES:
             kind, length = _checked_head(data, position)
             end = position + 1 + length
             if size < end:
@@ -257,12 +273,10 @@ class Session:
                     break
             if kind == messages.TERMINATE:
                 self._is_over = True
-                out.append(data[done:position])
+                self.to_database += b"".join((*out, data[done:position]))
                 return Want.END
-            if link.ignoring and kind != messages.SYNC:
-                replacement = b""
-            else:
-                replacement = _PASS_ON[kind](self, link, data, position, end)
+            is_ignored = link.ignoring and kind != messages.SYNC
+            replacement = b"" if is_ignored else _PASS_ON[kind](self, link, data, position, end)
             if replacement is not None:
                 out.append(data[done:position])
                 out.append(replacement)
@@ -274,10 +288,41 @@ class Session:
         else:
             self._skip, self._dropping = 0, False
             self._hold(data[position:])
-        out.append(data[done:position] if done or position < size else data)
-        if link.expected and link.expected[0].kind in NOT_ASKED:
-            self.to_client.append(link.made_here())
-        return Want.NOTHING
+        rest = data[done:position] if done or position < size else data
+        self.to_database += b"".join((*out, rest)) if out else rest
+        if link.expected and link.expected[0].kind in NOT_ASKED and link.at_message_boundary:
+            self.to_client += link.made_here()
+        return _NOTHING
+
+    def _pass_plain(self, link: Link, data: bytes, position: int) -> int:
+        """Take note of the usual: whole messages that go on as they are, and that leave nothing behind.
+
+        Returns how far they go; what follows is looked at closely. A shorter way only: the longer one does the same.
+        """
+        statements, expected = self._statements, link.expected
+        size = len(data)
+        while size - position >= HEAD_BYTES and not link.ignoring:
+            kind, length = read_head(data, position)
+            end = position + 1 + length
+            body = position + HEAD_BYTES
+            if end > size or length < 4:
+                break
+            if kind == _QUERY:
+                if not statements.takes_query(link, data[body : end - 1]):
+                    break
+                self.queries += 1
+            elif kind == _SYNC:
+                if link.copying_in or statements.lifts:
+                    break
+                link.unsynced = False
+                expected.append(SYNC)
+            elif not _takes_part(statements, link, data, body, end, kind):
+                break
+            else:
+                link.unsynced = True
+                self.queries += kind == _EXECUTE
+            position = end
+        return position
 
     def _query(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         self.queries += 1
@@ -377,6 +422,21 @@ _PASS_ON = {
     messages.COPY_DONE: Session._copy_end,
     messages.COPY_FAIL: Session._copy_end,
 }
+
+
+def _takes_part(statements: ClientStatements, link: Link, data: bytes, body: int, end: int, kind: int) -> bool:
+    """Take note of a usual part of a batch, for `Session._pass_plain`; False: nothing was noted."""
+    if kind == _EXECUTE:
+        link.expected.append(EXECUTE)
+        return True
+    if kind == _BIND:  # portal and statement, both unnamed
+        return data.startswith(_UNNAMED_TWICE, body, end) and statements.takes_unnamed_bind(link)
+    if kind == _PARSE:
+        return data.startswith(_UNNAMED, body, end) and statements.takes_unnamed_parse(link, data[body + 1 : end])
+    if kind == _DESCRIBE and data[body:end] == _UNNAMED_PORTAL:
+        link.expected.append(DESCRIBE)
+        return True
+    return False
 
 
 def _checked_head(data: bytes, position: int) -> tuple[int, int]:

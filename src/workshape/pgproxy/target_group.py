@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from workshape.pgproxy.client_connection import ClientConnection
+from workshape.pgproxy.database_connection import DatabaseConnection
 from workshape.pgproxy.lending import Lending, ProxyGround
 from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.sqlstate import no_target
@@ -35,6 +36,11 @@ class TargetGroup:
     def want(self, client: ClientConnection) -> None:
         """Send the client to a server, or let it wait for one."""
         self._send(client, client.loop.time())
+
+    def lend_at_once(self, client: ClientConnection, now: float) -> DatabaseConnection | None:
+        """Lend the client an idle connection of the server that it would be sent to, if there is one."""
+        chosen = choose([lending.standing() for lending in self.lendings], writes=self.writes)
+        return None if chosen is None else self.lendings[chosen].lend_at_once(client, now)
 
     def withdraw(self, client: ClientConnection) -> None:
         """The client does not want one any more."""

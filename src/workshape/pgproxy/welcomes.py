@@ -3,7 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
+from workshape.pgproxy import messages
 from workshape.pgproxy.pool_actions import PoolKey
 
 KNOWN_KEYS_MAX = 1_000  # kinds of clients whose welcome is known; beyond, it is asked again
@@ -16,15 +18,23 @@ class Welcome:
 
     parameters: Mapping[str, str]
     variables: Mapping[str, str]
+    words: bytes
+    """The parameters as messages."""
     by_application: dict[str, "Welcome"] = field(default_factory=dict)
     """Like clients share one object, so that a connection is seen at a glance to have their variables."""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str], variables: Mapping[str, str]) -> Self:
+        """Put it into words, once for all who hear it."""
+        words = b"".join(messages.parameter_status(name, value) for name, value in parameters.items())
+        return cls(parameters, variables, words)
 
     def for_application(self, name: str) -> "Welcome":
         """As the server would report it to a client that calls itself so."""
         found = self.by_application.get(name)
         if found is None:
             own = {"application_name": name}
-            found = Welcome({**self.parameters, **own}, {**self.variables, **own})
+            found = Welcome.of({**self.parameters, **own}, {**self.variables, **own})
             if len(self.by_application) < APPLICATIONS_MAX:
                 self.by_application[name] = found
         return found
@@ -45,7 +55,7 @@ class Welcomes:
 
     def learn(self, key: PoolKey, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
         """Take note of what the server said to a connection of that kind."""
-        self._by_key[key] = Welcome(parameters, variables)
+        self._by_key[key] = Welcome.of(parameters, variables)
         self._by_key.move_to_end(key)
         if len(self._by_key) > KNOWN_KEYS_MAX:
             self._by_key.popitem(last=False)

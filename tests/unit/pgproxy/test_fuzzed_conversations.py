@@ -120,9 +120,9 @@ class Shared:
                 assert self.server.is_between_messages, "the last client left half a message"
                 self.server.answers_to = name
                 want = session.attach(self.link)
-            sent, session.to_database[:] = b"".join(session.to_database), []
-            heard += b"".join(session.to_client)
-            session.to_client.clear()
+            sent, session.to_database = session.to_database, b""
+            heard += session.to_client
+            session.to_client = b""
             for answer in cut(self.server.receive(sent), sizes):
                 heard += self.link.receive(answer)
             if session.may_detach:

@@ -97,6 +97,20 @@ class PoolsOfOneServer(RuleBasedStateMachine):
         self.waiting[self.borrowers_made] = (key, self.now)
         self.perform(self.pools.borrow(self.borrowers_made, key, self.now))
 
+    @rule(key=st.sampled_from(KEYS))
+    def borrow_idle(self, key: PoolKey) -> None:
+        """An idle connection, or nothing has happened."""
+        busy = self.lent.keys() | self.checked
+        idle = [link for link, kept in self.opened.items() if link not in busy and kept == key]
+        link = self.pools.borrow_idle(key, self.now)
+        assert (link is None) == (not idle)
+        if link is not None:
+            assert link in idle
+            assert not self.is_paused(key), "nothing is lent during a pause"
+            assert link not in self.outdated, "what is to be replaced is not lent again"
+            self.borrowers_made += 1
+            self.lent[link] = self.borrowers_made
+
     @precondition(lambda self: self.lent)
     @rule(data=DATA)
     def give_back(self, data: st.DataObject) -> None:

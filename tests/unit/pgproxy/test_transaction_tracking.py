@@ -39,8 +39,8 @@ class Pair:
     def client_says(self, data: bytes) -> bytes:
         """What reaches the database of it."""
         self.session.receive(data, 0.0)
-        sent = b"".join(self.session.to_database)
-        self.session.to_database.clear()
+        sent = self.session.to_database
+        self.session.to_database = b""
         return sent
 
     def database_says(self, data: bytes) -> bool:
@@ -94,7 +94,7 @@ def test_what_is_asked_for_right_before_a_goodbye_is_passed_on_and_may_be_finish
     want = pair.session.receive(query("SELECT 1") + message(messages.TERMINATE), 0.0)
 
     assert want is Want.END
-    assert b"".join(pair.session.to_database) == query("SELECT 1")
+    assert pair.session.to_database == query("SELECT 1")
     assert pair.session.may_hang_up
 
 
@@ -289,5 +289,5 @@ def test_the_end_of_a_refused_statements_packet_does_not_make_the_next_one_wait_
     then = session.receive(query("SELECT 2")[3:], 0.0)
 
     assert wanted is Want.CONNECTION
-    assert b"".join(session.to_client).endswith(IS_IDLE)
+    assert session.to_client.endswith(IS_IDLE)
     assert then is Want.CONNECTION

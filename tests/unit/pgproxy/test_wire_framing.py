@@ -118,7 +118,7 @@ def test_any_split_of_a_clients_stream_reaches_the_database_whole(texts: list[by
     for piece in cut(stream, sizes):
         session.receive(piece, 0.0)
 
-    assert b"".join(session.to_database) == stream
+    assert session.to_database == stream
     assert session.queries == len(texts)
 
 

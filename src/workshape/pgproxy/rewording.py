@@ -1,0 +1,59 @@
+"""The server's messages in a client's own words: the process id it was given, its names of prepared statements. A core.
+
+Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (NotificationResponse, ErrorResponse)
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Protocol
+
+from workshape.pgproxy import messages
+from workshape.pgproxy.client_state import ClientState
+from workshape.pgproxy.expected import Statement
+from workshape.pgproxy.messages import HEAD_BYTES, KIB
+
+ERROR_BYTES_MAX = 8 * KIB  # a longer error is passed on as it comes: it is not about a prepared statement's name
+PROCESS_ID_BYTES = 4
+NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins with who notified
+NAME_PREFIX = f"workshape_{secrets.token_hex(8)}_".encode()  # not to be guessed: a client could use another's
+REWORDED = frozenset({messages.ERROR_RESPONSE, messages.NOTIFICATION_RESPONSE})
+
+_NAME = re.compile(re.escape(NAME_PREFIX) + rb"\d+")
+
+
+class Serving(Protocol):
+    """A connection to the server."""
+
+    served: bytes
+    """The process id that its last holder was given."""
+
+
+def reworded(
+    data: bytes,
+    position: int,
+    end: int,
+    backends: Mapping[bytes, Serving],
+    holder: ClientState | None,
+    prepared: Mapping[Statement, bytes],
+) -> bytes | None:
+    """Give the message there, as far as it is here, in the words of the client whose connection it is; None as it is.
+
+    `backends` are the connections to the server by their process ids, `prepared` has this one's names of statements.
+    """
+    kind = data[position]
+    if holder is None or kind not in REWORDED:
+        return None
+    message = data[position:end]
+    if kind == messages.NOTIFICATION_RESPONSE:
+        notifier = backends.get(message[HEAD_BYTES:NOTIFIER_END])
+        if notifier is None or not notifier.served:
+            return None
+        return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
+    found = _NAME.search(message)
+    if found is None or len(message) > ERROR_BYTES_MAX:
+        return None
+    statement = next((one for one, name in prepared.items() if name == found.group()), None)
+    names = (name for name, named in holder.names.by_name.items() if named.statement is statement)
+    name = next(names, found.group())
+    return messages.message(kind, message[HEAD_BYTES : found.start()] + name + message[found.end() :])
