@@ -6,7 +6,8 @@ carry prepared statements in transaction mode: the server itself stands beside u
 
     python -m benchmarks.proxy [--quick] [--json FILE]
 
-`--quick` measures fewer cells, once each. The parts: proxy_pgbench.py, proxy_memory.py, proxy_storms.py.
+`--quick` measures fewer cells, once each. The parts: proxy_cores.py, proxy_pgbench.py,
+proxy_memory.py, proxy_storms.py.
 """
 
 import math
@@ -16,6 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.proxy_cores import measure_cores
 from benchmarks.proxy_memory import measure_memory
 from benchmarks.proxy_pgbench import Pgbench, Result
 from benchmarks.proxy_servers import Peer, allow_many_files, pgbouncer, pgbouncer_version, postgres, proxy
@@ -28,6 +30,7 @@ CLIENTS = (1, 8, 32, 100)
 WRITERS = (8, 32)
 SCALE = 40  # more branches than clients: they do not wait for each other's locks. 4 million accounts, all in memory
 SECONDS = 1
+LOGINS_PER_S = 50  # of pgbench, which derives a key for each: that time counts, too
 ROUNDS = 3
 RATE_PER_S = 1_000  # well below what any of them can do: latencies are theirs, not a queue's
 LATENCY_CLIENTS = 8
@@ -39,6 +42,7 @@ TLS_CLIENTS = (1, 32)
 async def run(report: Report) -> None:
     """Measure all of it."""
     allow_many_files()
+    measure_cores(report)
     version = await pgbouncer_version()
     print(f"pgbouncer {'.'.join(map(str, version)) or 'is not installed'}")
     async with AsyncExitStack() as stack:
@@ -70,10 +74,18 @@ class _Matrix:
     """To PgBouncer, by cell."""
     costs: dict[str, float] = field(default_factory=dict)
 
-    async def cell(self, pgbench: Pgbench, measure: str, arguments: Sequence[str], *, prepared: bool = False) -> None:
+    async def cell(
+        self,
+        pgbench: Pgbench,
+        measure: str,
+        arguments: Sequence[str],
+        *,
+        seconds: int = SECONDS,
+        prepared: bool = False,
+    ) -> None:
         """Measure one cell, and say how we stand."""
         peers = {name: peer for name, peer in self.peers.items() if peer.prepares or not prepared}
-        results = await pgbench.compare(peers, ("-n", "-j", "1", *arguments), self.rounds)
+        results = await pgbench.compare(peers, ("-n", "-j", "1", *arguments), self.rounds, seconds)
         if "proxy" not in results:
             raise RuntimeError(f"{measure}: pgbench failed through the proxy")
         ours = results.pop("proxy")
@@ -105,12 +117,12 @@ async def _throughput(matrix: _Matrix, pgbench: Pgbench) -> None:
     quick = matrix.report.quick
     for protocol in PROTOCOLS:
         for clients in (1, 32) if quick else CLIENTS:
-            select = ("-S", "-M", protocol, "-c", str(clients), "-T", str(SECONDS))
-            measure = f"{protocol}, {_clients(clients)}"
-            await matrix.cell(pgbench, measure, select, prepared=protocol == "prepared")
+            select = ("-S", "-M", protocol, "-c", str(clients))
+            measure, seconds = f"{protocol}, {_clients(clients)}", SECONDS + clients // LOGINS_PER_S
+            await matrix.cell(pgbench, measure, select, seconds=seconds, prepared=protocol == "prepared")
     for clients in WRITERS[: 1 if quick else None]:
-        await matrix.cell(pgbench, f"read-write, {_clients(clients)}", ("-c", str(clients), "-T", str(SECONDS)))
-    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS), "-T", str(SECONDS))
+        await matrix.cell(pgbench, f"read-write, {_clients(clients)}", ("-c", str(clients)))
+    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS))
     await matrix.cell(pgbench, "a connection for each transaction", churn)
 
 
@@ -123,16 +135,16 @@ async def _over_tls(matrix: _Matrix, pgbench: Pgbench) -> None:
         return
     over = _Matrix(matrix.report, poolers, matrix.rounds)
     for clients in TLS_CLIENTS:
-        select = ("-S", "-c", str(clients), "-T", str(SECONDS))
+        select = ("-S", "-c", str(clients))
         await over.cell(tls, f"simple over TLS, {_clients(clients)}", select)
-    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS), "-T", str(SECONDS))
+    churn = ("-S", "-C", "-c", str(CHURN_CLIENTS))
     await over.cell(tls, "a TLS connection for each transaction", churn)
 
 
 async def _latencies(matrix: _Matrix, pgbench: Pgbench) -> None:
     """How much later an answer comes than from the server itself, when nobody is busy."""
-    at_rate = ("-n", "-S", "-j", "1", "-c", str(LATENCY_CLIENTS), "-R", str(RATE_PER_S), "-T", str(LATENCY_SECONDS))
-    results = await pgbench.compare(matrix.peers, at_rate, matrix.rounds, latencies=True)
+    at_rate = ("-n", "-S", "-j", "1", "-c", str(LATENCY_CLIENTS), "-R", str(RATE_PER_S))
+    results = await pgbench.compare(matrix.peers, at_rate, matrix.rounds, LATENCY_SECONDS, latencies=True)
     direct = results.pop("direct")
     for percentile in ("p50", "p99"):
         base = _median(direct, percentile)
