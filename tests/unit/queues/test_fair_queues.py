@@ -181,8 +181,9 @@ class FairQueue(RuleBasedStateMachine):
         self.dead += len(result.dead)
         still = {message.number for message in queue._ready}
         if any(message.group_id in noisy for message in result.messages):
-            silent = stage.now - SILENT_S
-            assert all(message.number not in still or message.sent_at <= silent for message in waiting)
+            silent, noisy_since = stage.now - SILENT_S, queue._ready.noisy_groups
+            left = [message for message in waiting if message.number in still and message.sent_at > silent]
+            assert all(message.group_id in noisy_since for message in left), "or what came out made its tenant noisy"
 
     @precondition(lambda self: self.stage.held)
     @rule(data=st.data())
