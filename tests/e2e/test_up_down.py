@@ -88,7 +88,7 @@ def test_an_app_answers_every_command_and_ends_when_it_is_told(make_app: Callabl
     assert "Function not found" in missing[1]
     assert throttled == (0, "keep: reserved concurrency was not set, is 0 (nothing runs)\n")
     assert refused[0] == 1
-    assert killed == (1, "workshape: no database runs here: there is nothing to end\n")
+    assert killed == (1, "workshape: No database runs here: there is nothing to end.\n")
     assert second[0] == 1
     assert f"(process {running.process.pid}): stop it with `workshape down" in second[1]
     assert down == (0, f"stopped (process {running.process.pid})\n")
