@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from workshape.cli.ports import free_ports
 from workshape.engine.engine import Engine
 from workshape.run import RunFile, mark_process
 from workshape.settings import FunctionSettings, Ports, Settings
@@ -16,7 +17,10 @@ from workshape.settings import FunctionSettings, Ports, Settings
 
 async def serve(port: int, folder: Path) -> None:
     """Answer until killed."""
-    settings = Settings(ports=Ports(endpoint=port), functions=FunctionSettings(allow_substitute=True))
+    settings = Settings(
+        ports=Ports(endpoint=port, console=free_ports("127.0.0.1", 1)[0]),
+        functions=FunctionSettings(allow_substitute=True),
+    )
     run = RunFile(str(folder), str(folder / ".workshape"), settings, mark_process("supervisor", os.getppid()))
     async with Engine(run, None) as engine:
         await engine.run()

@@ -45,7 +45,9 @@ def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) ->
             try:
                 chosen[name] = _bind(held, host, port)
             except OSError as error:
-                raise PortInUse(host=host, port=port, setting=name) from error
+                if name != "console" or port != Ports().console:
+                    raise PortInUse(host=host, port=port, setting=name) from error
+                chosen[name] = _bind(held, host, 0)  # a second platform has its console elsewhere, and says where
     return msgspec.structs.replace(settings, ports=msgspec.structs.replace(settings.ports, **chosen))
 
 

@@ -1,5 +1,6 @@
 """How commands fail, and how they read their arguments; nothing runs."""
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_a_port_in_use_is_told_with_its_setting() -> None:
     assert refused.value.port == port
     assert chosen.ports.http == port
     assert len({chosen.ports.endpoint, chosen.ports.proxy, chosen.ports.database, 0}) == 4
+
+
+def test_a_second_platform_has_its_console_elsewhere_unless_its_port_was_chosen() -> None:
+    with socket.socket() as usual, socket.socket() as chosen:
+        with contextlib.suppress(OSError):  # a platform that runs here has it: all the same
+            usual.bind(("127.0.0.1", Ports().console))
+            usual.listen()
+        chosen.bind(("127.0.0.1", 0))
+        chosen.listen()
+
+        elsewhere = choose_ports(Settings(ports=Ports(0, 0, 0, 0, 0))).ports.console
+        with pytest.raises(PortInUse, match=r"\[platform\] ports.console"):
+            choose_ports(Settings(ports=Ports(0, 0, 0, 0, 0, chosen.getsockname()[1])))
+
+    assert elsewhere not in (0, Ports().console)
 
 
 def test_the_port_option_is_the_endpoints_or_frees_all() -> None:
