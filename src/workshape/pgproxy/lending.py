@@ -37,6 +37,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYN
 PROBE_ID = 0  # connections of the pools are numbered from 1
 FRESH_S = 0.005  # idle for longer, a connection may have ended while the loop was busy; to look costs a microsecond
 RESET_S_MAX = 5.0  # a rollback, or a sign of life, that takes longer is not waited for: the connection is closed
+CANCEL_PAUSES_S = (0.2, 1.0)  # between requests to cancel what a client that has gone left running
 CHECK_SQL = ""  # the server answers it without doing anything
 
 _log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class Lending:
         reset_query = self._ground.settings.reset_query
         if not can_rest or (pinned and not reset_query):
             if link.expected:
-                self._ground.own(self._target.cancel(link.key))
+                self._ground.own(self._cancel_left(link.key))
             database.abort("Its client left in the middle.")
             return
         self._resetting[database.id] = self._loop.time()
@@ -236,6 +237,13 @@ class Lending:
         for statement in statements:
             database.send(link.ask(statement))
         self._rested(database)
+
+    async def _cancel_left(self, key: bytes) -> None:
+        """Cancel what nobody waits for; again, for it is in vain before the server has begun."""
+        for pause_s in CANCEL_PAUSES_S:
+            await self._target.cancel(key)
+            await asyncio.sleep(pause_s)
+        await self._target.cancel(key)
 
     def _leave_alone(self, real_name: str) -> None:
         """Close what is idle of this database: the server waits some seconds for who is about to go, not for others."""
