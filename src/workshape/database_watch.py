@@ -69,6 +69,7 @@ class DatabaseWatch:
         self._database = run.database
         ports = [one.status_port for one in (run.proxy, run.proxy_host) if one is not None]
         self._proxies = [f"http://{run.host}:{port}/_workshape/backends" for port in ports]
+        self._http = httpx.AsyncClient(trust_env=False, timeout=QUERY_S_MAX)  # making one takes some 20 ms
         self._clock = clock
         self._functions = functions
         self._lines = JsonLineWriter[ConnectionSample](run.state.records / CONNECTIONS_FOLDER_NAME)
@@ -84,7 +85,7 @@ class DatabaseWatch:
 
     async def run(self) -> None:
         """Sample until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with self._http, asyncio.TaskGroup() as group:
             group.create_task(self._sample(), name="samples of the database's connections")
             if self._server_log is not None:
                 group.create_task(self._read_log(self._server_log), name="refusals in the database's log")
@@ -180,10 +181,9 @@ class DatabaseWatch:
         found: list[int] = []
         for address in self._proxies:
             try:
-                async with httpx.AsyncClient(trust_env=False, timeout=QUERY_S_MAX) as client:
-                    answer = await client.get(address)
-                    answer.raise_for_status()
-                    found += msgspec.json.decode(answer.content, type=list[int])
+                answer = await self._http.get(address)
+                answer.raise_for_status()
+                found += msgspec.json.decode(answer.content, type=list[int])
             except (httpx.HTTPError, msgspec.DecodeError) as error:
                 if needed:
                     raise BackendUnavailable(backend="the proxy", address=address, reason=str(error)) from error
