@@ -18,7 +18,6 @@ from workshape.status import (
     FunctionStatus,
     HostedProxyStatus,
     MappingStatus,
-    MinuteStatus,
     QueueStatus,
     RouteStatus,
     RuleStatus,
@@ -100,7 +99,7 @@ class StatusReport:
     def _function(
         self, function: Function, environments: tuple[EnvironmentStatus, ...], shared_limit: int
     ) -> FunctionStatus:
-        minute, reserved = self.recent.last_minute(function.name, self.clock.wall_s()), function.reserved_concurrency
+        reserved = function.reserved_concurrency
         return FunctionStatus(
             name=function.name,
             runtime=function.configuration.runtime,
@@ -110,14 +109,7 @@ class StatusReport:
             environments=environments,
             concurrency=self.invoker.concurrency.of(function.name),
             limit=shared_limit if reserved is None else reserved,
-            last_minute=MinuteStatus(
-                minute.invocations,
-                minute.errors,
-                minute.throttles,
-                minute.cold_starts,
-                minute.p50_ms,
-                minute.p99_ms,
-            ),
+            last_minute=self.recent.last_minute(function.name, self.clock.wall_s()),
         )
 
     def _queue(self, name: QueueName) -> QueueStatus:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from workshape.functions.model import FunctionName
 from workshape.metrics.distribution import Distribution
+from workshape.status import MinuteStatus
 
 SPAN_S = 60
 
@@ -21,19 +22,6 @@ class _Second:
     throttles: int = 0
     cold_starts: int = 0
     duration_ms: Distribution = field(default_factory=Distribution)
-
-
-@dataclass(frozen=True, slots=True)
-class LastMinute:
-    """What a function has done in it."""
-
-    invocations: int = 0
-    errors: int = 0
-    throttles: int = 0
-    cold_starts: int = 0
-    p50_ms: float | None = None
-    """None, as the other: nothing has run."""
-    p99_ms: float | None = None
 
 
 class RecentInvocations:
@@ -57,14 +45,14 @@ class RecentInvocations:
         """Count an invocation that was refused."""
         self._second(function, int(at)).throttles += 1
 
-    def last_minute(self, function: FunctionName, now: float) -> LastMinute:
+    def last_minute(self, function: FunctionName, now: float) -> MinuteStatus:
         """Add the last minute up."""
         seconds = [one for one in self._seconds.get(function, ()) if one.at > int(now) - SPAN_S]
         durations = Distribution()
         for one in seconds:
             durations.merge(one.duration_ms)
         ran = durations.count > 0
-        return LastMinute(
+        return MinuteStatus(
             invocations=sum(one.invocations for one in seconds),
             errors=sum(one.errors for one in seconds),
             throttles=sum(one.throttles for one in seconds),

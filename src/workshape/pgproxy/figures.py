@@ -66,17 +66,11 @@ class PinShown:
 
 
 @dataclass(slots=True)
-class ClientFigures:
-    """Clients of one endpoint, or of all, and what they did since the proxy began."""
+class ClientFigures(ClientCounters):
+    """Clients of one endpoint, or of all, and what they and those that have left did since the proxy began."""
 
     connections: int = 0
     connections_tls: int = 0
-    received: int = 0
-    accepted: int = 0
-    refused_authentication: int = 0
-    closed: int = 0
-    queries: int = 0
-    queries_tls: int = 0
 
     def add(self, other: "ClientFigures") -> None:
         """Count another endpoint's in."""

@@ -1,7 +1,7 @@
 """Who is there at this moment: clients, database connections, who has which, who waits; and how that is shown."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from workshape.metrics.distribution import Distribution
 from workshape.pgproxy import messages
@@ -61,17 +61,7 @@ class Present:
 
     def _endpoints(self) -> dict[str, ClientFigures]:
         """Each endpoint's clients, those that have left included."""
-        found = {
-            name: ClientFigures(
-                received=counted.received,
-                accepted=counted.accepted,
-                refused_authentication=counted.refused_authentication,
-                closed=counted.closed,
-                queries=counted.queries,
-                queries_tls=counted.queries_tls,
-            )
-            for name, counted in self.counters.clients.items()
-        }
+        found = {name: ClientFigures(**asdict(counted)) for name, counted in self.counters.clients.items()}
         for client in self.clients:
             figures = found[client.endpoint]
             queries = 0 if client.session is None else client.session.queries

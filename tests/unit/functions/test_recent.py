@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshape.functions.model import FunctionName
-from workshape.functions.recent import SPAN_S, LastMinute, RecentInvocations
+from workshape.functions.recent import SPAN_S, RecentInvocations
+from workshape.status import MinuteStatus
 
 SEARCH, EVENTS = FunctionName("search"), FunctionName("events")
 NOW = 1_700_000_000.0
@@ -23,7 +24,7 @@ def test_what_a_function_did_is_counted_apart_from_others() -> None:
     assert minute.p50_ms is not None
     assert abs(minute.p50_ms - 20.0) <= 0.2
     assert minute.p99_ms == 30.0
-    assert recent.last_minute(EVENTS, NOW + 1) == LastMinute(throttles=1)
+    assert recent.last_minute(EVENTS, NOW + 1) == MinuteStatus(throttles=1)
 
 
 def test_what_is_a_minute_old_is_forgotten() -> None:
@@ -31,7 +32,7 @@ def test_what_is_a_minute_old_is_forgotten() -> None:
     recent.ended(SEARCH, NOW, 5.0, cold=False, failed=False)
 
     assert recent.last_minute(SEARCH, NOW + SPAN_S - 1).invocations == 1
-    assert recent.last_minute(SEARCH, NOW + SPAN_S) == LastMinute()
+    assert recent.last_minute(SEARCH, NOW + SPAN_S) == MinuteStatus()
 
 
 def test_a_function_that_was_deleted_is_forgotten() -> None:
@@ -40,7 +41,7 @@ def test_a_function_that_was_deleted_is_forgotten() -> None:
 
     recent.forget(SEARCH)
 
-    assert recent.last_minute(SEARCH, NOW) == LastMinute()
+    assert recent.last_minute(SEARCH, NOW) == MinuteStatus()
 
 
 @given(st.lists(st.tuples(st.floats(0, 40), st.booleans(), st.booleans()), max_size=60))
