@@ -183,16 +183,12 @@ class Pools:
         """The borrower is done with it, and it is as good as new."""
         place = self._places[link]
         assert place.state is _LENT, place
-        is_quiet = not (self._waiting or self._renewed_at or self._paused or self._is_all_paused)
-        if is_quiet and now - place.connected <= self._settings.connection_lifetime_s and not self._is_over_limit():
+        if now - place.connected > self._settings.connection_lifetime_s or self._is_over_limit():
+            return self._disconnect(place, now)
+        if not (self._waiting or self._renewed_at or self._paused or self._is_all_paused):
             self._rest(place, now)  # the usual, seen at a glance
             return []
-        if (
-            now - place.connected > self._settings.connection_lifetime_s
-            or self._is_over_limit()
-            or self._is_wanted_elsewhere(place.key, now)
-            or (self._renewed_at and self._is_outdated(place))
-        ):
+        if self._is_wanted_elsewhere(place.key, now) or self._is_outdated(place):
             return self._disconnect(place, now)
         return self._offer(place, now)
 
