@@ -14,6 +14,8 @@ from tests.integration.launch.test_environment_process import HERE
 from workshape.functions.launch.process_tree import children
 
 WAIT_S_MAX = 30.0
+MORE_THAN_WAIT = 8
+"""Environments: the stems that wait have theirs already, the others need those that were ready."""
 ROOM = """
 import os
 
@@ -117,7 +119,7 @@ async def test_when_who_makes_them_is_killed_another_one_does(disks: RuntimeOwne
             if maker not in disks.forked(spawner):
                 os.kill(maker, signal.SIGKILL)
 
-    started = [await disks.started(code, runtime=HERE) for _ in range(4)]
+    started = [await disks.started(code, runtime=HERE) for _ in range(MORE_THAN_WAIT)]
 
     rooms = [(await disks.invoke(environment, {}))[1] for environment in (first, *(each for each, _ in started))]
     assert all(0 <= room - (512 << 20) < 64 * 1024 for room in rooms)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import pytest
 
 from tests.fakes.runtime_owner import FUNCTION, RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
+from workshape.functions.launch import sandbox
+from workshape.settings import FunctionSettings
 
 WAIT_S = 15.0
+RACES = 1_500
+RACE_S = 0.0006  # longer than it takes to enter a sandbox
 PLACES = 3  # of each process that waits: its task root, /opt and /tmp
 PROBES = """
 import ctypes, errno, os, signal, socket, subprocess, sys, tempfile
@@ -138,6 +143,67 @@ async def test_what_the_c_library_starts_processes_with_still_works(inside: Insi
 async def test_everything_but_tmp_is_read_only(inside: Inside, path: str) -> None:
     assert await inside(f"write({path!r})") in ("EROFS", "EACCES")
     assert await inside("write('/tmp/x')") == "written"
+
+
+async def test_the_functions_code_is_read_only_whoever_may_write_to_it(
+    inside: Inside, owner: RuntimeOwner, code: Path
+) -> None:
+    code.chmod(0o777)
+    await inside("None")
+    async with asyncio.timeout(WAIT_S):
+        while not any(len(owner.forked(pid)) > FunctionSettings().stems for pid in owner.launcher.spawners()):
+            await asyncio.sleep(0.01)
+
+    environment, _ = await owner.started(code, runtime=HERE)  # a stem that had its places before it had its function
+
+    assert await inside("write('/var/task/x')") == "EROFS"
+    assert await owner.invoke(environment, "write('/var/task/x')") == ("", "EROFS")
+    assert [path.name for path in code.iterdir()] == ["index.py"]
+
+
+async def test_it_sees_what_is_mounted_just_as_it_enters(tmp_path: Path, code: Path) -> None:
+    """Of a process that enters while its function is shown to it, whichever of the two is first, and at every step."""
+    (code / "index.py").touch()
+    (tmp_path / "root").mkdir()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(min(255, _blind(tmp_path / "root", str(code))))
+        except OSError:
+            os._exit(255)
+    status = await asyncio.to_thread(os.waitpid, pid, 0)
+    assert os.waitstatus_to_exitcode(status[1]) == 0, "so many saw nothing of their code or layers"
+
+
+def _blind(root: Path, code: str) -> int:
+    """Count the processes that have entered and do not see what was mounted for them."""
+    made = sandbox.Root(str(root))
+    made.enter()
+    blind = 0
+    for number in range(RACES):
+        slot = sandbox.Slot(number, 70_000 + number)
+        entering, enters = os.pipe()
+        filled, fills = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(enters, b"x")
+                slot.enter()
+                os.read(filled, 1)
+                os._exit(not all(os.path.exists(f"{place}/index.py") for place in (sandbox.TASK, sandbox.LAYERS)))
+            finally:
+                os._exit(2)
+        os.read(entering, 1)
+        begin = time.perf_counter() + RACE_S * number / RACES
+        while time.perf_counter() < begin:
+            pass
+        slot.fill(code, code, sandbox.TMP_MB)
+        os.write(fills, b"x")
+        blind += os.waitpid(pid, 0)[1] != 0
+        for descriptor in (entering, enters, filled, fills):
+            os.close(descriptor)
+        slot.remove()
+    return blind
 
 
 async def test_it_sees_nothing_of_the_hosts_files(inside: Inside, tmp_path: Path) -> None:

@@ -80,13 +80,13 @@ class Disks:
 
     def take(self, mib: int) -> Disk | None:
         """Return one of that size, and have the next one made; None: there is none to be had."""
+        deadline = time.monotonic() + TAKE_S_MAX
+        self._hear()  # if it was killed, those that were ready are gone with it
         ready = self._ready.get(mib)
         if ready is None:
             ready = self._want(mib, AHEAD_OF_OTHERS)
         self._ready.move_to_end(mib)
         self._order(mib)
-        deadline = time.monotonic() + TAKE_S_MAX
-        self._hear()
         while not ready and (left_s := deadline - time.monotonic()) > 0:
             if select.select([self._maker], [], [], left_s)[0] and not self._hear():
                 break
@@ -136,6 +136,7 @@ class Disks:
             for disk in ready:
                 with contextlib.suppress(OSError):
                     linux.umount(disk.place)
+            ready.clear()  # whoever waits for one of them holds this
         self._ready.clear()
         self._begin()
 

@@ -35,6 +35,7 @@ from workshape.functions.launch.linux import (
     CLONE_NEWIPC,
     CLONE_NEWNS,
     CLONE_NEWUTS,
+    MS_MOVE,
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
@@ -63,6 +64,8 @@ IMAGE_FILES = ("etc/hosts", "etc/resolv.conf")
 USER_NAME = "sbx_user1051"  # as on Lambda, where functions see it
 
 _SLOTS = "/.slots"
+_STAGE = f"{_SLOTS}/stage"
+"""Where the spawner makes a mount ready, out of sight, before it moves it to an environment's place."""
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 _ETC = (
     "alternatives",
@@ -134,6 +137,7 @@ class Root:
         ):
             os.mkdir(f"{folder}/{name}", 0o755)
         linux.mount("slots", folder + _SLOTS, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755")
+        os.mkdir(folder + _STAGE, 0o755)
         for system in _SYSTEM_FOLDERS:
             if os.path.islink(system):
                 os.symlink(os.readlink(system), folder + system)
@@ -259,11 +263,21 @@ class Slot:
         Raises:
             OSError: one of them is not there.
         """
-        linux.bind(HOST + code, f"{self._folder}/task", _READ_ONLY)
+        self._show(HOST + code, "task")
         if layers:
-            linux.bind(HOST + layers, f"{self._folder}/opt", _READ_ONLY)
+            self._show(HOST + layers, "opt")
         if tmp_mb != TMP_MB:
             self._tmp.mount(tmp_mb)
+
+    def _show(self, source: str, name: str) -> None:
+        """Mount a folder in one of the places: read-only before it gets there, since its copies do not change later."""
+        try:
+            linux.bind(source, _STAGE, _READ_ONLY)
+            linux.mount(_STAGE, f"{self._folder}/{name}", "", MS_MOVE)
+        except OSError:
+            with contextlib.suppress(OSError):  # it is not there at all
+                linux.umount(_STAGE)
+            raise
 
     def drop(self) -> None:
         """Give up every privilege: after `enter`."""
@@ -300,9 +314,9 @@ class Slot:
             OSError: the machine does not let us.
         """
         linux.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
-        linux.bind(f"{self._folder}/task", TASK)
-        linux.bind(f"{self._folder}/opt", LAYERS)
-        linux.bind(f"{self._folder}{TMP}", TMP, MS_NOSUID | MS_NODEV)
+        # Recursive: what the spawner mounts there in this very moment may lie below what we have found by its name.
+        for name, place in (("task", TASK), ("opt", LAYERS), ("tmp", TMP)):
+            linux.bind(f"{self._folder}/{name}", place, recursive=True)
         linux.bind(f"{self._folder}/passwd", "/etc/passwd", _READ_ONLY)
         linux.mount("none", "/", "", MS_REC | MS_SLAVE)
         linux.umount(_SLOTS)
