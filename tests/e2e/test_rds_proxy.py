@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -198,6 +200,23 @@ def test_proxies_outlive_the_end_of_the_engine_and_of_their_own_process(running:
 
     eventually(serves_again)
     until_available(running, "lasting")
+
+
+def test_a_proxy_and_its_secret_outlive_the_whole_platform(tmp_path: Path) -> None:
+    (tmp_path / "workshape.toml").write_text(APP)
+    with bring_up(tmp_path, "--no-follow") as running:
+        make_proxy(running, "lasting", make_secret(running, "lasting"))
+        until_available(running, "lasting")
+
+    with bring_up(tmp_path, "--no-follow") as again:
+        until_available(again, "lasting")
+        endpoint = again.client("rds").describe_db_proxies(DBProxyName="lasting")["DBProxies"][0]["Endpoint"]
+        with connect(again, endpoint) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        told = again.client("secretsmanager").describe_secret(SecretId="lasting")
+
+    assert told["LastAccessedDate"]
+    assert stat.S_IMODE(again.folder.joinpath(".workshape", "store.sqlite").stat().st_mode) == 0o600
 
 
 def answers(running: Running) -> bool:

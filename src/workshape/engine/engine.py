@@ -20,6 +20,7 @@ from workshape.engine.ground import open_ground
 from workshape.engine.http_parts import open_http
 from workshape.engine.observation import open_observation
 from workshape.engine.proxy_parts import open_proxies
+from workshape.engine.secret_parts import open_secrets
 from workshape.engine.services import services
 from workshape.engine.source_parts import open_queues, open_sources
 from workshape.run import RunFile
@@ -83,9 +84,10 @@ class Engine:
         sources = self._sources = open_sources(ground, broker, functions, deliveries)
         http = self._http = open_http(ground, functions, self._app)
         proxies = open_proxies(ground)
+        secrets = open_secrets(ground)
         self._observation = open_observation(ground, self._app, functions, sources, deliveries, events, http, proxies)
         self._door = Door(
-            services(ground, functions, sources, deliveries, events, http, proxies),
+            services(ground, functions, sources, deliveries, events, http, proxies, secrets),
             ground.upstream,
             settings=ground.settings,
             admin=self._observation.admin.answer,

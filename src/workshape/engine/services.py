@@ -12,6 +12,7 @@ from workshape.aws.logs.service import logs_service
 from workshape.aws.operation import Service
 from workshape.aws.rds.service import rds_service
 from workshape.aws.scheduler.service import scheduler_service
+from workshape.aws.secretsmanager.service import secrets_service
 from workshape.aws.sns.service import sns_service
 from workshape.aws.sqs.service import sqs_service
 from workshape.engine.delivery_parts import DeliveryParts
@@ -20,6 +21,7 @@ from workshape.engine.function_parts import FunctionParts
 from workshape.engine.ground import Ground
 from workshape.engine.http_parts import HttpParts
 from workshape.engine.proxy_parts import ProxyParts
+from workshape.engine.secret_parts import SecretParts
 from workshape.engine.source_parts import SourceParts
 
 
@@ -31,6 +33,7 @@ def services(
     events: EventParts,
     http: HttpParts,
     proxies: ProxyParts | None,
+    secrets: SecretParts,
 ) -> list[Service]:
     """Offer the engine's parts as AWS services."""
     return [
@@ -56,4 +59,5 @@ def services(
         scheduler_service(events.schedules, events.read_target, events.universal.check),
         rest_api_service(http.rest_apis, http.plans, http.authorizers.forget),
         http_api_service(http.http_apis, http.authorizers.forget),
+        secrets_service(secrets.secrets, ground.clock),
     ]

@@ -81,6 +81,13 @@ class Documents:
         """Remove a document; tell whether it was there."""
         return self._connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
 
+    def find(self, kind: str, key: str) -> bytes | None:
+        """Read one document; None: it is not there."""
+        found = self._connection.execute(
+            "SELECT value FROM documents WHERE kind = ? AND key = ?", (kind, key)
+        ).fetchone()
+        return None if found is None else bytes(found[0])
+
     def all(self, kind: str) -> list[tuple[str, bytes]]:
         """Every document of a kind as (key, value), by key."""
         rows = self._connection.execute("SELECT key, value FROM documents WHERE kind = ? ORDER BY key", (kind,))
