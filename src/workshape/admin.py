@@ -9,7 +9,6 @@ import msgspec
 
 from workshape.aws.logs.filter_pattern import compile_pattern
 from workshape.backends import Selection
-from workshape.console.guard import is_from_a_web_page
 from workshape.errors import BackendUnavailable, CallerError, NotFound
 from workshape.functions.catalog import Catalog
 from workshape.functions.log_line import LogLine
@@ -18,6 +17,7 @@ from workshape.functions.log_selection import LogSelection
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
 from workshape.http1.message import Request, Response
+from workshape.http1.origins import is_from_a_web_page
 from workshape.metrics.exposition import CONTENT_TYPE
 from workshape.remedies import Remedies
 from workshape.status import EngineStatus, Health

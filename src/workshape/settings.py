@@ -64,6 +64,8 @@ class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Refuse requests whose SigV4 signature is not made with these keys. Off: local clients use any keys."""
     access_key: str = "workshape"
     secret_key: str = "workshape"  # noqa: S105 - the local door's, and checked only by choice
+    allowed_origins: tuple[str, ...] = ()
+    """Whose web pages may use it (`http://localhost:3000`); their hosts are names that browsers may reach it by."""
 
 
 class PoolMode(StrEnum):

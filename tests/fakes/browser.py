@@ -113,7 +113,7 @@ _KEY_CODES = {"Escape": 27, "Enter": 13, "Tab": 9}
 
 
 @contextmanager
-def browser(program: str) -> Iterator[Browser]:
+def browser(program: str, *more_flags: str) -> Iterator[Browser]:
     """Run one; nothing of it stays."""
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
@@ -127,6 +127,7 @@ def browser(program: str) -> Iterator[Browser]:
             "--hide-scrollbars",
             "--remote-debugging-pipe",
             f"--user-data-dir={profile}",
+            *more_flags,
         ]
         command = [sys.executable, "-c", _ON_3_AND_4, str(to_read), str(from_write), program, *flags]
         process = subprocess.Popen(

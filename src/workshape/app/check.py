@@ -28,6 +28,8 @@ TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html"""
 BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
+"""https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin"""
 DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")  # within PostgreSQL's 63 bytes, with room for a suffix of ours
 QUEUE_POLLERS_MIN = 2
 BATCH_SIZE_UNWINDOWED_MAX = 10
@@ -75,6 +77,10 @@ def _settings_problems(settings: Settings) -> Iterator[Problem]:
     registry = settings.functions.ecr_registry
     if registry and not is_host(registry):
         yield Problem(("platform", "functions", "ecr_registry"), f'"{registry}" is no HOST:PORT of a registry')
+    for origin in settings.endpoint.allowed_origins:
+        if not ORIGIN.fullmatch(origin):
+            example = "as browsers write them: http://localhost:3000"
+            yield Problem(("platform", "endpoint", "allowed_origins"), f'"{origin}" is no origin {example}')
 
 
 def _name_problems(app: App) -> Iterator[Problem]:

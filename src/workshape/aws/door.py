@@ -13,6 +13,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from workshape.aws.operation import AskUpstream, Call, NotOurs, Operation, Service, WireError, nobody
+from workshape.aws.page_guard import Answer, PageGuard, StorageLetsIn
 from workshape.aws.protocol.answers import read_answer
 from workshape.aws.protocol.codec import Codec, WireFault
 from workshape.aws.protocol.compiled import compile_codecs
@@ -30,6 +31,7 @@ from workshape.clock import Clock
 from workshape.errors import BackendUnavailable, Denied, WorkshapeError
 from workshape.functions.function_url import MARK as URL_MARK
 from workshape.http1.message import LateResponse, Request, Response
+from workshape.http1.origins import Origins, Sender, is_preflight
 from workshape.http1.server import HttpServer, Limits, serve_tcp
 from workshape.identifiers import new_request_id
 from workshape.later import Later
@@ -114,10 +116,14 @@ class Door:
         hooks: Mapping[str, Hook] | None = None,
         apis: Handler | None = None,
         is_for_an_api: Callable[[Request], bool] = lambda _request: False,
+        storage_lets_in: StorageLetsIn | None = None,
     ) -> None:
         """`admin` answers everything below `/_workshape/`, `function_urls` what comes to a host of theirs, `apis` what
-        `is_for_an_api`. `hooks` stand before the upstream, by a service's signing name.
+        `is_for_an_api`. `hooks` stand before the upstream, by a service's signing name. `storage_lets_in` is asked of
+        web pages' requests to buckets.
         """
+        self._origins = Origins(settings.endpoint.allowed_origins, settings.host)
+        self._guard = PageGuard(storage_lets_in)
         self._hooks = hooks or {}
         self._function_urls = function_urls
         self._apis = apis
@@ -145,15 +151,22 @@ class Door:
         """
         return await serve_tcp(self.handle, host, port, Limits(body_bytes_max=BODY_BYTES_MAX))
 
-    def handle(self, request: Request) -> Response | LateResponse | Awaitable[Response]:
+    def handle(self, request: Request) -> Answer:
         """Answer one request."""
-        if self._function_urls is not None and URL_MARK in request.header("host"):
+        headers = dict(request.headers)
+        if self._function_urls is not None and URL_MARK in headers.get("host", ""):
             return self._function_urls(request)  # before all else: every path there is the function's
         if self._apis is not None and self._is_for_an_api(request):
             return self._apis(request)
-        if request.target.startswith(ADMIN_PATH):
-            return self._admin(request)
-        name = recognise(request, find_credential(request), self._prefixes, self._codecs)
+        is_admin = request.target.startswith(ADMIN_PATH)
+        name = "" if is_admin else recognise(request, find_credential(request), self._prefixes, self._codecs)
+        sender = self._origins.sender(headers)
+        if sender is not Sender.OURS:
+            return self._guard.answer(sender, request, name, self._admin if is_admin else partial(self._serve, name))
+        return self._admin(request) if is_admin else self._serve(name, request)
+
+    def _serve(self, name: str, request: Request) -> Answer:
+        """Answer a request for the service of this signing name."""
         answerer = self._ours.get(name)
         if answerer is None:
             return self._forward(request, name)
@@ -173,7 +186,7 @@ class Door:
         if "targetPrefix" in metadata:
             self._prefixes[metadata["targetPrefix"]] = name
 
-    def _answer(self, answerer: _Answerer, request: Request) -> Response | LateResponse | Awaitable[Response]:
+    def _answer(self, answerer: _Answerer, request: Request) -> Answer:
         asked = _Asked(answerer, answerer.codec(request), request, new_request_id())
         try:
             self._authenticate(request)
@@ -198,7 +211,8 @@ class Door:
 
     async def _forward(self, request: Request, service: str) -> Response:
         try:
-            self._authenticate(request)
+            if not is_preflight(request):  # browsers sign none
+                self._authenticate(request)
             hook = self._hooks.get(service)
             if hook is not None:
                 return await hook(request, partial(self._upstream.forward, service=service))

@@ -13,13 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from workshape.http1.message import Request
+from workshape.http1.origins import BY_HAND, SAME_ORIGIN, THIS_MACHINE, host_name, is_link_followed
 
-THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "[::1]"})
 JSON_TYPE = "application/json"
-_FROM_HERE = ("", "same-origin")
-"""Of `Sec-Fetch-Site`; older browsers do not send it, and send `Origin`."""
-_BY_HAND = "none"
-"""An address that was typed, or a bookmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class Refusal:
 def refusal(request: Request, hosts: Collection[str] = THIS_MACHINE) -> Refusal | None:
     """Say why a request is not to be answered; None: it is. `hosts` are the names this machine goes by."""
     given = [value for name, value in request.headers if name == "host"]
-    if len(given) != 1 or _name(given[0]) not in hosts:
+    if len(given) != 1 or host_name(given[0]) not in hosts:
         asked = " and ".join(given) or "nobody"
         return Refusal(403, f"the console answers to {', '.join(sorted(hosts))}, and this was sent to {asked}")
     if request.method == "GET":
@@ -43,30 +39,19 @@ def refusal(request: Request, hosts: Collection[str] = THIS_MACHINE) -> Refusal 
     return _doing(request, given[0])
 
 
-def is_from_a_web_page(request: Request) -> bool:
-    """Tell whether a browser sent it for a page: commands and scripts send none of these."""
-    return any(name in ("origin", "sec-fetch-site", "referer") for name, _ in request.headers)
-
-
 def _reading(request: Request) -> Refusal | None:
     """Whoever follows a link here gets the page; no page of somebody else's gets what is in it."""
-    site, mode = request.header("sec-fetch-site"), request.header("sec-fetch-mode")
-    if site in (*_FROM_HERE, _BY_HAND) or (mode == "navigate" and request.header("sec-fetch-dest") == "document"):
+    site = request.header("sec-fetch-site")
+    if site in (*SAME_ORIGIN, BY_HAND) or is_link_followed(request):
         return None
     return Refusal(403, f"this was asked for by another page ({site})")
 
 
 def _doing(request: Request, host: str) -> Refusal | None:
     site, origin = request.header("sec-fetch-site"), request.header("origin")
-    if site not in _FROM_HERE or origin != f"http://{host}":
+    if site not in SAME_ORIGIN or origin != f"http://{host}":
         return Refusal(403, f"only the console's own page may do this, and it was asked by {origin or 'none'}")
     kind = request.header("content-type").partition(";")[0].strip().lower()
     if kind != JSON_TYPE:
         return Refusal(415, f"this takes {JSON_TYPE}, not {kind or 'nothing'}")
     return None
-
-
-def _name(host: str) -> str:
-    """Take the port off: whoever comes through a tunnel has one of their own."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdecimal() else host).lower()

@@ -11,10 +11,11 @@ from importlib.resources import files
 
 import msgspec
 
-from workshape.console.guard import JSON_TYPE, THIS_MACHINE, refusal
+from workshape.console.guard import JSON_TYPE, refusal
 from workshape.console.view import View
 from workshape.errors import BackendUnavailable, CallerError, NotFound
 from workshape.http1.message import Request, Response
+from workshape.http1.origins import THIS_MACHINE
 from workshape.http1.server import HttpServer, Limits, serve_socket
 
 BODY_BYTES_MAX = 16 * 1024  # an order is a few words

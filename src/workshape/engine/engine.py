@@ -96,4 +96,5 @@ class Engine:
             hooks={"s3": deliveries.s3.answer},
             apis=http.apis.answer,
             is_for_an_api=is_for_an_api,
+            storage_lets_in=deliveries.s3.lets_in,
         )

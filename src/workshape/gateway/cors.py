@@ -33,11 +33,6 @@ class Cors(Protocol):
     def max_age_s(self) -> int: ...
 
 
-def is_preflight(request: Request) -> bool:
-    """Tell whether a browser asks before it sends its request."""
-    return request.method == "OPTIONS" and bool(request.header("access-control-request-method"))
-
-
 def preflight(cors: Cors, request: Request, status: int = 200) -> Response:
     """Answer a browser that asks before it sends its request."""
     allowed = _allowed_origin(cors, request)

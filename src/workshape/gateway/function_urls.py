@@ -18,10 +18,11 @@ from workshape.functions.model import LATEST, FunctionName, InvocationRequest
 from workshape.gateway.api_means import trace_of
 from workshape.gateway.arrival import DEFAULT_STAGE, Arrival, IamCaller
 from workshape.gateway.bodies import MalformedResponse
-from workshape.gateway.cors import is_preflight, preflight, with_cors
+from workshape.gateway.cors import preflight, with_cors
 from workshape.gateway.payload import event_of, response_of
 from workshape.gateway.streamed_response import streamed_response
 from workshape.http1.message import Request, Response
+from workshape.http1.origins import is_preflight
 from workshape.identifiers import new_request_id
 
 TRIGGER = "http"

@@ -18,7 +18,7 @@ from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extende
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller
 from workshape.gateway.authorization import V2, NotAuthorized, Why, identity_value
 from workshape.gateway.bodies import MalformedResponse
-from workshape.gateway.cors import is_preflight, preflight, with_cors
+from workshape.gateway.cors import preflight, with_cors
 from workshape.gateway.function_calls import CallFailed, Failure, FunctionCall
 from workshape.gateway.http_proxy import ProxyFailed
 from workshape.gateway.http_stage import (
@@ -35,6 +35,7 @@ from workshape.gateway.targets import with_variables
 from workshape.gateway.throttle import admit
 from workshape.gateway.tokens import check_claims, check_scopes, claim_texts, invalid, read_token
 from workshape.http1.message import HeaderPairs, Request, Response
+from workshape.http1.origins import is_preflight
 
 REQUEST_BYTES_MAX = 10_000_000
 AUTHORIZER_S_MAX = 10.0

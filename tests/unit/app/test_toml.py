@@ -231,6 +231,11 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
             "ports = { endpoint = 0 }",
             '[platform] functions.ecr_registry: "http://r" is no HOST:PORT of a registry',
         ),
+        (
+            'ports = { endpoint = 0 }\nendpoint = { allowed_origins = ["http://localhost:3000/"] }',
+            "ports = { endpoint = 0 }",
+            '[platform] endpoint.allowed_origins: "http://localhost:3000/" is no origin as browsers write them: http://',
+        ),
         ("ports = { http = 6432 }", "ports = { endpoint = 0 }", "port 6432 is that of ports.http already"),
         ("[bucket.uploads]", "[buckets.uploads]", '[bucket]: there is no such table; did you mean "buckets"?'),
         ("[buckets.Up]", "[buckets.uploads]", "is no name for a bucket"),

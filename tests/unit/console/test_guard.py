@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.console.guard import is_from_a_web_page, refusal
+from workshape.console.guard import refusal
 from workshape.http1.message import Request
+from workshape.http1.origins import is_from_a_web_page
 
 HERE = "127.0.0.1:4567"
 OWN = {"host": HERE, "origin": f"http://{HERE}", "sec-fetch-site": "same-origin", "content-type": "application/json"}

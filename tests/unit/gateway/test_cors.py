@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshape.functions.function_url import Cors
-from workshape.gateway.cors import is_preflight, preflight, with_cors
+from workshape.gateway.cors import preflight, with_cors
 from workshape.http1.message import Request, Response
+from workshape.http1.origins import is_preflight
 
 SITE = "https://site.example"
 CORS = Cors(

@@ -20,12 +20,14 @@ from workshape.aws.protocol.codec import WireFault
 from workshape.aws.protocol.foreign import foreign_fault
 from workshape.aws.s3.changes import as_markers, is_quiet, read_changes
 from workshape.aws.s3.configuration import MalformedXml, read_configuration, write_configuration
+from workshape.aws.s3.cors import lets_in
 from workshape.aws.s3.objects import S3Objects
 from workshape.aws.s3.request import Action, StorageRequest, read_request
 from workshape.aws.s3.xml import parse, text
+from workshape.aws.upstream import NoUpstream
 from workshape.buckets.notification import Cause, ObjectChange, ObjectEvent
 from workshape.clock import Clock
-from workshape.errors import Invalid, NotFound, Throttled, WorkshapeError
+from workshape.errors import BackendUnavailable, Invalid, NotFound, Throttled, WorkshapeError
 from workshape.http1.message import Request, Response
 from workshape.triggers.s3 import BucketNotifier
 
@@ -80,6 +82,18 @@ class S3Hooks:
         except tuple(_ERRORS) as error:
             wire = next(_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS)
             return foreign_fault(request, "s3", WireFault(wire.code, wire.status, str(error)), _new_request_id())
+
+    async def lets_in(self, request: Request) -> bool:
+        """Tell whether the bucket's CORS configuration lets the page in whose browser sent a request."""
+        bucket = read_request(request).bucket
+        if not bucket:
+            return False
+        try:
+            answer = await self._objects.request("GET", f"/{quote(bucket)}?cors")
+        except (NoUpstream, BackendUnavailable):
+            return False
+        body = answer.body if answer.status == 200 and isinstance(answer.body, bytes) else b""
+        return lets_in(body, request.header("origin"), request.header("access-control-request-method", request.method))
 
     async def _configure(self, asked: StorageRequest, request: Request) -> Response:
         await self._check_bucket(asked.bucket)
