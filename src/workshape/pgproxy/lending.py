@@ -422,7 +422,7 @@ class Lending:
 
     def apply(self, server: DatabaseServer) -> None:
         """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
-        self.pools.apply(self._ground.settings)
+        self._perform(self.pools.apply(self._ground.settings, self._loop.time()))
         if server != self.server:
             self.server, self._target = server, target_of(server)
             self.takes_writes, self._is_standby = None, False

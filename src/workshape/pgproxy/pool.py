@@ -65,6 +65,7 @@ class Pools:
         self._settings = settings
         self._numbers = numbers
         self._connections_max = connections_max
+        self._available: int | None = None
         self._limit: int | None = None
         self._idle_limit = 0
         self._places: dict[int, _Place] = {}
@@ -195,9 +196,7 @@ class Pools:
     # whoever runs the proxy
 
     def pause(self, database: str | None) -> list[PoolAction]:
-        """Lend no connections of this database (None: of any) until `resume`; close what is idle, and each as it comes
-        back. Borrowers wait, up to the borrow timeout.
-        """
+        """Lend none of this database (None: of any) until `resume`: idle ones close, others as they come back."""
         if database is None:
             self._is_all_paused = True
         else:
@@ -226,9 +225,11 @@ class Pools:
         self._renewed_at[database] = now
         return [*self.close_idle(lambda name: database in (None, name)), *self._grow(now)]
 
-    def apply(self, settings: ProxySettings) -> None:
-        """Go by other settings; shares of the server's connections count from the next connection on."""
+    def apply(self, settings: ProxySettings, now: float) -> list[PoolAction]:
+        """Go by other settings: a larger share is there for who waits, a smaller one comes with what is given back."""
         self._settings = settings
+        self._take_share()
+        return self._grow(now)
 
     def close_idle(self, of: Callable[[str], bool]) -> list[PoolAction]:
         """Close the idle connections of some databases."""
@@ -283,10 +284,14 @@ class Pools:
 
     def set_limit(self, max_connections: int, reserved: int, now: float) -> list[PoolAction]:
         """Take note of the server's own limits."""
-        available = max(1, max_connections - reserved)
-        self._limit = max(1, available * self._settings.max_connections_percent // 100)
-        self._idle_limit = available * self._settings.max_idle_connections_percent // 100
+        self._available = max(1, max_connections - reserved)
+        self._take_share()
         return self._grow(now)
+
+    def _take_share(self) -> None:
+        if self._available is not None:
+            self._limit = max(1, self._available * self._settings.max_connections_percent // 100)
+            self._idle_limit = self._available * self._settings.max_idle_connections_percent // 100
 
     # time
 
@@ -401,9 +406,7 @@ class Pools:
         return self._limit is not None and len(self._places) > self._limit
 
     def _evict(self, database: str | None = None) -> Disconnect | None:
-        """Close the connection (to that database) that has been idle longest: nobody of its own pool waits, or it would
-        not be idle.
-        """
+        """Close what has been idle longest (to that database): nobody of its pool waits, or it would not be idle."""
         idle = (places[0] for key, places in self._idle.items() if places and database in (None, key.database))
         oldest = min(idle, key=lambda place: place.since, default=None)
         return None if oldest is None else self._close_idle(oldest)

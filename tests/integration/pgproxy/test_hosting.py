@@ -108,6 +108,35 @@ async def test_a_plan_is_run_changed_and_ended_and_changes_drop_nobody(server: S
     assert not list(tmp_path.glob("prx-*")), "its certificate is gone with it"
 
 
+async def test_a_pools_share_changes_under_its_clients_who_wait_for_more_and_keep_what_they_have(
+    server: Server, tmp_path: Path
+) -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+    small, large = (replace(proxy(port), settings=ProxySettings(max_connections_percent=each)) for each in (6, 12))
+    async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD})) as host:
+        await host.apply(ProxyPlan("1", (small,)))
+        async with await connect(server, port) as first, await connect(server, port) as second:
+            await first.execute("BEGIN")
+            waiting = asyncio.create_task(second.execute("BEGIN"))
+            await asyncio.sleep(0.3)
+            waited = not waiting.done()
+            await host.apply(ProxyPlan("2", (large,)))
+            async with asyncio.timeout(10.0):
+                await waiting
+            shrunk = await host.apply(ProxyPlan("3", (small,)))
+            for client in (first, second):
+                await client.execute("COMMIT")
+            await until(lambda: len(host.backend_pids()) == 1)
+            for client in (first, second):
+                await client.execute("SELECT 1")
+
+    assert waited
+    figures = shrunk.proxies["prx-front"].figures
+    assert figures is not None
+    assert figures.values["MaxDatabaseConnectionsAllowed"] == 1
+    assert figures.values["DatabaseConnectionsCurrentlyBorrowed"] == 2, "nobody loses what he has"
+
+
 async def test_an_address_that_is_taken_is_told_and_tried_again(server: Server, tmp_path: Path) -> None:
     free, taken = free_ports("127.0.0.1", 2)
     async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD})) as host:

@@ -6,6 +6,7 @@ from itertools import count
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from workshape.pgproxy.pool import RETRY_S_MAX, TAKE_OVER_S, PlaceState, Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
@@ -466,3 +467,21 @@ def test_pools_that_nobody_uses_any_more_leave_nothing_behind() -> None:
 
     assert pools.connections == 2
     assert len(pools._idle) == 2
+
+
+def test_a_larger_share_lets_those_in_who_wait_and_a_smaller_one_takes_from_nobody() -> None:
+    shares = {percent: structs.replace(UNCHECKED, max_connections_percent=percent) for percent in (20, 30)}
+    pools = Pools(shares[20], count(1))
+    for borrower in (1, 2, 3):
+        pools.borrow(borrower, KEYS[0], 0.0)
+    first = pools.connected(1, 0.0) + pools.set_limit(10, 0, 0.0) + pools.connected(2, 0.0)
+
+    larger = pools.apply(shares[30], 1.0)
+    pools.connected(3, 1.0)
+    smaller = pools.apply(shares[20], 2.0)
+    back = pools.give_back(1, 3.0)
+
+    assert first == [Lend(1, 1), Connect(2, KEYS[0]), Lend(2, 2)]
+    assert larger == [Connect(3, KEYS[0])]
+    assert (smaller, pools.limit, pools.connections) == ([], 2, 2)
+    assert back == [Disconnect(1)]
