@@ -47,6 +47,7 @@ from workshape.functions.provisioned_configs import ProvisionedConfigs
 from workshape.gateway.api_door import ApiDoor
 from workshape.gateway.function_urls import FunctionUrls
 from workshape.gateway.http_front import HttpFront
+from workshape.gateway.metering import Metering
 from workshape.gateway.rest_front import RestFront
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
@@ -206,7 +207,7 @@ class LiveDoor:
             rds_service(self.proxies),
         ]
         front = HttpFront(means)
-        apis = ApiDoor(http_apis, rest_apis, front, RestFront(means, plans))
+        apis = ApiDoor(http_apis, rest_apis, front, RestFront(means, plans, Metering()))
         signer = signer_for("lambda", settings, clock)
         urls = FunctionUrls(self.catalog, self.invoke, clock, stream=self.invoke.stream, authenticate=signer)
         door = Door(

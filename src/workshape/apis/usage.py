@@ -85,6 +85,16 @@ class UsagePlan(msgspec.Struct, frozen=True, rename="camel"):
         return next((one for one in self.api_stages if (one.api_id, one.stage) == (api_id, stage)), None)
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """What a key has used of a plan's quota. Durable as it is."""
+
+    plan_id: str
+    key_id: str
+    period: str
+    """As `period_of` names it."""
+    used: int
+
+
 def period_of(quota: Quota, now: float) -> str:
     """Name the period that a Unix time is in; a new one begins with a count of 0.
 

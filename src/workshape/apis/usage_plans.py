@@ -1,4 +1,4 @@
-"""The API keys and usage plans there are, kept durably; what keys have used is counted since the start."""
+"""The API keys and usage plans there are, kept durably; `usage_counts.py` keeps what keys have used."""
 
 import secrets
 

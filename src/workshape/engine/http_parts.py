@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from workshape.apis.api_metrics import ApiMetrics
 from workshape.apis.http_apis import HttpApis
 from workshape.apis.rest_apis import RestApis
+from workshape.apis.usage_counts import UsageCounts
 from workshape.apis.usage_plans import UsagePlans
 from workshape.app import model as app_model
 from workshape.app.catalogue import ROLE_NAME
@@ -24,6 +26,7 @@ from workshape.gateway.http_front import HttpFront
 from workshape.gateway.http_proxy import HttpProxy
 from workshape.gateway.http_stage import HttpStage
 from workshape.gateway.lambda_authorizers import LambdaAuthorizers
+from workshape.gateway.metering import Metering
 from workshape.gateway.rest_front import RestFront
 from workshape.gateway.server import Gateway
 from workshape.gateway.token_keys import TokenKeys
@@ -100,8 +103,17 @@ def open_http(ground: Ground, functions: FunctionParts, app: app_model.App | Non
         rest_apis=rest_apis,
         plans=plans,
         authorizers=means.authorizers,
-        apis=ApiDoor(http_apis, rest_apis, front, RestFront(means, plans)),
+        apis=ApiDoor(http_apis, rest_apis, front, RestFront(means, plans, _open_metering(ground, plans))),
     )
+
+
+def _open_metering(ground: Ground, plans: UsagePlans) -> Metering:
+    """Go on counting what API keys use."""
+    counts = UsageCounts(ground.documents, plans)
+    metering = Metering(counts.kept)
+    ground.stack.callback(counts.keep_all, metering.changed)
+    ground.serve("usage of API keys", partial(counts.run, metering.changed))
+    return metering
 
 
 def _open_access_logs(ground: Ground) -> LogAccess:

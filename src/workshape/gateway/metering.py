@@ -1,9 +1,13 @@
-"""Which API key a request comes with, and whether its plan lets it through. A core: counts since the start.
+"""Which API key a request comes with, and whether its plan lets it through. A core.
+
+It goes on from the counts that it is given, and tells which have changed: whoever keeps them writes them down.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
 """
 
-from workshape.apis.usage import ApiKey, UsagePlan, period_of
+from collections.abc import Iterable
+
+from workshape.apis.usage import ApiKey, Usage, UsagePlan, period_of
 from workshape.gateway.gateway_responses import Kind, Trouble
 from workshape.gateway.throttle import ACCOUNT_BURST, ACCOUNT_RATE, TokenBucket, admit
 
@@ -29,8 +33,12 @@ class _Meter:
 class Metering:
     """Counts requests by key and plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, usages: Iterable[Usage] = ()) -> None:
+        """`usages` are the counts so far."""
         self._meters: dict[tuple[str, str], _Meter] = {}
+        self._before = {(usage.plan_id, usage.key_id): usage for usage in usages}
+        """Counts of keys that have not come since."""
+        self._changed: dict[tuple[str, str], _Meter] = {}
 
     def __repr__(self) -> str:
         return f"<Metering meters={len(self._meters)}>"
@@ -50,7 +58,17 @@ class Metering:
         if meter.bucket is not None and not admit((meter.bucket,), now):
             return Trouble(Kind.THROTTLED)
         meter.used += 1
+        if quota is not None:
+            self._changed[plan.id, key.id] = meter
         return None
+
+    def changed(self, count_max: int) -> list[Usage]:
+        """Take some of the counts that have changed since they were taken last."""
+        taken: list[Usage] = []
+        while self._changed and len(taken) < count_max:
+            (plan_id, key_id), meter = self._changed.popitem()
+            taken.append(Usage(plan_id, key_id, meter.period, meter.used))
+        return taken
 
     def used(self, key_id: str, plan_id: str) -> int:
         """How many requests of the period were let through."""
@@ -62,9 +80,10 @@ class Metering:
         if found is None or found.plan.throttle != plan.throttle:
             used = found
             found = _Meter(plan, now)
-            if used is not None:
-                found.period, found.used = used.period, used.used
-            elif len(self._meters) >= METERS_MAX:
+            before = used or self._before.pop((plan.id, key.id), None)
+            if before is not None:
+                found.period, found.used = before.period, before.used
+            if used is None and len(self._meters) >= METERS_MAX:
                 del self._meters[next(iter(self._meters))]
             self._meters[plan.id, key.id] = found
         return found

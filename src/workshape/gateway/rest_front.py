@@ -69,10 +69,10 @@ class _Stopped(PlatformError):
 class RestFront:
     """Answers requests to stages of REST APIs."""
 
-    def __init__(self, means: ApiMeans, plans: UsagePlans) -> None:
+    def __init__(self, means: ApiMeans, plans: UsagePlans, metering: Metering) -> None:
         self._means = means
         self._plans = plans
-        self._metering = Metering()
+        self._metering = metering
 
     def __repr__(self) -> str:
         return f"<RestFront {self._metering}>"

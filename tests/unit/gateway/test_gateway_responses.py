@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshape.apis.rest_api import GatewayResponse, Integration, IntegrationResponse
-from workshape.apis.usage import ApiKey, PlanStage, Quota, Throttle, UsagePlan, period_of
+from workshape.apis.usage import ApiKey, PlanStage, Quota, Throttle, Usage, UsagePlan, period_of
 from workshape.gateway.gateway_responses import Kind, Trouble, answer
 from workshape.gateway.metering import Metering
 from workshape.gateway.mock import mock_response
@@ -104,6 +104,27 @@ def test_a_quota_is_for_its_period_and_a_throttle_for_the_moment() -> None:
 
     assert found == [None, Trouble(Kind.THROTTLED), None, Trouble(Kind.QUOTA_EXCEEDED), None]
     assert metering.used(KEY.id, "plan") == 1
+
+
+def test_what_was_used_before_counts_in_its_period_and_changes_are_told_once() -> None:
+    limited, day = plan(quota=Quota(3, "DAY")), 86_400.0
+    metering = Metering([Usage("plan", KEY.id, "1970-01-01", 2)])
+
+    found = [metering.check(KEY, limited, 0.0, wall) for wall in (0.0, 1.0)]
+    told = [metering.changed(10), metering.changed(10)]
+    metering.check(KEY, limited, 0.0, day)
+
+    assert found == [None, Trouble(Kind.QUOTA_EXCEEDED)]
+    assert told == [[Usage("plan", KEY.id, "1970-01-01", 3)], []]
+    assert metering.changed(10) == [Usage("plan", KEY.id, "1970-01-02", 1)]
+
+
+def test_nothing_is_told_of_plans_without_a_quota() -> None:
+    metering = Metering()
+
+    metering.check(KEY, plan(), 0.0, 0.0)
+
+    assert metering.changed(10) == []
 
 
 @pytest.mark.parametrize(("period", "name"), [("DAY", "2026-11-26"), ("WEEK", "2026-11-22"), ("MONTH", "2026-11")])
