@@ -403,6 +403,8 @@ class Broker:
             self._add(kept_queue.definition)
         for _, token in sorted(replay.tokens.items(), key=lambda item: item[1].token.number):
             self._numbers[token.queue].remember((token.token,))
+        for attempt in sorted(replay.attempts.values(), key=lambda kept: kept.attempt.made_at):
+            self._numbers[attempt.queue].remember_attempt(attempt.attempt)
         for kept in sorted(replay.messages.values(), key=lambda kept: kept.message.number):
             self._numbers[kept.queue].core.add(kept.message, now)
         for live in self._queues.values():

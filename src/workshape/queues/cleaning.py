@@ -40,7 +40,7 @@ class JournalCleaner:
         try:
             while True:
                 await asyncio.sleep(INTERVAL_S)
-                self._ledger.forget_old_tokens(self._clock.wall_s())
+                self._ledger.forget_old(self._clock.wall_s())
                 while self._ledger.needs_cleaning:
                     await self.clean()
         except JournalFailed as error:
@@ -74,8 +74,18 @@ class JournalCleaner:
             for task_id in task_ids:
                 self._keep_task(task_id)
             await self._ledger.durable()
+        await self._write_recent_again()
+
+    async def _write_recent_again(self) -> None:
+        """Write again what counts for some minutes: deduplication IDs, and attempts to receive that still stand."""
         while by_queue := self._ledger.take_oldest_tokens(self._clock.wall_s()):
             for number, tokens in by_queue.items():
                 if number in self._queues:
                     self._ledger.keep_tokens(number, tokens)
+            await self._ledger.durable()
+        while attempts := self._ledger.take_oldest_attempts(self._clock.wall_s()):
+            for number, made in attempts.items():
+                for attempt in made:
+                    if number in self._queues and self._queues[number].remembers_attempt(attempt):
+                        self._ledger.keep_attempt(number, attempt)
             await self._ledger.durable()

@@ -25,6 +25,11 @@ class Token(msgspec.Struct, frozen=True, array_like=True, gc=False):
     accepted_at: float
 
     @property
+    def since(self) -> float:
+        """From when on it counts."""
+        return self.accepted_at
+
+    @property
     def size_bytes(self) -> int:
         """About what it takes on disk."""
         return _TOKEN_BYTES + len(self.group_id) + len(self.deduplication_id)

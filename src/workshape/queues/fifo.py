@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
-from workshape.queues.attempts import Attempts
+from workshape.queues.attempts import Attempt, Attempts
 from workshape.queues.deadlines import Deadlines
 from workshape.queues.hidden import Hidden
 from workshape.queues.limits import IN_FLIGHT_MAX, SETTLED_AT_ONCE_MAX
@@ -141,6 +141,14 @@ class FifoQueue:
                 self._hidden.delay(message)
         self._offer(message.group_id, group)
 
+    def remember(self, attempt: Attempt) -> None:
+        """Take an attempt to receive that is found on disk, the oldest first."""
+        self._attempts.remember(attempt)
+
+    def remembers(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt is still what it was."""
+        return attempt in self._attempts
+
     def advance(self, now: float) -> Advanced:
         """Let time pass: wake what is due, drop what is too old. A bounded amount of it: see `next_deadline`."""
         expired: list[MessageNumber] = []
@@ -184,8 +192,7 @@ class FifoQueue:
         if attempt_id and (again := self._attempts.find(attempt_id, self._hidden.in_flight)):
             for message in again:
                 self._hidden.hide_until(message, now + hidden_s)
-            self._attempts.retried(attempt_id, again)
-            return Received(again, ())
+            return Received(again, (), self._attempts.retried(attempt_id, again))
         redrive = self.attributes.redrive if redrives else None
         dead_at = redrive.receive_count_max if redrive is not None else None
         count_max = min(count_max, IN_FLIGHT_MAX - len(self._hidden.in_flight))
@@ -207,9 +214,8 @@ class FifoQueue:
                     self._remove(message)
                 self._offer(group_id, group)
         self._drop_stale_entries()
-        if attempt_id and messages:
-            self._attempts.note(attempt_id, messages, now)
-        return Received(tuple(messages), tuple(dead))
+        attempt = self._attempts.note(attempt_id, messages, now) if attempt_id and messages else None
+        return Received(tuple(messages), tuple(dead), attempt)
 
     def delete(self, receipt: Receipt, handle: str) -> Message | None:
         """Take a message out for good; one that is gone already is no error.

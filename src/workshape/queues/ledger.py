@@ -9,15 +9,17 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from workshape.later import Later
+from workshape.queues.attempts import Attempt
 from workshape.queues.deduplication import Token
 from workshape.queues.journal import Journal, ReadRecord
-from workshape.queues.limits import DEDUPLICATION_S, KIB, MIB, PENDING_BYTES_MAX
+from workshape.queues.limits import ATTEMPT_S_MAX, DEDUPLICATION_S, KIB, MIB, PENDING_BYTES_MAX
 from workshape.queues.model import Message, MessageNumber, QueueBusy, QueueDefinition, QueueNumber
 from workshape.queues.move_task import MoveTask
 from workshape.queues.records import (
+    AttemptKept,
     MessagesDeleted,
     MessagesKept,
     MessagesMoved,
@@ -41,7 +43,7 @@ SEGMENTS_MAX = 64
 CLEANED_BYTES_AT_ONCE = 512 * KIB
 """Between such steps everyone else has their turn."""
 CLEANED_TOKENS_AT_ONCE = 2_000
-"""The same, of deduplication IDs."""
+"""The same, of deduplication IDs, and of attempts to receive."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,51 +95,71 @@ class LiveIndex(Generic[Key]):
         return keys
 
 
+class Recent(Protocol):
+    """What counts for some minutes, then never again."""
+
+    @property
+    def since(self) -> float:
+        """From when on it counts."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes on disk when it is written again."""
+
+    def is_old(self, now: float) -> bool:
+        """Whether it counts no longer."""
+
+
+R = TypeVar("R", bound=Recent)
+
+
 @dataclass(slots=True)
-class _Page:
-    """The deduplication IDs written to one segment."""
+class _Page(Generic[R]):
+    """What was written to one segment."""
 
     newest_at: float = 0.0
     size_bytes: int = 0
-    tokens: list[tuple[QueueNumber, Token]] = field(default_factory=list)
+    items: list[tuple[QueueNumber, R]] = field(default_factory=list)
 
 
-class TokenIndex:
-    """Which deduplication IDs each segment was the last to be given. A segment's are forgotten all at once."""
+class RecentIndex(Generic[R]):
+    """What of such things each segment was the last to be given. A segment's are forgotten all at once."""
 
-    def __init__(self) -> None:
-        self._pages: dict[int, _Page] = {}
+    def __init__(self, counts_s: float) -> None:
+        """`counts_s` is how long one of them counts."""
+        self._counts_s = counts_s
+        self._pages: dict[int, _Page[R]] = {}
 
     @property
     def size_bytes(self) -> int:
         """About what they take on disk when they are written again."""
         return sum(page.size_bytes for page in self._pages.values())
 
-    def put(self, queue: QueueNumber, token: Token, segment: int) -> None:
+    def put(self, queue: QueueNumber, item: R, segment: int) -> None:
         """Note that it has been written to `segment`."""
         page = self._pages.setdefault(segment, _Page())
-        page.tokens.append((queue, token))
-        page.newest_at = max(page.newest_at, token.accepted_at)
-        page.size_bytes += token.size_bytes
+        page.items.append((queue, item))
+        page.newest_at = max(page.newest_at, item.since)
+        page.size_bytes += item.size_bytes
 
     def forget_old(self, now: float) -> None:
-        """Forget segments all of whose IDs no longer count."""
+        """Forget segments all of whose things no longer count."""
         for segment, page in list(self._pages.items()):
-            if page.newest_at + DEDUPLICATION_S <= now:
+            if page.newest_at + self._counts_s <= now:
                 del self._pages[segment]
 
-    def take_from(self, segment: int, count_max: int, now: float) -> dict[QueueNumber, list[Token]]:
+    def take_from(self, segment: int, count_max: int, now: float) -> dict[QueueNumber, list[R]]:
         """Take some that still count out of a segment, to be written again; empty: there is none left."""
-        taken: dict[QueueNumber, list[Token]] = {}
-        page = self._pages.get(segment, _Page())
+        taken: dict[QueueNumber, list[R]] = {}
+        page: _Page[R] = self._pages.get(segment, _Page())
         count = 0
-        while page.tokens and count < count_max:
-            queue, token = page.tokens.pop()
-            page.size_bytes -= token.size_bytes
-            if not token.is_old(now):
-                taken.setdefault(queue, []).append(token)
+        while page.items and count < count_max:
+            queue, item = page.items.pop()
+            page.size_bytes -= item.size_bytes
+            if not item.is_old(now):
+                taken.setdefault(queue, []).append(item)
                 count += 1
-        if not page.tokens:
+        if not page.items:
             self._pages.pop(segment, None)
         return taken
 
@@ -156,9 +178,12 @@ class Ledger:
         self._tasks: LiveIndex[str] = LiveIndex()
         for task_id, kept_task in replay.tasks.items():
             self._tasks.put(task_id, kept_task.segment, kept_task.size_bytes)
-        self._tokens = TokenIndex()
+        self._tokens: RecentIndex[Token] = RecentIndex(DEDUPLICATION_S)
         for kept_token in replay.tokens.values():
             self._tokens.put(kept_token.queue, kept_token.token, kept_token.segment)
+        self._attempts: RecentIndex[Attempt] = RecentIndex(ATTEMPT_S_MAX)
+        for kept_attempt in replay.attempts.values():
+            self._attempts.put(kept_attempt.queue, kept_attempt.attempt, kept_attempt.segment)
 
     def __repr__(self) -> str:
         return f"<Ledger live_bytes={self.live_bytes} {self._journal!r}>"
@@ -182,7 +207,7 @@ class Ledger:
     @property
     def live_bytes(self) -> int:
         """The size of all that is still of use."""
-        indexes = (self._queues, self._messages, self._tokens, self._tasks)
+        indexes = (self._queues, self._messages, self._tokens, self._attempts, self._tasks)
         return sum(index.size_bytes for index in indexes)
 
     def durable(self) -> Later[None]:
@@ -225,6 +250,12 @@ class Ledger:
         self._journal.append(TokensKept(queue, tuple(tokens)))
         for token in tokens:
             self._tokens.put(queue, token, segment)
+
+    def keep_attempt(self, queue: QueueNumber, attempt: Attempt) -> None:
+        """An attempt to receive was made that can be made again, or still can when its segment is to go."""
+        segment = self._journal.segment
+        self._journal.append(AttemptKept(queue, attempt))
+        self._attempts.put(queue, attempt, segment)
 
     def receive(self, queue: QueueNumber, messages: Sequence[Message]) -> None:
         """Receive counts or visibility changed."""
@@ -298,9 +329,14 @@ class Ledger:
         """The same, of deduplication IDs; whoever takes them keeps them again at once."""
         return self._tokens.take_from(self._journal.oldest_segment, CLEANED_TOKENS_AT_ONCE, now)
 
-    def forget_old_tokens(self, now: float) -> None:
-        """Let go of deduplication IDs that no longer count."""
+    def take_oldest_attempts(self, now: float) -> Mapping[QueueNumber, Sequence[Attempt]]:
+        """The same, of attempts to receive."""
+        return self._attempts.take_from(self._journal.oldest_segment, CLEANED_TOKENS_AT_ONCE, now)
+
+    def forget_old(self, now: float) -> None:
+        """Let go of deduplication IDs and attempts to receive that no longer count."""
         self._tokens.forget_old(now)
+        self._attempts.forget_old(now)
 
     async def drop_oldest(self) -> None:
         """Drop the oldest segment: what it held has been written again, or is of no more use.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from workshape.clock import Clock
 from workshape.errors import CallerError
 from workshape.identifiers import new_uuid
+from workshape.queues.attempts import Attempt
 from workshape.queues.deduplication import Deduplication, Token, content_id, token_of
 from workshape.queues.fifo import FifoQueue
 from workshape.queues.journal import JournalFailed
@@ -154,6 +155,8 @@ class LiveQueue:
             self._give_up(result.dead, dead_letter_queue, now)
         if result.messages:
             self._ledger.receive(self.definition.number, result.messages)
+            if result.attempt is not None:
+                self._ledger.keep_attempt(self.definition.number, result.attempt)
             self._arm(now)
         return [_received(message, self.definition) for message in result.messages]
 
@@ -247,6 +250,15 @@ class LiveQueue:
         if self.deduplication is not None:
             for token in tokens:
                 self.deduplication.remember(token)
+
+    def remember_attempt(self, attempt: Attempt) -> None:
+        """Take an attempt to receive found on disk, the oldest first."""
+        if isinstance(self.core, FifoQueue):
+            self.core.remember(attempt)
+
+    def remembers_attempt(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt to receive is still what it was."""
+        return isinstance(self.core, FifoQueue) and self.core.remembers(attempt)
 
     def hand_over(self, message: Message, target: "LiveQueue") -> None:
         """Move the message that is next to another queue of the same kind, as a new one."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from workshape.queues.attempts import Attempt
 from workshape.queues.limits import VISIBILITY_TIMEOUT_S_MAX
 from workshape.queues.model import (
     FairDepth,
@@ -37,6 +38,8 @@ class Received:
     messages: tuple[Message, ...]
     dead: tuple[Message, ...]
     """Received too often: taken out of this queue, for the caller to put into the dead-letter queue."""
+    attempt: Attempt | None = None
+    """Of a receive that can be made again: what the caller is to write down for that."""
 
 
 class QueueCore(Protocol):

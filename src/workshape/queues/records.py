@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from workshape.queues.attempts import Attempt
 from workshape.queues.deduplication import Token, token_of
 from workshape.queues.model import Message, MessageNumber, QueueDefinition, QueueName, QueueNumber
 from workshape.queues.move_task import MoveTask
@@ -89,6 +90,13 @@ class TokensKept(msgspec.Struct, frozen=True, array_like=True, tag="tokens"):
     tokens: tuple[Token, ...]
 
 
+class AttemptKept(msgspec.Struct, frozen=True, array_like=True, tag="attempt"):
+    """An attempt to receive that can be made again: made, made again, or written again."""
+
+    queue: QueueNumber
+    attempt: Attempt
+
+
 class MoveTaskKept(msgspec.Struct, frozen=True, array_like=True, tag="move"):
     """A message move task as it is from here on."""
 
@@ -116,6 +124,7 @@ Record = (
     | MessagesMoved
     | MessagesTransferred
     | TokensKept
+    | AttemptKept
     | MoveTaskKept
     | MoveTaskForgotten
     | QueuePurged
@@ -226,6 +235,13 @@ class KeptToken(Kept, gc=False):
     token: Token
 
 
+class KeptAttempt(Kept, gc=False):
+    """An attempt to receive that still counts."""
+
+    queue: QueueNumber
+    attempt: Attempt
+
+
 class KeptTask(Kept, gc=False):
     """A message move task that is still told of."""
 
@@ -246,6 +262,7 @@ class Replay:
     queues: dict[QueueNumber, KeptQueue] = field(default_factory=dict)
     messages: dict[MessageNumber, KeptMessage] = field(default_factory=dict)
     tokens: dict[tuple[QueueNumber, MessageNumber], KeptToken] = field(default_factory=dict)
+    attempts: dict[tuple[QueueNumber, str], KeptAttempt] = field(default_factory=dict)
     tasks: dict[str, KeptTask] = field(default_factory=dict)
     deleted_at: dict[QueueName, float] = field(default_factory=dict)
     last_queue: int = 0
@@ -267,9 +284,8 @@ class Replay:
             case MessagesTransferred():
                 self._drop(record.numbers)
                 self._keep(MessagesKept(record.target, record.messages), segment, size_bytes)
-            case TokensKept(queue, tokens):
-                for token in tokens:
-                    self._remember(KeptToken(segment, token.size_bytes, queue, token))
+            case TokensKept() | AttemptKept():
+                self._apply_recent(record, segment)
             case MoveTaskKept(task):
                 self.tasks[task.id] = KeptTask(segment, size_bytes, task)
             case MoveTaskForgotten(task_id):
@@ -283,7 +299,17 @@ class Replay:
             self._purge(queue)
         for key in [key for key in self.tokens if key[0] not in self.queues]:
             del self.tokens[key]
+        self.attempts = {key: kept for key, kept in self.attempts.items() if kept.queue in self.queues}
         self.tasks = {task_id: kept for task_id, kept in self.tasks.items() if kept.task.source in self.queues}
+
+    def _apply_recent(self, record: TokensKept | AttemptKept, segment: int) -> None:
+        match record:
+            case TokensKept(queue, tokens):
+                for token in tokens:
+                    self._remember(KeptToken(segment, token.size_bytes, queue, token))
+            case AttemptKept(queue, attempt):
+                if not attempt.is_old(self.now):
+                    self.attempts[queue, attempt.id] = KeptAttempt(segment, attempt.size_bytes, queue, attempt)
 
     def _apply_to_queue(self, record: QueueKept | QueueDeleted | QueuePurged, segment: int, size_bytes: int) -> None:
         match record:

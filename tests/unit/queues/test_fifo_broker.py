@@ -269,3 +269,52 @@ async def test_an_attempt_made_again_over_the_broker_gets_the_same_receipt_handl
     change = VisibilityChange(first[0].receipt_handle, 60)
     assert broker.change_visibility(ORDERS, [change]) == [None]
     assert await broker.receive(ORDERS, count_max=10, wait_s=0, attempt_id="once") == []
+
+
+@pytest.mark.parametrize("cleanings", [0, 3])
+async def test_an_attempt_can_be_made_again_over_a_restart(
+    broker: Broker, tmp_path: Path, clock: FakeClock, cleanings: int
+) -> None:
+    await send(broker, "1", "2")
+    first = await attempt(broker)
+    clock.wall += 20
+    for _ in range(cleanings):
+        broker = await reopen(broker, tmp_path, clock)
+        await broker.clean()
+    again = await attempt(broker)
+    for _ in range(cleanings):
+        broker = await reopen(broker, tmp_path, clock)
+        await broker.clean()
+    broker = await reopen(broker, tmp_path, clock)
+    clock.wall += 20
+
+    restarted = await attempt(broker)
+    await broker.delete(ORDERS, [first[0].receipt_handle])
+    changed = await attempt(broker)
+    await broker.close()
+
+    assert bodies(first) == ["1", "2"]
+    assert restarted == again == first
+    assert changed == []
+
+
+async def test_an_attempt_is_forgotten_five_minutes_after_it_was_first_made(
+    broker: Broker, tmp_path: Path, clock: FakeClock
+) -> None:
+    await send(broker, "1")
+    await attempt(broker, visibility_timeout_s=1_000)
+    clock.wall += 200
+    await attempt(broker, visibility_timeout_s=1_000)
+    clock.wall += 100
+
+    broker = await reopen(broker, tmp_path, clock)
+    late = await attempt(broker)
+    await broker.close()
+
+    assert late == []
+
+
+async def attempt(broker: Broker, visibility_timeout_s: int | None = None) -> list[ReceivedMessage]:
+    return await broker.receive(
+        ORDERS, count_max=10, wait_s=0, visibility_timeout_s=visibility_timeout_s, attempt_id="once"
+    )
