@@ -43,6 +43,16 @@ class Conflict(CallerError):
     reason: str
 
 
+class PortInUse(Conflict):
+    """Port {port} of {host} is in use: stop what uses it, or set [platform] ports.{setting}
+    (0 picks any free port; `workshape up --port 0` does so for all)
+    """
+
+    host: str
+    port: int
+    setting: str
+
+
 class Throttled(CallerError):
     """{reason}"""
 

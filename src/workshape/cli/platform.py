@@ -28,7 +28,7 @@ from workshape.parts.jars import JavaUnavailable
 from workshape.parts.kafka import kafka_broker
 from workshape.parts.moto import IN_MEMORY, MotoMissing, moto_server
 from workshape.parts.postgres import Postgres, PostgresOrder
-from workshape.parts.process import PartFailed, Program, Server, accepts, answers
+from workshape.parts.process import PartFailed, Program, Server
 from workshape.parts.supervisor import Started, Supervisor, SupervisorEvent
 from workshape.parts.tls_front import tls_front
 from workshape.pgproxy.tls import ensure_certificates
@@ -51,6 +51,7 @@ from workshape.settings import Settings
 SERVE_PACKAGE = "workshape.serve"
 ENGINE_READY_S_MAX = 120.0  # it applies the app: tables and buckets are made by others
 PROXY_READY_S_MAX = 30.0
+PROXY_STOP_S = 10.0
 ENGINE_STOP_S = 20.0
 LEFTOVER_S_MAX = 5.0  # SIGKILL takes effect at once unless the kernel itself is stuck
 LEFTOVER_POLL_S = 0.02
@@ -135,8 +136,8 @@ class Platform:
         )
         write_run_file(self._run)
         if proxy_host is not None:
-            await self._supervisor.start(self._proxy(proxy, proxy_host))
-        await self._supervisor.start(self._engine())
+            await self._supervisor.start(self._ours("proxy", PROXY_READY_S_MAX, stop_wait_s=PROXY_STOP_S))
+        await self._supervisor.start(self._ours("engine", ENGINE_READY_S_MAX, stop_wait_s=ENGINE_STOP_S))
         return self.run
 
     async def watch(self) -> None:
@@ -302,29 +303,16 @@ class Platform:
             ca_file=str(self._state.ca_file),
         )
 
-    def _proxy(self, proxy: ProxyRun | None, proxy_host: ProxyHostRun) -> Server:
-        settings = self._settings
-        port = proxy_host.status_port if proxy is None else settings.ports.proxy
-        return Server(
-            self._ours("proxy", stop_wait_s=10.0), lambda: accepts(reached_at(settings.host), port), PROXY_READY_S_MAX
-        )
-
-    def _engine(self) -> Server:
-        settings = self._settings
-        return Server(
-            self._ours("engine", stop_wait_s=ENGINE_STOP_S),
-            lambda: answers(reached_at(settings.host), settings.ports.endpoint, "/_workshape/health"),
-            ENGINE_READY_S_MAX,
-        )
-
-    def _ours(self, name: str, *, stop_wait_s: float) -> Program:
-        return Program(
+    def _ours(self, name: str, ready_s_max: float, *, stop_wait_s: float) -> Server:
+        """A part of ours, which tells by itself that it is ready: somebody else may answer at its port."""
+        program = Program(
             name=name,
             arguments=[sys.executable, "-m", f"{SERVE_PACKAGE}.{name}", str(self._state.run_file)],
             folder=self._folder,
             log_file=self._state.part_log(name),
             stop_wait_s=stop_wait_s,
         )
+        return Server(program, None, ready_s_max)
 
     def _announce(self, event: SupervisorEvent) -> None:
         """Keep the run file's children true, then tell."""

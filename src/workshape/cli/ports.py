@@ -6,7 +6,7 @@ import socket
 
 import msgspec
 
-from workshape.errors import Conflict
+from workshape.errors import PortInUse
 from workshape.run import console_host
 from workshape.settings import Ports, Settings
 
@@ -16,16 +16,6 @@ FREE_PORTS = (15_000, 32_000)
 Source: https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html (ip_local_port_range, 32768 to 60999)
 """
 TRIES = 20  # of 17,000: then any port will do
-
-
-class PortInUse(Conflict):
-    """Port {port} of {host} is in use: stop what uses it, or set [platform] ports.{setting}
-    (0 picks any free port; `workshape up --port 0` does so for all)
-    """
-
-    host: str
-    port: int
-    setting: str
 
 
 def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) -> Settings:

@@ -5,6 +5,7 @@ Read `Engine._open` top to bottom: what is made later uses what was made before,
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -23,6 +24,7 @@ from workshape.engine.proxy_parts import open_proxies
 from workshape.engine.secret_parts import open_secrets
 from workshape.engine.services import services
 from workshape.engine.source_parts import open_queues, open_sources
+from workshape.parts.readiness import names_taken_port
 from workshape.run import RunFile
 
 LAST_ANSWERS_S_MAX = 0.25
@@ -53,14 +55,15 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def run(self) -> None:
-        """Apply the app, then serve until cancelled.
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Apply the app, tell that it is `ready`, then serve until cancelled.
 
         Raises:
-            WorkshapeError: the app cannot be applied. OSError: a port is taken.
+            WorkshapeError: the app cannot be applied. PortInUse: somebody else listens there.
         """
         settings = self._run_file.settings
-        door = await self._door.start(settings.host, settings.ports.endpoint)
+        with names_taken_port(settings.host, settings.ports.endpoint, "endpoint"):
+            door = await self._door.start(settings.host, settings.ports.endpoint)
         self._stack.push_async_callback(door.close, LAST_ANSWERS_S_MAX)
         self._stack.push_async_callback(self._functions.end)
         if self._app is not None:
@@ -74,6 +77,7 @@ class Engine:
             for work in self._ground.work:
                 group.create_task(work.run(), name=work.name)
             self._observation.admin.ready = True
+            ready()
 
     async def _open(self) -> None:
         ground = self._ground = open_ground(self._run_file, self._stack)

@@ -30,6 +30,7 @@ from workshape.gateway.metering import Metering
 from workshape.gateway.rest_front import RestFront
 from workshape.gateway.server import Gateway
 from workshape.gateway.token_keys import TokenKeys
+from workshape.parts.readiness import names_taken_port
 from workshape.status import RouteStatus
 
 
@@ -48,9 +49,11 @@ class HttpParts:
     apis: ApiDoor
 
     async def start(self, ground: Ground) -> None:
-        """Listen for the app's own HTTP API. Raises OSError: its port is taken."""
+        """Listen for the app's own HTTP API. Raises PortInUse: somebody else listens there."""
         if self.gateway is not None:
-            server = await self.gateway.start(ground.settings.host, ground.settings.ports.http)
+            address = ground.settings.host, ground.settings.ports.http
+            with names_taken_port(*address, "http"):
+                server = await self.gateway.start(*address)
             ground.stack.push_async_callback(server.close)
 
     def route_statuses(self) -> list[RouteStatus]:

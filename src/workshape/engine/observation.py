@@ -16,6 +16,7 @@ from workshape.engine.proxy_parts import ProxyParts
 from workshape.engine.source_parts import SourceParts
 from workshape.functions.launch.peer import is_no_function
 from workshape.http1.client import HttpClient
+from workshape.parts.readiness import names_taken_port
 from workshape.proxy_watch import ProxyWatch
 from workshape.remedies import Remedies
 from workshape.run import console_host
@@ -32,9 +33,10 @@ class Observation:
     console: Console
 
     async def start(self, ground: Ground) -> None:
-        """Listen for the console's browsers. Raises OSError: its port is taken."""
-        settings = ground.settings
-        server = await self.console.start(console_host(settings), settings.ports.console)
+        """Listen for the console's browsers. Raises PortInUse: somebody else listens there."""
+        address = console_host(ground.settings), ground.settings.ports.console
+        with names_taken_port(*address, "console"):
+            server = await self.console.start(*address)
         ground.stack.push_async_callback(server.close)
 
 

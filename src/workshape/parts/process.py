@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workshape.errors import PlatformError
+from workshape.parts.readiness import VARIABLE, Told
 
 SHIM = Path(__file__).with_name("shim.py")
 LOG_BYTES_MAX = 8 * 1024 * 1024  # a part's log is set aside (once) when it is over this at a start
@@ -56,9 +57,10 @@ class Program:
 class ChildProcess:
     """A running program and its process group."""
 
-    def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, program: Program, process: asyncio.subprocess.Process, told: Told | None = None) -> None:
         self.program = program
         self._process = process
+        self._told = told
 
     def __repr__(self) -> str:
         state = "running" if self._process.returncode is None else describe_exit(self._process.returncode)
@@ -70,10 +72,17 @@ class ChildProcess:
         return self._process.pid
 
     @classmethod
-    async def start(cls, program: Program) -> "ChildProcess":
-        """Start it in a process group of its own (a Ctrl-C in the terminal is ours to pass on, in order)."""
+    async def start(cls, program: Program, *, tells: bool = False) -> "ChildProcess":
+        """Start it in a process group of its own (a Ctrl-C in the terminal is ours to pass on, in order).
+
+        `tells`: it says by itself when it is ready (`readiness.py`).
+        """
         account = program.account or Account(-1, -1)
         shim = (sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(program.stop_signal)))
+        told = Told() if tells else None
+        environment = {**os.environ, **program.environment}
+        if told is not None:
+            environment[VARIABLE] = str(told.descriptor)
         _set_aside(program.log_file)
         log = os.open(program.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
@@ -81,34 +90,57 @@ class ChildProcess:
                 *shim,
                 *(str(account.user), str(account.group), "--", *program.arguments),
                 cwd=program.folder,
-                env={**os.environ, **program.environment},
+                env=environment,
+                pass_fds=() if told is None else (told.descriptor,),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        except BaseException:
+            if told is not None:
+                told.close()
+            raise
         finally:
             os.close(log)
-        return cls(program, process)
+            if told is not None:
+                told.started()
+        return cls(program, process, told)
 
     async def wait(self) -> str:
         """Wait until it ends; tell how, in words."""
         return describe_exit(await self._process.wait())
 
-    async def ready(self, check: Callable[[], Awaitable[bool]], wait_s_max: float) -> None:
-        """Wait until `check` says so.
+    async def ready(self, check: Callable[[], Awaitable[bool]] | None, wait_s_max: float) -> None:
+        """Wait until `check` says so; None: until the program does.
 
         Raises:
-            PartFailed: it ended first, or `wait_s_max` passed; the reason holds the end of its log.
+            PartFailed: it ended first, or `wait_s_max` passed; the reason is its own, or holds the end of its log.
         """
         try:
             async with asyncio.timeout(wait_s_max):
-                while not await check():
-                    if self._process.returncode is not None:
-                        raise self.failed(describe_exit(self._process.returncode))
+                while not await (self._has_told() if check is None else check()):
+                    self._check_alive()
                     await asyncio.sleep(READY_POLL_S)
+                self._check_alive()  # what answered may be somebody else
         except TimeoutError as error:
             raise self.failed(f"not ready after {wait_s_max:g} s") from error
+        finally:
+            if self._told is not None:
+                self._told.close()
+                self._told = None
+
+    async def _has_told(self) -> bool:
+        assert self._told is not None, "it was not started to tell"
+        return self._told.is_ready
+
+    def _check_alive(self) -> None:
+        if self._process.returncode is None:
+            return
+        reason = "" if self._told is None else self._told.reason
+        if reason:
+            raise PartFailed(part=self.program.name, reason=f"{reason} (its log is {self.program.log_file})")
+        raise self.failed(describe_exit(self._process.returncode))
 
     def failed(self, what: str) -> PartFailed:
         """Make the error that tells what happened, with the end of the log."""
@@ -131,9 +163,10 @@ class ChildProcess:
 
 
 class Server:
-    """A program that is a part: started again as it was, ready when its check says so."""
+    """A program that is a part: started again as it was, ready when its check says so, or by itself."""
 
-    def __init__(self, program: Program, check: Callable[[], Awaitable[bool]], ready_s_max: float) -> None:
+    def __init__(self, program: Program, check: Callable[[], Awaitable[bool]] | None, ready_s_max: float) -> None:
+        """`check` None: the program is one of ours, which tell (`readiness.py`)."""
         self._program = program
         self._check = check
         self._ready_s_max = ready_s_max
@@ -158,7 +191,7 @@ class Server:
         Raises:
             PartFailed: it ended, or was not ready in time.
         """
-        child = self._child = await ChildProcess.start(self._program)
+        child = self._child = await ChildProcess.start(self._program, tells=self._check is None)
         try:
             await child.ready(self._check, self._ready_s_max)
         except BaseException:  # cancelled or failed alike: it must not stay

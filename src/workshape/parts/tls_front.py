@@ -9,18 +9,19 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import ssl
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import uvloop
 
-from workshape.parts.process import Program, Server, accepts
+from workshape.errors import PortInUse
+from workshape.parts.process import Program, Server
+from workshape.parts.readiness import Readiness, names_taken_port
 
 REQUEST_BYTES = 8  # an SSLRequest: length and code
 SSL_REQUEST = 80877103
@@ -37,7 +38,7 @@ def tls_front(
     arguments = [sys.executable, "-m", "workshape.parts.tls_front"]
     arguments += [*(listen[0], str(listen[1])), *(server[0], str(server[1])), str(certificate), str(key)]
     program = Program(name="postgres-tls", arguments=arguments, folder=folder, log_file=log_file)
-    return Server(program, lambda: accepts(*listen), READY_S_MAX)
+    return Server(program, None, READY_S_MAX)
 
 
 class _ServerSide(asyncio.Protocol):
@@ -162,20 +163,29 @@ class _Front:
         self.context = context
 
 
-async def serve(listen: tuple[str, int], server: tuple[str, int], context: ssl.SSLContext) -> None:
-    """Listen until SIGTERM or SIGINT."""
+async def serve(
+    listen: tuple[str, int], server: tuple[str, int], context: ssl.SSLContext, ready: Callable[[], None]
+) -> None:
+    """Listen until SIGTERM or SIGINT.
+
+    Raises:
+        PortInUse: somebody else does.
+    """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
     front = _Front(server, context)
-    listener = await loop.create_server(lambda: _ClientSide(front), *listen, backlog=BACKLOG)
+    with names_taken_port(*listen, "database"):
+        listener = await loop.create_server(lambda: _ClientSide(front), *listen, backlog=BACKLOG)
+    ready()
     await ended.wait()
     listener.close()
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the front as the arguments say."""
+    readiness = Readiness.inherited()
     parser = argparse.ArgumentParser(prog="python -m workshape.parts.tls_front")
     for name in ("host", "port", "server_host", "server_port", "certificate", "key"):
         parser.add_argument(name, type=int if name.endswith("port") else str)
@@ -183,8 +193,14 @@ def main(arguments: Sequence[str]) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
     context.load_cert_chain(parsed.certificate, parsed.key)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve((parsed.host, parsed.port), (parsed.server_host, parsed.server_port), context))
+    listen, server = (parsed.host, parsed.port), (parsed.server_host, parsed.server_port)
+    try:
+        uvloop.run(serve(listen, server, context, readiness.tell))
+    except KeyboardInterrupt:
+        pass
+    except (PortInUse, OSError) as error:
+        readiness.fail(str(error))
+        raise
 
 
 if __name__ == "__main__":

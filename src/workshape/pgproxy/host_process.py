@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,8 +18,10 @@ BACKENDS_PATH = "/_workshape/backends"
 _log = logging.getLogger(__name__)
 
 
-async def run_host(ground: HostGround, plan_file: Path, host: str, port: int) -> None:
-    """Run what the plan says, and answer the engine, until cancelled.
+async def run_host(
+    ground: HostGround, plan_file: Path, host: str, port: int, started: Callable[[], None] = lambda: None
+) -> None:
+    """Run what the plan says, and answer the engine, until cancelled. `started` is told that it is answered.
 
     Raises:
         OSError: the address is in use.
@@ -38,6 +41,7 @@ async def run_host(ground: HostGround, plan_file: Path, host: str, port: int) ->
         return Response(200, JSON, body)
 
     server = await serve_tcp(answer, host, port)
+    started()
     try:
         await proxies.apply(_read(plan_file))
         await asyncio.Event().wait()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from workshape.errors import Conflict
 from workshape.http1.message import Request, Response
 from workshape.http1.server import HttpServer, serve_tcp
 from workshape.identifiers import random_hex
@@ -21,6 +22,15 @@ from workshape.status import ProxyFigures
 
 JSON = (("content-type", "application/json"),)
 PROMETHEUS = (("content-type", CONTENT_TYPE),)
+
+
+class StatusUnavailable(Conflict):
+    """The proxy's figures cannot be served at {host}:{port} ({reason}): stop what listens there, or choose another port
+    (`workshape proxy --status`; `workshape up` chooses one at each start)
+    """
+
+    host: str
+    port: int
 
 
 async def run_proxy(
@@ -37,8 +47,8 @@ async def run_proxy(
     `handover` is where its successor finds it; with `take_over`, it is itself the successor of whoever is there.
 
     Raises:
-        OSError: an address is in use or not ours. Invalid: a certificate or an authority of the configuration.
-        Conflict: the predecessor does not hand over.
+        OSError: an endpoint's address is in use or not ours. StatusUnavailable: so is that of the figures.
+        Invalid: a certificate or an authority of the configuration. Conflict: the predecessor does not hand over.
     """
     inheritance = inherit(handover) if take_over and handover is not None else None
     secrets_manager = SecretsManager()
@@ -54,7 +64,7 @@ async def run_proxy(
             await inheritance.confirm()
             proxy.predecessor = inheritance.cancel
         if config.status_port is not None:
-            status = await start_status(proxy, config.endpoints[0].host, config.status_port)
+            status = await _start_status(proxy, config.endpoints[0].host, config.status_port)
         if handover is not None:
             point = HandoverPoint(handover, proxy, status)
             point.open()
@@ -73,6 +83,13 @@ async def run_proxy(
             await status.close()
         await proxy.close()
         await secrets_manager.close()
+
+
+async def _start_status(proxy: ProxyServer, host: str, port: int) -> HttpServer:
+    try:
+        return await start_status(proxy, host, port)
+    except OSError as error:
+        raise StatusUnavailable(host=host, port=port, reason=error.strerror or str(error)) from error
 
 
 async def start_status(proxy: ProxyServer, host: str, port: int) -> HttpServer:

@@ -6,14 +6,14 @@ from pathlib import Path
 from workshape.app.toml import load_app
 from workshape.engine.engine import Engine
 from workshape.run import RunFile
-from workshape.serve.part import run_part
+from workshape.serve.part import Ready, run_part
 
 
-async def run_engine(run: RunFile) -> None:
+async def run_engine(run: RunFile, ready: Ready) -> None:
     """Serve everything but the proxy, until cancelled."""
     app = load_app(Path(run.folder))[0] if run.app_file is not None else None
     async with Engine(run, app) as engine:
-        await engine.run()
+        await engine.run(ready)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import uvloop
 
 from workshape.errors import WorkshapeError
 from workshape.event_log import log_events_to_stderr
+from workshape.parts.readiness import Readiness
 from workshape.run import RunFile, read_run_file
 
 EXIT_USAGE = 2
@@ -19,15 +20,21 @@ EXIT_FAILED = 1
 _log = logging.getLogger(__name__)
 
 
-def run_part(name: str, part: Callable[[RunFile], Awaitable[None]], arguments: Sequence[str]) -> int:
+Ready = Callable[[], None]
+"""Told once, when the part is ready."""
+
+
+def run_part(name: str, part: Callable[[RunFile, Ready], Awaitable[None]], arguments: Sequence[str]) -> int:
     """Run a part until it is told to end; return the exit code."""
     if len(arguments) != 1:
         print(f"usage: python -m workshape.serve.{name} RUNFILE", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
+    readiness = Readiness.inherited()
     log_events_to_stderr()
     try:
-        uvloop.run(_until_told(part(read_run_file(Path(arguments[0])))))
+        uvloop.run(_until_told(part(read_run_file(Path(arguments[0])), readiness.tell)))
     except (WorkshapeError, OSError) as error:
+        readiness.fail(str(error))
         _log.critical("part_failed", extra={"part": name, "reason": str(error)})
         return EXIT_FAILED
     return 0

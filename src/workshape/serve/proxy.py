@@ -4,29 +4,42 @@ import asyncio
 import sys
 from pathlib import Path
 
+from workshape.parts.readiness import names_taken_port
 from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
 from workshape.pgproxy.host_process import run_host
 from workshape.pgproxy.hosting import HostGround
 from workshape.pgproxy.process import run_proxy
 from workshape.pgproxy.secrets_manager import SecretsManager
 from workshape.run import ProxyRun, RunFile
-from workshape.serve.part import run_part
+from workshape.serve.part import Ready, run_part
 from workshape.sigv4 import Keys
 
 
-async def run_database_proxy(run: RunFile) -> None:
-    """Stand in front of the database as the app wants it, and as proxies made through RDS's API do; until cancelled."""
+async def run_database_proxy(run: RunFile, ready: Ready) -> None:
+    """Stand in front of the database as the app wants it, and as proxies made through RDS's API do; until cancelled.
+
+    Raises:
+        PortInUse: somebody else listens there.
+    """
+    missing = {"hosted"} if run.proxy is None else {"hosted", "own"}
+
+    def listens(what: str) -> None:
+        missing.discard(what)
+        if not missing:
+            ready()
+
     try:
         async with asyncio.TaskGroup() as group:
-            hosting = group.create_task(_run_host(run))
+            hosting = group.create_task(_run_host(run, lambda: listens("hosted")))
             if run.proxy is not None:
-                await run_proxy(_proxy_config(run, run.proxy))
+                with names_taken_port(run.settings.host, run.settings.ports.proxy, "proxy"):
+                    await run_proxy(_proxy_config(run, run.proxy), started=lambda _ports: listens("own"))
                 hosting.cancel()  # it was ended on its console, and with it the process
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
 
 
-async def _run_host(run: RunFile) -> None:
+async def _run_host(run: RunFile, started: Ready) -> None:
     database, host = run.database, run.proxy_host
     assert database is not None, "the supervisor starts a proxy only for a database"
     assert host is not None, "and says where it is to answer"
@@ -39,7 +52,7 @@ async def _run_host(run: RunFile) -> None:
         certificates=run.state.tls,
     )
     try:
-        await run_host(ground, run.state.proxy_plan, run.settings.host, host.status_port)
+        await run_host(ground, run.state.proxy_plan, run.settings.host, host.status_port, started)
     finally:
         await secrets_manager.close()
 

@@ -11,6 +11,7 @@ import msgspec
 
 from workshape.http1.message import Request, Response
 from workshape.http1.server import serve_tcp
+from workshape.parts.readiness import Readiness
 from workshape.run import RunFile, read_run_file
 from workshape.status import (
     EngineStatus,
@@ -97,6 +98,7 @@ async def _serve(name: str, run: RunFile) -> None:
     else:
         assert run.proxy is not None
         servers = [await serve_tcp(proxy, run.settings.host, port) for port in (ports.proxy, run.proxy.status_port)]
+    Readiness.inherited().tell()
     await ENDED.wait()
     for server in servers:
         await server.close(LAST_ANSWERS_S_MAX)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,13 +14,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from workshape.cli.ports import free_ports
 from workshape.run import RunFile, StateFolder, read_run_file
 
 ROOT = Path(__file__).parents[3]
-COMMAND = """
+WITH_FAKES = """
 import workshape.cli.platform as platform
-from workshape.cli.main import app
 platform.SERVE_PACKAGE = "tests.fakes.serve"
+"""
+TAKEN_SINCE = """
+import workshape.cli.platform as platform
+platform.choose_ports = lambda settings, unused: settings
+"""
+"""As if the ports had been free when that was looked at."""
+COMMAND = """
+from workshape.cli.main import app
 app()
 """
 WAIT_S_MAX = 30.0
@@ -52,7 +61,7 @@ jars.shutil.which = lambda name: None
 """
 
 
-def workshape(*arguments: str, before: str = "") -> subprocess.Popen[str]:
+def workshape(*arguments: str, before: str = WITH_FAKES) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", before + COMMAND, *arguments],
         stdout=subprocess.PIPE,
@@ -74,7 +83,7 @@ def done(*arguments: str) -> tuple[int, str, str]:
 
 
 @contextmanager
-def up(folder: Path, *arguments: str, before: str = "") -> Iterator[tuple[subprocess.Popen[str], RunFile, str]]:
+def up(folder: Path, *arguments: str, before: str = WITH_FAKES) -> Iterator[tuple[subprocess.Popen[str], RunFile, str]]:
     """Run `workshape up` until it has said where everything is."""
     process = workshape("up", str(folder), *arguments, before=before)
     said = ""
@@ -185,7 +194,7 @@ def test_a_killed_engine_is_started_again_and_nothing_outlives_a_killed_supervis
 
 
 def test_the_empty_platform_needs_neither_app_file_nor_java_and_a_taken_port_is_told(tmp_path: Path) -> None:
-    with up(tmp_path, "--port", "0", before=WITHOUT_JAVA) as (_, run, said):
+    with up(tmp_path, "--port", "0", before=WITH_FAKES + WITHOUT_JAVA) as (_, run, said):
         other = tmp_path / "other"
         other.mkdir()
         refused = done("up", str(other), "--port", str(run.settings.ports.endpoint))
@@ -198,3 +207,25 @@ def test_the_empty_platform_needs_neither_app_file_nor_java_and_a_taken_port_is_
     assert refused[0] == 1
     assert f"workshape: Port {run.settings.ports.endpoint} of 127.0.0.1 is in use: " in refused[2]
     assert "[platform] ports.endpoint" in refused[2]
+
+
+@pytest.mark.parametrize("setting", ["proxy", "endpoint", "http", "console"])
+def test_who_has_taken_a_port_since_is_not_taken_for_ours(app_folder: Path, setting: str) -> None:
+    ports = dict(zip(("endpoint", "http", "proxy", "database", "console"), free_ports("127.0.0.1", 5), strict=True))
+    text = ", ".join(f"{name} = {port}" for name, port in ports.items())
+    settings = APP.replace("endpoint = 0, http = 0, proxy = 0, database = 0", text)
+    (app_folder / "workshape.toml").write_text(settings)
+
+    with socket.create_server(("127.0.0.1", ports[setting])):
+        process = workshape("up", str(app_folder), before=TAKEN_SINCE)
+        try:
+            output, errors = process.communicate(timeout=WAIT_S_MAX)
+        finally:
+            process.terminate()  # if it has come up all the same
+            process.communicate(timeout=WAIT_S_MAX)
+
+    assert process.returncode == 1
+    part = "proxy" if setting == "proxy" else "engine"
+    assert f"workshape: {part} did not start: Port {ports[setting]} of 127.0.0.1 is in use: stop what uses it" in errors
+    assert f"[platform] ports.{setting}" in errors
+    assert "is up" not in output

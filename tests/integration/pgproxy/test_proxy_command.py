@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,24 @@ def test_clients_verify_it_use_it_and_watch_it_and_settings_are_read_again(runni
     assert "workshape_proxy_pinned_connections 1\n" in scraped
     assert (running.process.returncode, output) == (0, "stopped\n")
     assert "Traceback" not in errors
+
+
+def test_a_status_port_that_is_taken_is_told_from_one_for_clients(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        arguments = ["--database", "postgresql://app:x@127.0.0.1:1/app", "--listen", "127.0.0.1:0"]
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--status", str(port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT_S_MAX,
+        )
+
+    assert done.returncode == 1
+    assert f"figures cannot be served at 127.0.0.1:{port}" in done.stderr
+    assert "--take-over" not in done.stderr
 
 
 def test_mistakes_are_one_line_with_the_way_on(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from workshape.cli.database import own_database
 from workshape.cli.invoke import read_payload
 from workshape.cli.logs import since_time
 from workshape.cli.main import app
-from workshape.cli.ports import PortInUse, choose_ports, free_ports
+from workshape.cli.ports import choose_ports, free_ports
 from workshape.cli.up import shown_url, with_port
-from workshape.errors import Invalid
+from workshape.errors import Invalid, PortInUse
 from workshape.run import (
     AlreadyRunning,
     Lock,
