@@ -44,7 +44,8 @@ _KNOWN = frozenset(b"BCDEHFPQSXdcf")
 _TEXTS = frozenset({messages.QUERY, messages.PARSE})
 _NAMED = frozenset({messages.BIND, messages.DESCRIBE, messages.CLOSE})
 _ASK_AT_ONCE = frozenset({messages.QUERY, messages.PARSE, messages.BIND})
-_COPIES = frozenset({messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL})
+_ALONE_NOTHING = frozenset({messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL, messages.FLUSH})
+"""What means nothing where nothing has begun: COPY data that comes after the COPY failed, a Flush after the Sync."""
 _QUERIES = frozenset({messages.QUERY, messages.FUNCTION_CALL})
 
 
@@ -195,7 +196,7 @@ class Session:
         elif kind == messages.SYNC:
             self.to_client += messages.ready_for_query(messages.IDLE)
             self._ignoring = False
-        elif kind not in _COPIES and kind != messages.TERMINATE and not self._ignoring:
+        elif kind not in _ALONE_NOTHING and kind != messages.TERMINATE and not self._ignoring:
             self.to_client += bytes(error)
             self._ignoring = True
 
@@ -236,7 +237,7 @@ class Session:
                 if kind == messages.SYNC:
                     self.to_client += messages.ready_for_query(messages.IDLE)
                     self._ignoring = False
-            elif kind not in _COPIES:  # the database, too, ignores COPY data that comes after the COPY failed
+            elif kind not in _ALONE_NOTHING:
                 self._needed = self._head_needed(kind, length)
                 want = Want.CONNECTION if len(data) - position >= self._needed else Want.NOTHING
                 break
@@ -377,8 +378,8 @@ class Session:
         link.unsynced = True
         link.expected.append(EXECUTE)
 
-    def _flush(self, link: Link, data: bytes, position: int, end: int) -> None:
-        link.unsynced = True
+    def _pass_by(self, link: Link, data: bytes, position: int, end: int) -> None:
+        """Begin and end nothing: drivers send a Flush after a Sync, too."""
 
     def _sync(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         if link.copying_in:  # the server ignores it, and another must come after the data
@@ -415,7 +416,7 @@ _PASS_ON = {
     messages.DESCRIBE: Session._describe,
     messages.CLOSE: Session._close,
     messages.EXECUTE: Session._execute,
-    messages.FLUSH: Session._flush,
+    messages.FLUSH: Session._pass_by,
     messages.SYNC: Session._sync,
     messages.FUNCTION_CALL: Session._function_call,
     messages.COPY_DATA: Session._copy_data,

@@ -335,6 +335,30 @@ def test_what_waited_too_long_is_refused_statement_by_statement_and_the_session_
     assert kinds(client.seen) == "EZ" + "EZ" + "TDCZ"
 
 
+def test_a_flush_after_the_sync_keeps_no_connection_and_needs_none() -> None:
+    bench = Bench.of(1)
+    client = bench.client()
+
+    client.send(parse("", "rows 1") + bind("") + execute() + SYNC + FLUSH)
+    assert bench.free
+    want = client.session.receive(FLUSH, 0.0)
+
+    assert want is Want.NOTHING
+    assert client.session.is_quiet
+    assert kinds(client.seen) == "12DCZ"
+
+
+def test_a_flush_after_what_was_refused_is_not_refused_too() -> None:
+    bench = Bench.of(1)
+    client = bench.client()
+
+    client.session.receive(parse("", "rows 1") + SYNC + FLUSH, 0.0)
+    client.session.refuse(canceled())
+    client.send(FLUSH + query("rows 1"))
+
+    assert kinds(client.seen) == "EZ" + "TDCZ"
+
+
 def test_a_batch_refused_before_its_sync_is_skipped_up_to_it() -> None:
     bench = Bench.of(1)
     client = bench.client()
