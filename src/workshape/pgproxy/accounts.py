@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from workshape.errors import Invalid, WorkshapeError
 from workshape.pgproxy.account import Account, KnownPassword
@@ -107,7 +108,7 @@ class Accounts:
         self._values = {name: value for name, value in self._values.items() if name in names}
         self._found.all_old()
         self._take_note()
-        self.tick(self._loop.time())
+        self.tick(monotonic())
 
     def tick(self, now: float) -> None:
         """Let time pass: secrets grow old, and so do users who were looked up."""
@@ -118,7 +119,7 @@ class Accounts:
 
     async def read_secrets(self) -> None:
         """Read all secrets that are due, and return when that is done, well or in vain."""
-        self.tick(self._loop.time())
+        self.tick(monotonic())
         if self._readings:
             await asyncio.wait(self._readings.values())
 
@@ -127,13 +128,13 @@ class Accounts:
         if self._config.lookup is not None and user not in self._named:
             lookup = self._lookups.get(user)
             if lookup is None:
-                at = self._found.may_ask_at(user, self._loop.time())
+                at = self._found.may_ask_at(user, monotonic())
                 lookup = self._lookups[user] = self._loop.create_task(self._look_up(user, at))
             await asyncio.wait([lookup])
             return
         name = self._secret_of.get(user, "")
         reading = self._readings.get(name)
-        may_read_at = self._book.may_read_at(name, self._loop.time())
+        may_read_at = self._book.may_read_at(name, monotonic())
         if may_read_at is not None:
             reading = self._begin(name, may_read_at)
         if reading is not None:
@@ -147,9 +148,9 @@ class Accounts:
         name = self._secret_of.get(user)
         if name is None:
             return False
-        hope_until = self._book.refused(name, self._loop.time())
+        hope_until = self._book.refused(name, monotonic())
         while self.password(user) in (None, refused):
-            if self._loop.time() >= hope_until or self._secret_of.get(user) != name:
+            if monotonic() >= hope_until or self._secret_of.get(user) != name:
                 return False
             await self.learn_anew(user)
         return True
@@ -170,7 +171,7 @@ class Accounts:
 
     async def _read(self, name: str, at: float) -> None:
         try:
-            await asyncio.sleep(at - self._loop.time())
+            await asyncio.sleep(at - monotonic())
             aws = self._config.aws
             if aws is None:  # a reload took the last secret away meanwhile
                 return
@@ -179,11 +180,11 @@ class Accounts:
         except (WorkshapeError, TimeoutError) as error:
             reason = str(error) or f"no answer within {READ_S_MAX:g} s"
             _log.warning("secret_unread", extra={"secret": name, "reason": reason})
-            self._book.failed(name, self._loop.time())
+            self._book.failed(name, monotonic())
         else:
             before = self._values.get(name)
             self._values[name] = value
-            self._book.succeeded(name, self._loop.time(), is_news=value != before)
+            self._book.succeeded(name, monotonic(), is_news=value != before)
             if value != before:
                 _log.info("secret_read", extra={"secret": name, "user": value.username})
                 self._take_note()
@@ -194,7 +195,7 @@ class Accounts:
     async def _look_up(self, user: str, at: float) -> None:
         lookup = self._config.lookup
         try:
-            await asyncio.sleep(at - self._loop.time())
+            await asyncio.sleep(at - monotonic())
             password = None if lookup is None else self.password(lookup.user)
             if lookup is None or self._asked is None or password is None:
                 return
@@ -203,7 +204,7 @@ class Accounts:
             if verifier and not is_verifier(verifier):
                 _log.warning("user_without_scram_verifier", extra={"user": user})
                 verifier = ""
-            self._found.note(user, verifier, self._loop.time())
+            self._found.note(user, verifier, monotonic())
             self._take_note()
         except (WorkshapeError, TimeoutError) as error:
             _log.warning("user_not_looked_up", extra={"user": user, "reason": str(error)})

@@ -30,7 +30,7 @@ class Table(Enum):
     CONFIG = "the settings"
     DATABASES = "every database: its connections, and whether it is paused"
     HELP = "this table"
-    LATENCY = "how long clients waited for a connection: a histogram"
+    LATENCY = "how long clients waited for a connection and for answers, and the database took: histograms"
     PINS = "every pin: its reason, its statement, its client, its age"
     POOLS = "every pool: clients that have a connection, that wait; connections lent, idle, being opened"
     SERVERS = "every database connection: who holds it, and for how long"

@@ -248,10 +248,12 @@ class AdminConsole:
         return TableShown(_columns("figure value:float"), rows)
 
     def _latency(self) -> TableShown:
-        measured = self._present.counters.borrow_latency_us
-        counts = measured.counts_up_to([bound * 1_000 for bound in LATENCY_BOUNDS_MS])
-        rows = [(bound, count) for bound, count in zip(LATENCY_BOUNDS_MS, counts, strict=True)]
-        return TableShown(_columns("up_to_ms:float borrows:int"), [*rows, (None, measured.count)])
+        counters = self._present.counters
+        measured = (counters.borrow_latency_us, counters.response_latency_us, counters.database_latency_us)
+        bounds_us = [bound * 1_000 for bound in LATENCY_BOUNDS_MS]
+        rows = zip(LATENCY_BOUNDS_MS, *(each.counts_up_to(bounds_us) for each in measured), strict=True)
+        columns = _columns("up_to_ms:float borrows:int responses:int database_responses:int")
+        return TableShown(columns, [*rows, (None, *(each.count for each in measured))])
 
     def _config(self) -> TableShown:
         settings = msgspec.to_builtins(self._controls.settings())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from sys import intern
+from time import monotonic
 from typing import Protocol, cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
@@ -121,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
         self.held = b""
         """What it sent before it was welcomed."""
         self.loop = asyncio.get_running_loop()
-        self.connected_at = self.active_at = self.loop.time()
+        self.connected_at = self.active_at = monotonic()
         self.transport: asyncio.Transport
         self._events = events
         self._tls = tls
@@ -188,9 +189,13 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._before_session(data)
             return
-        self.active_at = now = self.loop.time()
+        self.active_at = now = monotonic()
         try:
-            if session.link is None and session.asks_at_once(data) and not self.is_waiting:
+            link = session.link
+            if link is not None:
+                if not link.expected and self.database is not None:
+                    self.database.asked_at = now
+            elif session.asks_at_once(data) and not self.is_waiting:
                 self._borrow_at_once(session, now)
             want = session.receive(data, now)
         except ProtocolViolation as error:
@@ -211,6 +216,7 @@ class ClientConnection(asyncio.Protocol):
             if self._is_slow:
                 database.pause(True)
             session.attach(database.link)
+            database.asked_at = now
 
     def pause_writing(self) -> None:
         self._is_slow = True
@@ -274,8 +280,8 @@ class ClientConnection(asyncio.Protocol):
         said = link.said_why or not link.at_message_boundary
         self.end(link.offence or (None if said else connection_lost(reason)))
 
-    def lend(self, database: DatabaseConnection) -> None:
-        """Go on with this database connection."""
+    def lend(self, database: DatabaseConnection, now: float, waited_s: float) -> None:
+        """Go on with this database connection, for which what it asked has waited so long."""
         assert self.session is not None
         assert database.link is not None
         self._stop_waiting()
@@ -288,6 +294,8 @@ class ClientConnection(asyncio.Protocol):
             self.end(refused(error.reason))
             return
         self.obey(want)
+        if database.link.expected:
+            database.asked_at, database.waited_s = now, waited_s
         if self.session.may_detach:  # there was nothing left to do
             database.events.rested(database)
 
@@ -348,7 +356,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _on_console(self, data: bytes) -> None:
         assert self.admin is not None
-        self.active_at = self.loop.time()
+        self.active_at = monotonic()
         try:
             self.admin.receive(data)
         except ProtocolViolation as error:

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import cast
 from weakref import WeakValueDictionary
 
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 class DatabaseEvents:
     """What a connection tells its owner."""
 
+    answered: Callable[[float, float], None]
+    """It has answered its client: how long that took, and how long the client had waited for it; in seconds."""
     rested: Callable[["DatabaseConnection"], None]
     """No transaction is open, nothing is owed."""
     lost: Callable[["DatabaseConnection", str], None]
@@ -63,6 +66,10 @@ class DatabaseConnection(asyncio.Protocol):
         """When the server last spoke inside a transaction."""
         self.rested_at = 0.0
         """When it last came back."""
+        self.asked_at = 0.0
+        """When what its client asked last, with nothing owed before, was sent; 0: that has been answered."""
+        self.waited_s = 0.0
+        """How long its client had waited for it then."""
         self.cancels = 0
         """Cancel requests on their way: until they are through, nobody else may get the connection."""
         self.transport: asyncio.Transport
@@ -109,10 +116,19 @@ class DatabaseConnection(asyncio.Protocol):
             self._client.write(out)
         if link.broken:
             self.abort(f"{link.broken}.")
-        elif link.status == messages.IDLE and not link.expected:
+        elif link.expected:
+            self.active_at = monotonic()
+        elif link.status == messages.IDLE:
             self.events.rested(self)  # it may be: the rest of the conditions is looked at there
         else:
-            self.active_at = self._loop.time()
+            self.active_at = monotonic()
+            self.answered(self.active_at)
+
+    def answered(self, now: float) -> None:
+        """The server owes nothing any more: tell how long that took, if a client asked."""
+        if self.asked_at:
+            self.events.answered(now - self.asked_at, self.waited_s)
+            self.asked_at = self.waited_s = 0.0
 
     def pause_writing(self) -> None:
         self._is_full = True

@@ -3,10 +3,13 @@
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 from workshape.metrics.distribution import Distribution
 from workshape.status import ProxyFigures
+
+MICROSECONDS = 1_000_000  # of a second
 
 
 @dataclass(slots=True)
@@ -42,6 +45,30 @@ class Counters:
     idle_in_transaction_ended: int = 0
     pins: int = 0
     """Sessions that were pinned, each counted once."""
+    _answers_us: Distribution = field(default_factory=Distribution)
+    """How long the database took, where the client had its connection at once: that is what the client waited, too."""
+    _late_answers_us: Distribution = field(default_factory=Distribution)
+    """How long the database took, where the client had to wait for a connection first."""
+    _late_responses_us: Distribution = field(default_factory=Distribution)
+    """Both together, of the same."""
+
+    def answered(self, took_s: float, waited_s: float) -> None:
+        """The database has answered all that a client asked at once, and has taken so long; so long it had waited."""
+        if waited_s:
+            self._late_answers_us.add(took_s * MICROSECONDS)
+            self._late_responses_us.add((waited_s + took_s) * MICROSECONDS)
+        else:
+            self._answers_us.add(took_s * MICROSECONDS)
+
+    @property
+    def database_latency_us(self) -> Distribution:
+        """How long the database took to answer."""
+        return _both(self._answers_us, self._late_answers_us)
+
+    @property
+    def response_latency_us(self) -> Distribution:
+        """How long clients waited for their answers."""
+        return _both(self._answers_us, self._late_responses_us)
 
     @property
     def borrow_latency_us(self) -> Distribution:
@@ -127,7 +154,7 @@ class Snapshot:
 
     def cloudwatch(self) -> dict[str, int | float]:
         """The figures by RDS Proxy's names; what is not known yet is not there. Latencies are averages."""
-        counters, latency = self.counters, self.counters.borrow_latency_us
+        counters = self.counters
         limit = self.max_database_connections
         return {
             **self.clients.cloudwatch(),
@@ -141,14 +168,27 @@ class Snapshot:
             "DatabaseConnectionsCurrentlyBorrowed": self.borrowed,
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
             "DatabaseConnectionsCurrentlyInTransaction": self.in_transaction,
-            **({"DatabaseConnectionsBorrowLatency": latency.average()} if latency.count else {}),
+            **{name: latency.average() for name, latency in self._latencies_us() if latency.count},
         }
+
+    def _latencies_us(self) -> Iterator[tuple[str, Distribution]]:
+        counters = self.counters
+        yield "DatabaseConnectionsBorrowLatency", counters.borrow_latency_us
+        yield "QueryDatabaseResponseLatency", counters.database_latency_us
+        yield "QueryResponseLatency", counters.response_latency_us
 
     def figures(self, began: str) -> ProxyFigures:
         """The figures for whoever keeps metrics; `began` is what tells this proxy from one before it."""
         return ProxyFigures(
             began,
             self.cloudwatch(),
-            {"DatabaseConnectionsBorrowLatency": self.counters.borrow_latency_us.encoded()},
+            {name: latency.encoded() for name, latency in self._latencies_us()},
             {name: figures.cloudwatch() for name, figures in self.endpoints.items()},
         )
+
+
+def _both(one: Distribution, other: Distribution) -> Distribution:
+    both = Distribution()
+    both.merge(one)
+    both.merge(other)
+    return both

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from time import monotonic
 
 from workshape.errors import BackendUnavailable
 from workshape.pgproxy import messages
@@ -19,7 +20,7 @@ from workshape.pgproxy.config import DatabaseServer
 from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
-from workshape.pgproxy.figures import Counters
+from workshape.pgproxy.figures import MICROSECONDS, Counters
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import PlaceState, Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
@@ -83,12 +84,12 @@ class Lending:
         self._is_probing = False
         self._ground = ground
         self._counters = ground.counters
-        self._loop = asyncio.get_running_loop()
         self._target = target_of(server)
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
         self._events = DatabaseEvents(
+            answered=ground.counters.answered,
             rested=self._rested,
             lost=self._lost,
             left=self._left,
@@ -104,7 +105,7 @@ class Lending:
     def want(self, client: ClientConnection, since: float | None = None) -> None:
         """Lend the client a connection: now, or as soon as there is one. It may have waited elsewhere before."""
         assert client.pool_key is not None
-        now = self._loop.time()
+        now = monotonic()
         self.waiting_since[client] = now if since is None else since
         self._perform(self.pools.borrow(client, client.pool_key, now, since))
 
@@ -155,7 +156,7 @@ class Lending:
             self._is_probing = False
         self._take_note(database)
         database.hang_up()
-        self._perform(self.pools.recovered(self._loop.time()))
+        self._perform(self.pools.recovered(monotonic()))
         self._ground.standing_changed()
 
     def _take_note(self, database: DatabaseConnection) -> None:
@@ -183,8 +184,9 @@ class Lending:
         link, link_id = database.link, database.id
         if link is None or database.cancels or self.databases.get(link_id) is not database:
             return
-        client = self.borrowers.get(link_id)
+        client, now = self.borrowers.get(link_id), monotonic()
         if client is not None:
+            database.answered(now)
             if client.session is None or not client.session.may_detach:
                 return
             client.take_back()
@@ -193,13 +195,13 @@ class Lending:
             return
         elif self.pools.state(link_id) is PlaceState.CHECKED:
             self._resetting.pop(link_id, None)
-            self._perform(self.pools.checked(link_id, self._loop.time()))
+            self._perform(self.pools.checked(link_id, now))
             return
         elif self.pools.state(link_id) is not PlaceState.LENT:
             return
         if self._resetting:
             self._resetting.pop(link_id, None)
-        now = database.rested_at = self._loop.time()
+        database.rested_at = now
         actions = self.pools.give_back(link_id, now)
         if actions:
             self._perform(actions)
@@ -212,6 +214,7 @@ class Lending:
         assert link is not None
         can_rest = session.may_hang_up and not BEYOND_RESET & session.state.pins.keys()
         pinned = bool(session.state.pins)
+        database.asked_at = database.waited_s = 0.0
         client.take_back()
         if database.transport.is_closing():
             return
@@ -221,7 +224,7 @@ class Lending:
                 self._ground.own(self._cancel_left(link.key))
             database.abort("Its client left in the middle.")
             return
-        self._resetting[database.id] = self._loop.time()
+        self._resetting[database.id] = monotonic()
         if link.unsynced or link.ignoring:
             if not link.ignoring:  # a Sync alone would commit what the batch did
                 database.send(link.ask("ROLLBACK"))
@@ -257,7 +260,7 @@ class Lending:
         if client is not None:
             client.lose(reason)
         if known and self.pools.state(database.id) is not None:
-            self._perform(self.pools.lost(database.id, self._loop.time()))
+            self._perform(self.pools.lost(database.id, monotonic()))
 
     async def _connect(self, link_id: int, key: PoolKey) -> None:
         self._counters.connects += 1
@@ -272,7 +275,7 @@ class Lending:
             self._connect_failed(link_id, str(error), None)
             return
         except asyncio.CancelledError:
-            self.pools.failed(link_id, "the proxy ends", self._loop.time())
+            self.pools.failed(link_id, "the proxy ends", monotonic())
             raise
         self._counters.connects_succeeded += 1
         self.databases[link_id] = database
@@ -305,7 +308,7 @@ class Lending:
 
     def _connected(self, database: DatabaseConnection, key: PoolKey) -> None:
         assert database.link is not None
-        now = self._loop.time()
+        now = monotonic()
         self._take_note(database)
         self.welcomes.learn(key, dict(database.link.parameters), database.link.variables)
         actions = self.pools.connected(database.id, now)
@@ -317,7 +320,7 @@ class Lending:
     def _connect_failed(self, link_id: int, reason: str, for_good: WireError | None) -> None:
         self._counters.connects_failed += 1
         _log.warning("database_connect_failed", extra={"database": self.server.address, "reason": reason})
-        now = self._loop.time()
+        now = monotonic()
         if for_good is None:
             self._perform(self.pools.failed(link_id, reason, now))
             self._ground.standing_changed()
@@ -360,11 +363,11 @@ class Lending:
     def _check(self, database: DatabaseConnection) -> None:
         """Ask for a sign of life; `_rested` hears it, or `tick` misses it."""
         assert database.link is not None
-        self._resetting[database.id] = self._loop.time()
+        self._resetting[database.id] = monotonic()
         database.send(database.link.ask(CHECK_SQL))
 
     def _lend(self, client: ClientConnection, link_id: int) -> None:
-        now = self._loop.time()
+        now = monotonic()
         database = self.databases.get(link_id)
         if client.is_ended:  # it left since this was decided
             if database is not None:
@@ -375,13 +378,15 @@ class Lending:
             self._perform(self.pools.borrow(client, client.pool_key, now, self.waiting_since[client]))
             return
         self.borrowers[link_id] = client
-        self._counters.borrow_latency_us.add((now - self.waiting_since.pop(client)) * 1_000_000)
+        waited_s = now - self.waiting_since.pop(client)
+        self._counters.borrow_latency_us.add(waited_s * MICROSECONDS)
         if client.session is None:
             assert client.pool_key is not None
             welcome = self.welcomes.known(client.pool_key)
             assert welcome is not None, "its first connection brought it"
             self._ground.welcome(client, welcome)
-        client.lend(database)
+            waited_s = 0.0  # it had not asked for anything yet
+        client.lend(database, now, waited_s)
 
     def _has_ended(self, database: DatabaseConnection, now: float) -> bool:
         """Whether a connection that was idle is not to be had any more; it is given up then."""
@@ -422,7 +427,7 @@ class Lending:
 
     def apply(self, server: DatabaseServer) -> None:
         """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
-        self._perform(self.pools.apply(self._ground.settings, self._loop.time()))
+        self._perform(self.pools.apply(self._ground.settings, monotonic()))
         if server != self.server:
             self.server, self._target = server, target_of(server)
             self.takes_writes, self._is_standby = None, False
@@ -434,11 +439,11 @@ class Lending:
 
     def resume(self, database: str | None) -> None:
         """Lend again; None ends every pause."""
-        self._perform(self.pools.resume(database, self._loop.time()))
+        self._perform(self.pools.resume(database, monotonic()))
 
     def renew(self, database: str | None) -> None:
         """Replace every connection to this database (None: to any) as soon as nobody holds it."""
-        self._perform(self.pools.renew(database, self._loop.time()))
+        self._perform(self.pools.renew(database, monotonic()))
 
     def close(self) -> None:
         """Close every connection."""

@@ -31,6 +31,8 @@ _COUNTERS = {
 }
 _LATENCIES = {
     "DatabaseConnectionsBorrowLatency": ("borrow_seconds", "How long clients waited for a database connection."),
+    "QueryDatabaseResponseLatency": ("database_response_seconds", "How long the database took to answer."),
+    "QueryResponseLatency": ("response_seconds", "How long clients waited for their answers."),
 }
 
 

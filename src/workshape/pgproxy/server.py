@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from itertools import count
+from time import monotonic
 
 from msgspec import structs
 
@@ -97,7 +98,7 @@ class ProxyServer:
         """Takes cancel requests for clients of the proxy that this one has replaced."""
         self._loop = asyncio.get_running_loop()
         controls = Controls(
-            now=self._loop.time,
+            now=monotonic,
             settings=lambda: self._ground.settings,
             reload=self.try_reload,
             shut_down=self._shut_down,
@@ -179,7 +180,7 @@ class ProxyServer:
 
     def snapshot(self) -> Snapshot:
         """Give the figures of this moment."""
-        return self._present.snapshot(self._loop.time())
+        return self._present.snapshot(monotonic())
 
     def passwords(self) -> Mapping[str, str]:
         """Every password that is known, by user."""
@@ -191,7 +192,7 @@ class ProxyServer:
 
     def status(self) -> ProxyStatus:
         """Give everything that is shown to people."""
-        return self._present.status(self._loop.time())
+        return self._present.status(monotonic())
 
     async def wait_ended(self) -> None:
         """Return when somebody has ended the proxy on its admin console."""
@@ -254,7 +255,7 @@ class ProxyServer:
         pool_mode = self._ground.routes.pool_mode(client.database_name, client.user)
         state = ClientState(welcome.variables, pool_mode, process_id=client.session_key[:PROCESS_ID_BYTES])
         if pool_mode is PoolMode.SESSION:
-            state.pin(Pin(PinReason.SESSION_MODE, "", self._loop.time()))
+            state.pin(Pin(PinReason.SESSION_MODE, "", monotonic()))
         client.begin(Session(state, self._ground.statements), said)
 
     def _doubted(self, client: ClientConnection) -> None:
@@ -320,7 +321,7 @@ class ProxyServer:
         while True:
             await asyncio.sleep(TICK_S)
             ticks += 1
-            now = self._loop.time()
+            now = monotonic()
             self._accounts.tick(now)
             self._lenders.tick(now)
             self._console.tick()

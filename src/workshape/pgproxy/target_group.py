@@ -6,6 +6,7 @@ asked again and again what they are: that is how a fail-over is noticed.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from time import monotonic
 
 from workshape.pgproxy.client_connection import ClientConnection
 from workshape.pgproxy.database_connection import DatabaseConnection
@@ -35,7 +36,7 @@ class TargetGroup:
 
     def want(self, client: ClientConnection) -> None:
         """Send the client to a server, or let it wait for one."""
-        self._send(client, client.loop.time())
+        self._send(client, monotonic())
 
     def lend_at_once(self, client: ClientConnection, now: float) -> DatabaseConnection | None:
         """Lend the client an idle connection of the server that it would be sent to, if there is one."""

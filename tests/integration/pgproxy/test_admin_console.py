@@ -47,6 +47,7 @@ async def test_it_shows_who_holds_what_and_every_pin(make_proxy: MakeProxy) -> N
         (holder["id"], "LISTEN", "LISTEN news")
     ]
     assert latency[-1]["borrows"] >= 1
+    assert latency[-1]["responses"] == latency[-1]["database_responses"] >= 1
 
 
 async def test_any_driver_may_ask(make_proxy: MakeProxy) -> None:

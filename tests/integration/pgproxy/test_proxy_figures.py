@@ -1,5 +1,6 @@
 """What a proxy counts, endpoint by endpoint, and endpoints that come and go."""
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from workshape.metrics.distribution import Distribution
 from workshape.metrics.exposition import exposition
 from workshape.pgproxy.config import Endpoint
 from workshape.pgproxy.prometheus import proxy_families
+from workshape.settings import ProxySettings
 
 
 async def connect(proxy: Proxy, port: int, **options: str) -> psycopg.AsyncConnection[Any]:
@@ -68,3 +70,54 @@ async def test_prometheus_reads_the_figures_of_several_proxies(make_proxy: MakeP
     assert samples["workshape_proxy_client_connections", "one"] == 1
     assert samples["workshape_proxy_borrow_seconds_count", "one"] >= 1
     assert samples["workshape_proxy_borrow_seconds_sum", "one"] < 60
+    assert samples["workshape_proxy_response_seconds_count", "two"] == 1
+    assert 0 < samples["workshape_proxy_database_response_seconds_sum", "two"] < 60
+
+
+async def test_what_the_database_takes_is_told_from_what_clients_wait(make_proxy: MakeProxy) -> None:
+    one_connection = ProxySettings(max_connections_percent=5, connection_borrow_timeout_s=5.0)
+    async with make_proxy(one_connection) as proxy, await proxy.connect() as first, await proxy.connect() as second:
+        counters = proxy.proxy.snapshot().counters
+        await first.execute("SELECT 1")
+        sleeping = asyncio.create_task(first.execute("SELECT pg_sleep(0.3)"))
+        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 1)
+        await second.execute("SELECT 1")  # it waits for most of those 300 ms
+        await sleeping
+        await proxy.until(lambda: counters.response_latency_us.count == 3)
+
+    database, response = counters.database_latency_us, counters.response_latency_us
+    assert (database.count, response.count) == (3, 3)
+    assert 300_000 <= database.maximum < 5_000_000
+    assert response.total - database.total == pytest.approx(counters.borrow_latency_us.maximum)
+    assert response.percentile(50) > 100_000 > database.percentile(50)
+
+
+async def test_each_statement_of_a_transaction_is_a_response_and_a_pipeline_is_one(make_proxy: MakeProxy) -> None:
+    async with make_proxy() as proxy, await proxy.connect() as client:
+        counters = proxy.proxy.snapshot().counters
+        async with client.transaction():
+            await client.execute("SELECT 1")
+        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        by_themselves = counters.response_latency_us.count
+        async with client.pipeline():
+            await client.execute("SELECT pg_sleep(0.2)")  # else the answers may come one by one
+            await client.execute("SELECT 2")
+        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+
+    assert by_themselves == 3, "BEGIN, SELECT, COMMIT"
+    assert counters.response_latency_us.count == 4
+
+
+async def test_what_the_proxy_asks_for_itself_is_nobodys_response(make_proxy: MakeProxy) -> None:
+    async with make_proxy() as proxy:
+        counters = proxy.proxy.snapshot().counters
+        leaving = await proxy.connect()
+        await leaving.execute("BEGIN")
+        await leaving.close()
+        await proxy.until(lambda: proxy.proxy.snapshot().idle == 1)
+        async with await proxy.connect() as another:
+            await another.execute("SET application_name TO 'x'")
+            await another.execute("SELECT 1")
+            await proxy.until(lambda: proxy.proxy.snapshot().idle == 1)
+
+    assert counters.response_latency_us.count == 3
