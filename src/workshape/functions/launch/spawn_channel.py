@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 import workshape
+from workshape.functions.launch.sealed import seal
 from workshape.functions.launch.wire import DESCRIPTORS_MAX, HEADER_BYTES, pack
 
 _log = logging.getLogger(__name__)
@@ -93,10 +94,9 @@ class SpawnOrder:
     """The first process of what it is to be a copy of; 0: it begins from the start."""
 
     def message(self) -> dict[str, Any]:
-        """Write it for the spawner."""
+        """Write it for the spawner, but for the `order`, which that must not read (`sealed.py`)."""
         return {
             **self.kind.message(),
-            "order": self.order,
             "code": self.code,
             "layers": self.layers,
             "image": self.image,
@@ -149,7 +149,8 @@ class SpawnChannel:
         self._received = b""
         self._descriptors: deque[int] = deque()
         # Bounded by what callers have under way: a start for each environment being made, a kill for each ending.
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[bytes, int]] = deque()
+        """And a descriptor that goes with it, or -1."""
         self._starting: dict[int, tuple[asyncio.Future[Spawned], Callable[[int], None]]] = {}
         self._ended: dict[int, Callable[[int], None]] = {}
         self._keeping: dict[int, asyncio.Future[str]] = {}
@@ -230,7 +231,8 @@ class SpawnChannel:
         self._count += 1
         answer: asyncio.Future[Spawned] = self._loop.create_future()
         self._starting[self._count] = (answer, ended)
-        self._send({"do": "start", "id": self._count, **order.message()})
+        sealed = seal(order.order) if order.order else -1
+        self._send({"do": "start", "id": self._count, **order.message()}, sealed)
         return await answer
 
     def stock(self, kind: StemKind) -> None:
@@ -273,24 +275,26 @@ class SpawnChannel:
             await self._loop.run_in_executor(None, process.wait)
             self._lost()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._unsent.append(pack(message))
+    def _send(self, message: dict[str, Any], descriptor: int = -1) -> None:
+        self._unsent.append((pack(message), descriptor))
         if len(self._unsent) == 1:
             self._flush()
 
     def _flush(self) -> None:
         while self._unsent:
-            data = self._unsent[0]
+            data, descriptor = self._unsent[0]
             try:
-                count = self._socket.send(data)
+                count = socket.send_fds(self._socket, [data], [descriptor] if descriptor >= 0 else [])
             except BlockingIOError:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
                 return
             except OSError:
                 self._lost()
                 return
+            if descriptor >= 0:
+                os.close(descriptor)
             if count < len(data):
-                self._unsent[0] = data[count:]
+                self._unsent[0] = data[count:], -1
             else:
                 self._unsent.popleft()
         self._loop.remove_writer(self._socket.fileno())
@@ -379,9 +383,7 @@ class SpawnChannel:
         if not self._closing:
             _log.warning("spawner_lost", extra={"pid": process.pid, "environments": len(self._ended)})
         process.poll()
-        self._unsent.clear()
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
+        self._close_descriptors()
         reason = self._failure or "the process that starts environments has ended"
         for answer in (self.sandbox, self._disks):
             if answer is not None and not answer.done():
@@ -396,6 +398,13 @@ class SpawnChannel:
         for ended in list(self._ended.values()):
             ended(_KILLED)
         self._ended.clear()
+
+    def _close_descriptors(self) -> None:
+        """Close those on their way there, and those that came and nobody took."""
+        for descriptor in (*(sealed for _, sealed in self._unsent if sealed >= 0), *self._descriptors):
+            os.close(descriptor)
+        self._unsent.clear()
+        self._descriptors.clear()
 
     def _fail_starts(self, reason: str) -> None:
         for answer, _ in self._starting.values():

@@ -50,6 +50,7 @@ from workshape.functions.launch.process_tree import (
 )
 from workshape.functions.launch.python_runtime import REHEARSE, PythonRuntime
 from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
+from workshape.functions.launch.sealed import SealedOrder
 from workshape.functions.launch.stem import Become, Stem
 from workshape.functions.launch.stock import Kind, Stock
 from workshape.functions.launch.zygotes import Host, Zygotes
@@ -224,11 +225,12 @@ class Spawner:
     # What the engine wants
 
     def _obey(self) -> None:
-        message = wire.receive(self._control)
+        message, descriptors = wire.receive_with_descriptors(self._control)
         if message is None:
             self._engine_alive = False
             return
         if message["do"] == "start":
+            message["order"] = SealedOrder(descriptors[0]) if descriptors else None
             self._start(message)
         elif message["do"] == "stock":
             with contextlib.suppress(OSError):  # the first start will tell
@@ -263,7 +265,7 @@ class Spawner:
         environment = _Environment(taken, message["id"], is_whole=message["is_whole"])
         self._environments[taken.pid] = environment
         if message["order"]:
-            taken.order(message["order"])
+            taken.hand_on(message["order"])
         if kind.boot or self._python is not None:
             self._done(environment)
         else:

@@ -26,6 +26,7 @@ from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import CopiedSlot, CopySlot
 from workshape.functions.launch.extensions import supervise
 from workshape.functions.launch.sandbox import GROUP, ImageSlot, Slot
+from workshape.functions.launch.sealed import SealedOrder
 
 ORDER_DESCRIPTOR = 3
 """Where a waiting process reads what it is to become; closed once it has become that."""
@@ -61,6 +62,11 @@ class Stem:
         """Tell it, in JSON, what to become; that it has died is heard of in another way."""
         with contextlib.suppress(OSError):
             self.control.sendall(wire.frame(order.encode()))
+
+    def hand_on(self, order: SealedOrder) -> None:
+        """Tell it what to become, without having read that; that it has died is heard of in another way."""
+        with contextlib.suppress(OSError):
+            order.hand_on(self.control)
 
     def waits(self) -> bool:
         """Tell whether it is still there, with nothing to say."""

@@ -3,6 +3,7 @@
 Standard library only, Python 3.10: every interpreter that runs functions loads this file.
 """
 
+import array
 import json
 import socket
 from collections.abc import Sequence
@@ -33,16 +34,33 @@ def send(control: socket.socket, message: dict[str, Any], descriptors: Sequence[
 def receive(control: socket.socket) -> dict[str, Any] | None:
     """Receive one message and nothing of the next; None when the other end is closed."""
     try:
-        header = _exactly(control, HEADER_BYTES)
-        body = _exactly(control, int.from_bytes(header, "big"))
+        return _body(control, control.recv(HEADER_BYTES))
     except (OSError, EOFError):
         return None
-    message: dict[str, Any] = json.loads(body)
+
+
+def receive_with_descriptors(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Receive one message as `receive` does, and the descriptors that came with it, which are ours."""
+    descriptors = array.array("i")
+    room = socket.CMSG_LEN(DESCRIPTORS_MAX * descriptors.itemsize)
+    try:
+        header, ancillary, _, _ = control.recvmsg(HEADER_BYTES, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+        return _body(control, header), list(descriptors)
+    except (OSError, EOFError):
+        return None, list(descriptors)
+
+
+def _body(control: socket.socket, begun: bytes) -> dict[str, Any]:
+    header = _exactly(control, begun, HEADER_BYTES)
+    size = int.from_bytes(header, "big")
+    message: dict[str, Any] = json.loads(_exactly(control, control.recv(size), size))
     return message
 
 
-def _exactly(control: socket.socket, count: int) -> bytes:
-    received = control.recv(count)
+def _exactly(control: socket.socket, received: bytes, count: int) -> bytes:
     if not received:
         raise EOFError
     while len(received) < count:

@@ -140,7 +140,7 @@ class Zygotes:
         zygote = _Zygote(stem, message, deque(range(first_user + 1, first_user + USERS)))
         self._zygotes[stem.pid] = zygote
         self._host.watch(stem.control.fileno(), lambda: self._hear(zygote))
-        stem.order(message["order"])
+        stem.hand_on(message["order"])
 
     def keep(self, pid: int) -> None:
         """Keep it where it is, to be copied; tell the engine why not, or, once there is a copy, that it is."""
@@ -306,7 +306,7 @@ class Zygotes:
 
     def _give(self, zygote: _Zygote, copy: _Copy, message: dict[str, Any]) -> None:
         if message["order"]:
-            copy.stem.order(message["order"])
+            copy.stem.hand_on(message["order"])
         self._host.give(copy.stem, message)
 
     # What becomes of them

@@ -1,0 +1,50 @@
+"""What a function could learn of others, or do in their name: everything it tries here is tried for real."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.runtime_owner import RuntimeOwner
+from tests.integration.launch.test_environment_process import HERE
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root")
+SECRET = "correct-horse-battery"
+PROBES = """
+import os, re
+
+def secrets(process):
+    found = set()
+    with open(f"/proc/{process}/maps") as maps, open(f"/proc/{process}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end = (int(each, 16) for each in line.split()[0].split("-"))
+            if line.split()[1].startswith("r") and "[v" not in line:
+                memory.seek(begin)
+                found.update(re.findall(rb"correct-hors[e]-battery-[0-9]+", memory.read(end - begin)))
+    return sorted(each.decode() for each in found)
+
+def handler(event, context):
+    return eval(event)
+"""
+
+
+@pytest.fixture
+async def probes(owner: RuntimeOwner, code: Path) -> Path:
+    (code / "index.py").write_text(PROBES)
+    if reason := await owner.launcher.why_no_sandbox():
+        pytest.skip(f"this machine lets us have no sandbox: {reason}")
+    return code
+
+
+async def test_the_variables_of_one_function_are_nowhere_in_the_memory_of_another(
+    owner: RuntimeOwner, probes: Path
+) -> None:
+    """Every process is forked from the spawner, by which all orders go."""
+    for number in range(4):
+        await owner.started(probes, runtime=HERE, revision="r", PASSWORD=f"{SECRET}-{number}")
+
+    other, _ = await owner.started(probes, runtime=HERE, PASSWORD=f"{SECRET}-9")
+
+    assert await owner.invoke(other, "secrets('self')") == ("", [f"{SECRET}-9"]), "it can look, and finds its own"
+    assert await owner.invoke(other, "secrets(1)") == ("", [])
