@@ -25,7 +25,9 @@ _ANSWER_BYTES = 8_192
 
 
 def peer_user(connection: socket.socket) -> int | None:
-    """Return the user id of the process that made an IPv4 connection from this machine; None when it is gone.
+    """Return the user id of the process that made an IPv4 connection from this machine; None: it has closed that.
+
+    What is closed is nobody's, and the kernel says 0, root's: whoever asks must not take that for an answer.
 
     Raises:
         OSError: the kernel does not tell.
@@ -45,16 +47,20 @@ def peer_user(connection: socket.socket) -> int | None:
         if number == errno.ENOENT:
             return None
         raise OSError(number, os.strerror(number))
-    # After the header an inet_diag_msg: four bytes, the addresses, then expires, rqueue, wqueue, uid.
-    return int(struct.unpack_from("=I", answer, _HEADER.size + 4 + len(addresses) + 12)[0])
+    # After the header an inet_diag_msg: four bytes, the addresses, then expires, rqueue, wqueue, uid, inode.
+    user, inode = struct.unpack_from("=II", answer, _HEADER.size + 4 + len(addresses) + 12)
+    return int(user) if inode else None
 
 
 def is_no_function(connection: socket.socket) -> bool:
-    """Tell whether a connection is not a sandboxed function's. Without sandboxes nobody can tell: then none is."""
+    """Tell whether a connection is not a sandboxed function's. Without sandboxes nobody can tell: then none is.
+
+    Whoever has closed it already may be one, and waits for no answer.
+    """
     if sys.platform != "linux":
         return True
     try:
         user = peer_user(connection)
     except OSError:
         return True
-    return user is None or user < USERS_FROM
+    return user is not None and user < USERS_FROM

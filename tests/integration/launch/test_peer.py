@@ -1,0 +1,64 @@
+"""Whose a connection is, as the kernel tells it, whatever its maker does to hide that."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from workshape.functions.launch.peer import is_no_function, peer_user
+from workshape.functions.launch.spawner import USERS_FROM
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="takes Linux, and other users")
+FUNCTION = USERS_FROM + 5
+WAIT_S = 10.0
+
+
+@contextlib.contextmanager
+def made_by(user: int, then: Callable[[socket.socket], None]) -> Iterator[socket.socket]:
+    """Accept a connection that another user has made, once that has done to it what it wanted."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(WAIT_S)
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresuid(user, user, user)
+                connection = socket.socket()
+                connection.connect(listening.getsockname())
+                connection.sendall(b"POST / HTTP/1.1\r\n\r\n")
+                then(connection)
+                os.write(write, b"x")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(write)
+        try:
+            assert os.read(read, 1), "it could not connect"
+            with listening.accept()[0] as accepted:
+                yield accepted
+        finally:
+            os.close(read)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    "then", [lambda _: None, lambda mine: mine.shutdown(socket.SHUT_WR)], ids=["open", "half open"]
+)
+@pytest.mark.parametrize("user", [0, FUNCTION])
+def test_a_connection_is_its_makers(user: int, then: Callable[[socket.socket], None]) -> None:
+    with made_by(user, then) as accepted:
+        assert peer_user(accepted) == user
+        assert is_no_function(accepted) is (user == 0)
+
+
+def test_a_connection_that_its_maker_has_closed_is_nobodys() -> None:
+    """The kernel says 0 then, as if it were root's; what was sent before can be read all the same."""
+    with made_by(FUNCTION, lambda mine: mine.close()) as accepted:
+        assert accepted.recv(4) == b"POST"
+        assert peer_user(accepted) is None
+        assert not is_no_function(accepted)
