@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from workshape.functions.launch.peer import is_no_function, peer_user
-from workshape.functions.launch.spawner import USERS_FROM
+from workshape.functions.launch.users import USERS_FROM
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="takes Linux, and other users")
 FUNCTION = USERS_FROM + 5

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 
-from workshape.functions.launch.spawner import USERS_FROM
+from workshape.functions.launch.users import USERS_FROM
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20

@@ -53,6 +53,7 @@ from workshape.functions.launch.sandbox import ImageSlot, Root, Slot
 from workshape.functions.launch.sealed import SealedOrder
 from workshape.functions.launch.stem import Become, Stem
 from workshape.functions.launch.stock import Kind, Stock
+from workshape.functions.launch.users import USERS_FROM, ZYGOTE_USERS_FROM, Users, first_user
 from workshape.functions.launch.zygotes import Host, Zygotes
 
 LAST_WAIT_S = 10.0
@@ -61,11 +62,6 @@ CLOSING_MS = 5
 QUIET_MS = 10
 """The stock is filled up when nothing was asked for this long: whoever has just started should not share its core."""
 TEND_S_MAX = 3_600.0  # poll takes no endless number
-USERS_FROM = 0x20000000
-USERS_OF_A_SPAWNER = 0x1000
-"""User ids: far above any real user's, apart for each spawner, used again after so many environments."""
-ZYGOTE_USERS_FROM = 0x40000000
-"""Those of what is copied, and of its copies: as many for each spawner."""
 
 
 MakeSlot = Callable[[int, int, Disks | None], "Slot | ImageSlot"]
@@ -102,6 +98,7 @@ class Spawner:
         self._poll = select.poll()
         self._engine_alive = True
         self._forked = 0
+        self._users = Users(first_user(USERS_FROM))
         self._root: Root | None = None
         self._disks: Disks | None = None
         self._why_no_disks = "there is no sandbox"
@@ -177,9 +174,7 @@ class Spawner:
         now = time.monotonic()
         self._stock = Stock(self._fork_seed, self._discard, self._growth, stems=message["stems"], now=now)
         if self._python is not None and self._own_namespace is not None and self._root is not None:
-            self._zygotes = Zygotes(
-                self._host(self._own_namespace), self._first_user(ZYGOTE_USERS_FROM), message["stems"]
-            )
+            self._zygotes = Zygotes(self._host(self._own_namespace), first_user(ZYGOTE_USERS_FROM), message["stems"])
         self._tell({"sandbox": reason})
         return True
 
@@ -376,15 +371,15 @@ class Spawner:
     def _fork(self, become: Become, make_slot: MakeSlot = Slot) -> Stem:
         slot: Slot | ImageSlot | None = None
         cgroup = self._new_cgroup()
-        number = self._forked
         try:
             if self._root is not None:
-                user = self._first_user(USERS_FROM) + number % USERS_OF_A_SPAWNER
-                slot = make_slot(number, user, self._disks)
+                slot = make_slot(self._forked, self._users.first(), self._disks)
+                self._users.took(slot.user)
             return stem.fork(become, slot=slot, cgroup=cgroup, own_namespace=self._own_namespace)
         except OSError:
             if slot is not None:
                 slot.remove()
+                self._users.left(slot.user)
             if cgroup is not None:
                 cgroup.remove()
             raise
@@ -395,9 +390,6 @@ class Spawner:
             return None
         root = sandbox.HOST if self._root is not None else ""
         return EnvironmentCgroup(self._cgroups, f"{os.getpid()}-{self._forked}", root)
-
-    def _first_user(self, users_from: int) -> int:
-        return users_from + os.getpid() % (USERS_FROM // USERS_OF_A_SPAWNER) * USERS_OF_A_SPAWNER
 
     # What becomes of processes
 
@@ -455,6 +447,7 @@ class Spawner:
         forked.close()
         if forked.slot is not None:
             forked.slot.remove()
+            self._users.left(forked.user)
         if forked.cgroup is not None:
             forked.cgroup.remove()  # what the kernel holds on to for a moment, the engine removes when it closes
 
