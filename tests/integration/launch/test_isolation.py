@@ -1,5 +1,7 @@
 """What a function could learn of others, or do in their name: everything it tries here is tried for real."""
 
+import asyncio
+import errno
 import os
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from tests.fakes.runtime_owner import RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
+from workshape.functions.launch import linux, sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root")
 SECRET = "correct-horse-battery"
@@ -48,3 +51,38 @@ async def test_the_variables_of_one_function_are_nowhere_in_the_memory_of_anothe
 
     assert await owner.invoke(other, "secrets('self')") == ("", [f"{SECRET}-9"]), "it can look, and finds its own"
     assert await owner.invoke(other, "secrets(1)") == ("", [])
+
+
+async def test_what_is_mounted_below_the_systems_folders_is_read_only_too(tmp_path: Path) -> None:
+    """A file system of its own at /usr/local, say, or a developer's folder in a container's /usr/src."""
+    (tmp_path / "root").mkdir()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(_written_below_usr(tmp_path / "root"))
+        finally:
+            os._exit(255)
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+    assert os.waitstatus_to_exitcode(status) == errno.EROFS
+
+
+def _written_below_usr(root: Path) -> int:
+    """Return the number of the error that a sandboxed process meets there; 0: it could write."""
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("more", "/usr/share", "tmpfs", 0, "mode=1777")
+    os.mkdir("/usr/share/with space", 0o777)
+    linux.mount("more", "/usr/share/with space", "tmpfs", 0, "mode=1777")
+    made = sandbox.Root(str(root))
+    made.enter()
+    slot = sandbox.Slot(0, 70_000)
+    slot.enter()
+    slot.drop()
+    numbers = set()
+    for folder in ("/usr/share", "/usr/share/with space"):
+        try:
+            os.close(os.open(f"{folder}/x", os.O_WRONLY | os.O_CREAT, 0o600))
+            return 0
+        except OSError as error:
+            numbers.add(error.errno or 0)
+    return max(numbers) if len(numbers) == 1 else 0

@@ -8,6 +8,7 @@ Source: https://man7.org/linux/man-pages/dir_section_2.html (unshare, setns, mou
 
 import ctypes
 import os
+import re
 from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
@@ -78,10 +79,27 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind(source: str, target: str, flags: int = 0, *, recursive: bool = False) -> None:
-    """Show `source` (a folder or a file) at `target` too; with flags such as MS_RDONLY, under those."""
+    """Show `source` (a folder or a file) at `target` too; with flags such as MS_RDONLY, under those.
+
+    `recursive`: with all that is mounted below it, under the same flags. `target` has no symbolic link in it.
+    """
     mount(source, target, "", MS_BIND | (MS_REC if recursive else 0))
-    if flags:
-        mount("", target, "", MS_BIND | MS_REMOUNT | flags)
+    if not flags:
+        return
+    for place, noexec in _mounts_below(target) if recursive else [(target, 0)]:
+        mount("", place, "", MS_BIND | MS_REMOUNT | flags | noexec)
+
+
+def _mounts_below(folder: str) -> list[tuple[str, int]]:
+    """List what is mounted at a folder and below it, and whether with MS_NOEXEC, which is to stay."""
+    found = []
+    with open("/proc/self/mountinfo") as listed:
+        for line in listed:
+            fields = line.split(" ")
+            place = re.sub(r"\\([0-7]{3})", lambda escaped: chr(int(escaped[1], 8)), fields[4])
+            if place == folder or place.startswith(f"{folder}/"):
+                found.append((place, MS_NOEXEC if "noexec" in fields[5].split(",") else 0))
+    return found
 
 
 def umount(target: str, flags: int = MNT_DETACH) -> None:
