@@ -7,6 +7,8 @@ and at its own start reads the plan by itself:
     POST /_workshape/proxies/reload   200 `HostState`, once the plan is applied
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from workshape.settings import ProxySettings
@@ -34,10 +36,12 @@ class HostedEndpoint(msgspec.Struct, frozen=True):
     name: str
     host: str
     port: int
+    role: str = "READ_WRITE"
+    """What its clients get, in RDS's words."""
 
 
 class HostedProxy(msgspec.Struct, frozen=True):
-    """One proxy in front of the app's database."""
+    """One proxy in front of the app's database: the servers of `RunFile.database`."""
 
     id: str
     name: str
@@ -77,14 +81,35 @@ REGISTERING = TargetState("REGISTERING")
 AVAILABLE = TargetState("AVAILABLE")
 
 
+class TargetRole(StrEnum):
+    """What a server of a database does at the moment, by RDS's names.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBProxyTarget.html (Role)
+    """
+
+    READ_WRITE = "READ_WRITE"
+    READ_ONLY = "READ_ONLY"
+    UNKNOWN = "UNKNOWN"
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """One of the database's servers, as a proxy finds it."""
+
+    health: TargetState = REGISTERING
+    role: TargetRole = TargetRole.UNKNOWN
+
+
 class HostedState(msgspec.Struct, frozen=True):
     """One proxy as it is now."""
 
     endpoints: dict[str, str]
     """By name: why it does not listen; empty where it does."""
     target: TargetState
+    """Whether clients that write are served."""
     figures: ProxyFigures | None = None
     """None while it does not run."""
+    servers: dict[str, ServerState] = {}
+    """Each server of the database, by its address: `HOST:PORT`."""
 
 
 class HostState(msgspec.Struct, frozen=True):

@@ -179,6 +179,8 @@ class DatabaseRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to trust at `url`; None: leave it to the URL's own parameters."""
     max_connections: int | None = None
     """None: ask the server."""
+    readers: tuple[tuple[str, int], ...] = ()
+    """Hosts and ports of the servers that follow this one, reached as it is."""
 
 
 class ProxyRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -318,6 +318,8 @@ class ProxyFigures(msgspec.Struct, frozen=True):
     """Encoded distributions of microseconds, by RDS Proxy's names."""
     endpoints: dict[str, dict[str, int | float]] = {}
     """`values` of the clients of each endpoint, by its name."""
+    targets: dict[str, dict[str, int | float]] = {}
+    """`values` of the connections to each database server, by its name."""
 
 
 Figures = dict[str, float | int | str | bool | None]

@@ -66,7 +66,7 @@ class _Wanted:
         owner = None if self.database is None else ProxyUser(self.database.user, self.database.password)
         users = read.proxy_users(owner)
         if self.database is not None:
-            own = DatabaseServer.of(self.database)
+            (own,) = DatabaseServer.of(self.database)
             servers = (own, *(server for server in servers if server.name != own.name))
             if EVERY_DATABASE not in read.databases:
                 databases = (*databases, ProxiedDatabase(EVERY_DATABASE, own.name))

@@ -5,6 +5,7 @@ The plain case is one server and one endpoint, through which every database of t
     ProxyConfig((DatabaseServer("db", "db.internal", 5432),), (ProxyUser("app", "secret"),))
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -90,14 +91,15 @@ class DatabaseServer:
     tls: DatabaseTls = field(default_factory=DatabaseTls)
 
     @classmethod
-    def of(cls, database: DatabaseRun) -> Self:
-        """The one that the app's database is on.
+    def of(cls, database: DatabaseRun) -> tuple[Self, ...]:
+        """Those that the app's database is on: the one that writes, as configured, and its readers.
 
         Raises:
             Invalid: its URL says of TLS what there is not.
         """
         tls = DatabaseTls() if database.embedded else DatabaseTls.of_url(database.url)
-        return cls.at(database.server_host, database.server_port, tls)
+        addresses = ((database.server_host, database.server_port), *database.readers)
+        return tuple(cls.at(host, port, tls) for host, port in addresses)
 
     @classmethod
     def at(cls, host: str, port: int, tls: DatabaseTls) -> Self:
@@ -108,6 +110,12 @@ class DatabaseServer:
     def address(self) -> str:
         """For people."""
         return f"{self.host}:{self.port}"
+
+
+def every_database(servers: Sequence[DatabaseServer]) -> ProxiedDatabase:
+    """Send to these servers, of which the first writes, whatever database is asked for."""
+    writer, *readers = (server.name for server in servers)
+    return ProxiedDatabase(EVERY_DATABASE, writer, tuple(readers))
 
 
 class EndpointRole(StrEnum):
@@ -221,7 +229,7 @@ class ProxyConfig:
     def routes(self) -> Routes:
         """Where each database is, the plain case included."""
         return Routes(
-            self.databases or (ProxiedDatabase(EVERY_DATABASE, self.servers[0].name),),
+            self.databases or (every_database(self.servers[:1]),),
             self.settings.pool_mode,
             {user.name: user.pool_mode for user in self.users if user.pool_mode is not None},
         )

@@ -26,17 +26,25 @@ class ClientCounters:
 
 
 @dataclass(slots=True)
+class TargetCounters:
+    """What was done at one database server since the proxy began."""
+
+    connects: int = 0
+    connects_tls: int = 0
+    connects_succeeded: int = 0
+    connects_failed: int = 0
+
+
+@dataclass(slots=True)
 class Counters:
     """Since the proxy began."""
 
     clients: dict[str, ClientCounters] = field(default_factory=dict)
     """By the names of endpoints; what clients of one that is gone did stays."""
+    targets: dict[str, TargetCounters] = field(default_factory=dict)
+    """By the names of servers; what was done at one that is gone stays."""
     clients_refused: int = 0
     """For the client limit."""
-    connects: int = 0
-    connects_tls: int = 0
-    connects_succeeded: int = 0
-    connects_failed: int = 0
     waits_us: Distribution = field(default_factory=Distribution)
     lent_at_once: int = 0
     """Connections lent without a wait, the most, that are not in `waits_us` yet."""
@@ -120,24 +128,59 @@ class ClientFigures(ClientCounters):
         }
 
 
+@dataclass(slots=True)
+class TargetFigures(TargetCounters):
+    """Connections to one database server, or to all, and what was done there since the proxy began."""
+
+    connections: int = 0
+    connections_tls: int = 0
+    connections_max: int | None = None
+    """None: the server has not been asked yet."""
+    borrowed: int = 0
+    pinned: int = 0
+    in_transaction: int = 0
+
+    def add(self, other: "TargetFigures") -> None:
+        """Count another server's in."""
+        limits = [one.connections_max for one in (self, other) if one.connections_max is not None]
+        for each in fields(self):
+            if each.name != "connections_max":
+                setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        self.connections_max = sum(limits) if limits else None
+
+    def cloudwatch(self) -> dict[str, int | float]:
+        """The figures by RDS Proxy's names; what is not known yet is not there."""
+        limit = self.connections_max
+        return {
+            "DatabaseConnections": self.connections,
+            "DatabaseConnectionsWithTLS": self.connections_tls,
+            **({} if limit is None else {"MaxDatabaseConnectionsAllowed": limit}),
+            "DatabaseConnectionRequests": self.connects,
+            "DatabaseConnectionRequestsWithTLS": self.connects_tls,
+            "DatabaseConnectionsSetupSucceeded": self.connects_succeeded,
+            "DatabaseConnectionsSetupFailed": self.connects_failed,
+            "DatabaseConnectionsCurrentlyBorrowed": self.borrowed,
+            "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
+            "DatabaseConnectionsCurrentlyInTransaction": self.in_transaction,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The figures of one moment."""
 
     endpoints: dict[str, ClientFigures]
     """By name."""
-    database_connections: int
-    database_connections_tls: int
-    max_database_connections: int | None
-    borrowed: int
+    targets: dict[str, TargetFigures]
+    """By the names of servers."""
     pinned: int
-    in_transaction: int
+    """Sessions: one that keeps its connection for good may not have one yet."""
     waiting: int
     idle: int
     counters: Counters
     pins: tuple[PinShown, ...]
     backend_pids: tuple[int, ...]
-    """The server's process ids of the database connections."""
+    """The first server's process ids of the connections to it; another server's would mean other processes."""
 
     @property
     def clients(self) -> ClientFigures:
@@ -152,22 +195,25 @@ class Snapshot:
         """Of all endpoints."""
         return self.clients.connections
 
+    @property
+    def databases(self) -> TargetFigures:
+        """Those of all servers."""
+        summed = TargetFigures()
+        for figures in self.targets.values():
+            summed.add(figures)
+        return summed
+
+    @property
+    def database_connections(self) -> int:
+        """To all servers."""
+        return self.databases.connections
+
     def cloudwatch(self) -> dict[str, int | float]:
         """The figures by RDS Proxy's names; what is not known yet is not there. Latencies are averages."""
-        counters = self.counters
-        limit = self.max_database_connections
         return {
             **self.clients.cloudwatch(),
-            "DatabaseConnections": self.database_connections,
-            "DatabaseConnectionsWithTLS": self.database_connections_tls,
-            **({} if limit is None else {"MaxDatabaseConnectionsAllowed": limit}),
-            "DatabaseConnectionRequests": counters.connects,
-            "DatabaseConnectionRequestsWithTLS": counters.connects_tls,
-            "DatabaseConnectionsSetupSucceeded": counters.connects_succeeded,
-            "DatabaseConnectionsSetupFailed": counters.connects_failed,
-            "DatabaseConnectionsCurrentlyBorrowed": self.borrowed,
+            **self.databases.cloudwatch(),
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
-            "DatabaseConnectionsCurrentlyInTransaction": self.in_transaction,
             **{name: latency.average() for name, latency in self._latencies_us() if latency.count},
         }
 
@@ -184,6 +230,7 @@ class Snapshot:
             self.cloudwatch(),
             {name: latency.encoded() for name, latency in self._latencies_us()},
             {name: figures.cloudwatch() for name, figures in self.endpoints.items()},
+            {name: figures.cloudwatch() for name, figures in self.targets.items()},
         )
 
 

@@ -1,7 +1,6 @@
 """The proxies that were made through RDS's API: started, changed and ended as the plan says, on one loop. A driver.
 
-Each is a proxy like the app's own, in front of the same database. Whether it reaches it is checked now and then while
-it has no connection that shows it.
+Each is a proxy like the app's own, in front of the same database.
 """
 
 import asyncio
@@ -11,26 +10,27 @@ from pathlib import Path
 
 from workshape.errors import WorkshapeError
 from workshape.hosted import (
-    AVAILABLE,
-    REGISTERING,
     HostedEndpoint,
     HostedProxy,
     HostedState,
     HostState,
     ProxyPlan,
-    TargetState,
 )
 from workshape.identifiers import random_hex
 from workshape.pgproxy.account import IamAuth, LoginRules, PasswordAuth
 from workshape.pgproxy.accounts import ReadSecret
-from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
-from workshape.pgproxy.lending import target_of
+from workshape.pgproxy.config import (
+    AwsAccess,
+    DatabaseServer,
+    Endpoint,
+    EndpointRole,
+    ProxyConfig,
+    ProxyUser,
+    every_database,
+)
+from workshape.pgproxy.health_checks import HealthChecks
 from workshape.pgproxy.server import ProxyServer
-from workshape.pgproxy.target_health import AUTH_FAILURE, check_target
 from workshape.pgproxy.tls import discard_certificate, ensure_certificate
-
-CHECK_S = 5.0  # between two health checks of one target
-RETRY_S = 1.0  # while it is not available
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ _log = logging.getLogger(__name__)
 class HostGround:
     """What all hosted proxies have in common."""
 
-    database: DatabaseServer
+    servers: tuple[DatabaseServer, ...]
+    """The database's: the one that writes, as configured, and those that follow it."""
     database_name: str
     """Which of its databases health checks ask for."""
     aws: AwsAccess
@@ -52,10 +53,10 @@ class HostGround:
 class _Hosted:
     wanted: HostedProxy
     server: ProxyServer
+    checks: HealthChecks
     began: str = field(default_factory=lambda: random_hex(16))
     listening: dict[HostedEndpoint, str] = field(default_factory=dict)
     """Why it does not listen there; empty where it does."""
-    target: TargetState = REGISTERING
     checking: asyncio.Task[None] | None = None
 
 
@@ -64,7 +65,6 @@ class ProxyHost:
 
     def __init__(self, ground: HostGround) -> None:
         self._ground = ground
-        self._target = target_of(ground.database)
         self._hosted: dict[str, _Hosted] = {}
         self._revision = ""
         self._turn = asyncio.Lock()  # one plan after the other
@@ -94,15 +94,16 @@ class ProxyHost:
             {
                 id_: HostedState(
                     {endpoint.name: why for endpoint, why in hosted.listening.items()},
-                    hosted.target,
+                    hosted.checks.whole,
                     hosted.server.snapshot().figures(hosted.began),
+                    hosted.checks.servers,
                 )
                 for id_, hosted in self._hosted.items()
             },
         )
 
     def backend_pids(self) -> list[int]:
-        """The server's process ids of all database connections."""
+        """The process ids of all connections at the server that writes, as configured."""
         return [pid for hosted in self._hosted.values() for pid in hosted.server.snapshot().backend_pids]
 
     async def close(self) -> None:
@@ -115,9 +116,10 @@ class ProxyHost:
         hosted = self._hosted.get(wanted.id)
         if hosted is None:
             server = ProxyServer(self._config(wanted), None, self._ground.read_secret)
-            hosted = self._hosted[wanted.id] = _Hosted(wanted, server)
+            checks = HealthChecks(server, wanted.name, self._ground.servers, self._ground.database_name)
+            hosted = self._hosted[wanted.id] = _Hosted(wanted, server, checks)
             await server.start()
-            hosted.checking = asyncio.create_task(self._check_on(hosted))
+            hosted.checking = asyncio.create_task(checks.run())
             _log.info("proxy_hosted", extra={"proxy": wanted.name})
         elif hosted.wanted != wanted:
             hosted.server.reload(self._config(wanted))
@@ -153,30 +155,12 @@ class ProxyHost:
         await hosted.server.close()
         _log.info("proxy_not_hosted_any_more", extra={"proxy": hosted.wanted.name})
 
-    async def _check_on(self, hosted: _Hosted) -> None:
-        while True:
-            state = await self._check(hosted.server)
-            if state != hosted.target:
-                fields = {"proxy": hosted.wanted.name, "state": state.state, "reason": state.reason}
-                _log.info("target_health", extra=fields)
-            hosted.target = state
-            await asyncio.sleep(CHECK_S if state.is_available else RETRY_S)
-
-    async def _check(self, server: ProxyServer) -> TargetState:
-        if server.snapshot().database_connections:
-            return AVAILABLE  # they show it
-        passwords = server.passwords()
-        state = await check_target(self._target, passwords, self._ground.database_name)
-        if state.reason == AUTH_FAILURE:
-            for user in list(passwords):
-                await server.learn_anew(user)  # it may be the secret that was wrong, and is right by now
-        return state
-
     def _config(self, wanted: HostedProxy) -> ProxyConfig:
         ground = self._ground
         certificate, key = ensure_certificate(ground.certificates, wanted.id, wanted.hosts)
         return ProxyConfig(
-            servers=(ground.database,),
+            servers=ground.servers,
+            databases=(every_database(ground.servers),),
             users=tuple(
                 ProxyUser(
                     name=user.name,
@@ -195,4 +179,4 @@ class ProxyHost:
 
 
 def _endpoint(endpoint: HostedEndpoint) -> Endpoint:
-    return Endpoint(endpoint.host, endpoint.port, name=endpoint.name)
+    return Endpoint(endpoint.host, endpoint.port, EndpointRole(endpoint.role), endpoint.name)

@@ -20,7 +20,7 @@ from workshape.pgproxy.config import DatabaseServer
 from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
-from workshape.pgproxy.figures import MICROSECONDS, Counters
+from workshape.pgproxy.figures import MICROSECONDS, Counters, TargetCounters
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import PlaceState, Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
@@ -84,6 +84,7 @@ class Lending:
         self._is_probing = False
         self._ground = ground
         self._counters = ground.counters
+        self._target_counters = ground.counters.targets.setdefault(server.name, TargetCounters())
         self._target = target_of(server)
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
@@ -263,8 +264,8 @@ class Lending:
             self._perform(self.pools.lost(database.id, monotonic()))
 
     async def _connect(self, link_id: int, key: PoolKey) -> None:
-        self._counters.connects += 1
-        self._counters.connects_tls += self.server.tls.is_wanted
+        self._target_counters.connects += 1
+        self._target_counters.connects_tls += self.server.tls.is_wanted
         self.last_key = key
         try:
             database = await self._open(link_id, key)
@@ -277,7 +278,7 @@ class Lending:
         except asyncio.CancelledError:
             self.pools.failed(link_id, "the proxy ends", monotonic())
             raise
-        self._counters.connects_succeeded += 1
+        self._target_counters.connects_succeeded += 1
         self.databases[link_id] = database
         self._connected(database, key)
 
@@ -318,7 +319,7 @@ class Lending:
         self._perform(actions)
 
     def _connect_failed(self, link_id: int, reason: str, for_good: WireError | None) -> None:
-        self._counters.connects_failed += 1
+        self._target_counters.connects_failed += 1
         _log.warning("database_connect_failed", extra={"database": self.server.address, "reason": reason})
         now = monotonic()
         if for_good is None:

@@ -7,9 +7,10 @@ from workshape.metrics.distribution import Distribution
 from workshape.pgproxy import messages
 from workshape.pgproxy.admin_commands import ShutdownWait
 from workshape.pgproxy.client_connection import ClientConnection
-from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapshot
+from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapshot, TargetFigures
 from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import Lending
+from workshape.pgproxy.link import Link
 from workshape.pgproxy.pool import PlaceState
 from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown, TargetShown
@@ -39,25 +40,30 @@ class Present:
 
     def snapshot(self, now: float) -> Snapshot:
         """Give the figures of this moment."""
-        lendings = self.lendings.values()
-        links = [one.link for lending in lendings for one in lending.databases.values() if one.link is not None]
-        limits = [lending.pools.limit for lending in lendings if lending.pools.limit is not None]
+        lendings = list(self.lendings.values())
         return Snapshot(
             endpoints=self._endpoints(),
-            database_connections=sum(len(lending.databases) for lending in lendings),
-            database_connections_tls=sum(
-                one.is_encrypted for lending in lendings for one in lending.databases.values()
-            ),
-            max_database_connections=sum(limits) if limits else None,
-            borrowed=sum(len(lending.borrowers) for lending in lendings),
-            pinned=sum(client.session is not None and bool(client.session.state.pins) for client in self.clients),
-            in_transaction=sum(link.status != messages.IDLE for link in links),
+            targets=self._targets(),
+            pinned=sum(_is_pinned(client) for client in self.clients),
             waiting=sum(lending.pools.waiting for lending in lendings) + len(self.lenders.waits()),
             idle=sum(lending.pools.idle for lending in lendings),
             counters=self.counters,
             pins=tuple(self.pins(now)),
-            backend_pids=tuple(link.backend_pid for link in links),
+            backend_pids=tuple(link.backend_pid for link in _links(lendings[0])),
         )
+
+    def _targets(self) -> dict[str, TargetFigures]:
+        """The connections to each server, and what was done there; also at servers that are gone."""
+        found = {name: TargetFigures(**asdict(counted)) for name, counted in self.counters.targets.items()}
+        for name, lending in self.lendings.items():
+            figures = found[name]
+            figures.connections = len(lending.databases)
+            figures.connections_tls = sum(one.is_encrypted for one in lending.databases.values())
+            figures.connections_max = lending.pools.limit
+            figures.borrowed = len(lending.borrowers)
+            figures.pinned = sum(_is_pinned(client) for client in lending.borrowers.values())
+            figures.in_transaction = sum(link.status != messages.IDLE for link in _links(lending))
+        return found
 
     def _endpoints(self) -> dict[str, ClientFigures]:
         """Each endpoint's clients, those that have left included."""
@@ -91,16 +97,16 @@ class Present:
     def status(self, now: float) -> ProxyStatus:
         """Give everything that is shown to people at once."""
         figures = self.snapshot(now)
-        clients = figures.clients
+        clients, databases = figures.clients, figures.databases
         return ProxyStatus(
             client_connections=clients.connections,
-            database_connections=figures.database_connections,
-            borrowed=figures.borrowed,
+            database_connections=databases.connections,
+            borrowed=databases.borrowed,
             pinned=figures.pinned,
-            in_transaction=figures.in_transaction,
+            in_transaction=databases.in_transaction,
             idle=figures.idle,
             waiting=figures.waiting,
-            max=figures.max_database_connections,
+            max=databases.connections_max,
             query_requests=clients.queries,
             borrow_timeouts=self.counters.borrow_timeouts,
             borrow_latency_ms=_latency_ms(self.counters.borrow_latency_us),
@@ -243,6 +249,14 @@ class Present:
             connections_max=routes.connections_max(name),
             is_paused=any(lending.pools.is_paused(name) for lending in self.lendings.values()),
         )
+
+
+def _links(lending: Lending) -> list[Link]:
+    return [one.link for one in lending.databases.values() if one.link is not None]
+
+
+def _is_pinned(client: ClientConnection) -> bool:
+    return client.session is not None and bool(client.session.state.pins)
 
 
 def _latency_ms(measured_us: Distribution) -> dict[str, float]:

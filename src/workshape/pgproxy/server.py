@@ -26,7 +26,7 @@ from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
 from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
 from workshape.pgproxy.lenders import Lenders
-from workshape.pgproxy.lending import ProxyGround
+from workshape.pgproxy.lending import Lending, ProxyGround
 from workshape.pgproxy.pins import Pin, PinReason
 from workshape.pgproxy.pool_key import PoolKeys
 from workshape.pgproxy.present import Present
@@ -181,6 +181,10 @@ class ProxyServer:
     def snapshot(self) -> Snapshot:
         """Give the figures of this moment."""
         return self._present.snapshot(monotonic())
+
+    def lending(self, server: str) -> Lending:
+        """The part of the server with this name."""
+        return self._lenders.lendings[server]
 
     def passwords(self) -> Mapping[str, str]:
         """Every password that is known, by user."""

@@ -10,6 +10,11 @@ waits for a reader, up to the borrow timeout, and never falls back to the writer
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workshape.hosted import AVAILABLE, ServerState, TargetRole, TargetState
+
+# AWS: undocumented; we chose the words.
+_NOBODY_WRITES = TargetState("UNAVAILABLE", "INVALID_REPLICATION_STATE", "None of the database's servers takes writes.")
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -21,6 +26,30 @@ class Standing:
     """The last attempt to connect to it failed."""
     borrowed: int
     """Connections in use, being opened or waited for."""
+
+
+def roles(found: Sequence[tuple[bool | None, bool]]) -> list[TargetRole]:
+    """Name what the servers of a database do, out of whether each takes writes, and whether it is available.
+
+    A writer that went away said last that it writes. Once another does, nobody knows what it will be when it is back.
+    """
+    writes = any(takes_writes and is_available for takes_writes, is_available in found)
+    return [
+        TargetRole.UNKNOWN
+        if takes_writes is None or (takes_writes and writes and not is_available)
+        else TargetRole.READ_WRITE
+        if takes_writes
+        else TargetRole.READ_ONLY
+        for takes_writes, is_available in found
+    ]
+
+
+def of_database(servers: Sequence[ServerState]) -> TargetState:
+    """Tell the health of a database by its servers': whether clients that write are served, or why they are not."""
+    if len(servers) == 1 or any(one.role is TargetRole.READ_WRITE and one.health.is_available for one in servers):
+        return AVAILABLE if len(servers) > 1 else servers[0].health
+    failing = [one.health for one in servers if one.role is not TargetRole.READ_ONLY and not one.health.is_available]
+    return failing[0] if failing else _NOBODY_WRITES
 
 
 def fits(standing: Standing, *, writes: bool) -> bool:

@@ -8,6 +8,7 @@ Source: https://www.postgresql.org/docs/current/errcodes-appendix.html (class 28
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from workshape.errors import BackendUnavailable
 from workshape.hosted import AVAILABLE, TargetState
@@ -19,10 +20,19 @@ AUTH_FAILURE = "AUTH_FAILURE"
 _NO_PASSWORD = "None of the proxy's secrets could be read: the log of the proxy's process says why."  # noqa: S105 - words
 
 
-async def check_target(target: DatabaseTarget, passwords: Mapping[str, str], database: str) -> TargetState:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found."""
+
+    health: TargetState
+    takes_writes: bool | None = None
+    """As the server said; None: it did not."""
+
+
+async def check_target(target: DatabaseTarget, passwords: Mapping[str, str], database: str) -> Checked:
     """Log in as one of the users, and out again."""
     if not passwords:
-        return TargetState(UNAVAILABLE, AUTH_FAILURE, _NO_PASSWORD)
+        return Checked(TargetState(UNAVAILABLE, AUTH_FAILURE, _NO_PASSWORD))
     user, password = next(iter(passwords.items()))
     events = DatabaseEvents(
         answered=lambda _took_s, _waited_s: None,
@@ -38,8 +48,9 @@ async def check_target(target: DatabaseTarget, passwords: Mapping[str, str], dat
         )
     except LoginFailed as error:
         reason = AUTH_FAILURE if error.error.code.startswith("28") else "CONNECTION_FAILED"
-        return TargetState(UNAVAILABLE, reason, str(error))
+        return Checked(TargetState(UNAVAILABLE, reason, str(error)))
     except BackendUnavailable as error:
-        return TargetState(UNAVAILABLE, "UNREACHABLE", str(error))
+        return Checked(TargetState(UNAVAILABLE, "UNREACHABLE", str(error)))
+    limits = connection.limits
     connection.hang_up()
-    return AVAILABLE
+    return Checked(AVAILABLE, None if limits is None else limits.takes_writes)

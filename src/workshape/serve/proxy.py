@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from workshape.parts.readiness import names_taken_port
-from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser
+from workshape.pgproxy.config import AwsAccess, DatabaseServer, Endpoint, ProxyConfig, ProxyUser, every_database
 from workshape.pgproxy.host_process import run_host
 from workshape.pgproxy.hosting import HostGround
 from workshape.pgproxy.process import run_proxy
@@ -45,7 +45,7 @@ async def _run_host(run: RunFile, started: Ready) -> None:
     assert host is not None, "and says where it is to answer"
     secrets_manager = SecretsManager()
     ground = HostGround(
-        database=DatabaseServer.of(database),
+        servers=DatabaseServer.of(database),
         database_name=database.name,
         aws=_aws(run),
         read_secret=secrets_manager.read,
@@ -66,8 +66,10 @@ def _proxy_config(run: RunFile, proxy: ProxyRun) -> ProxyConfig:
     """What the run file says of the proxy and of the database behind it."""
     database, settings = run.database, run.settings
     assert database is not None, "the supervisor starts a proxy only for a database"
+    servers = DatabaseServer.of(database)
     return ProxyConfig(
-        servers=(DatabaseServer.of(database),),
+        servers=servers,
+        databases=(every_database(servers),),
         users=(ProxyUser(database.user, database.password),),
         endpoints=(Endpoint(settings.host, settings.ports.proxy),),
         certificate_file=Path(proxy.certificate_file),

@@ -126,6 +126,31 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def replicas(server: Server) -> Iterator[list[Server]]:
+    """Two streaming replicas of the server."""
+    made = [_replica_of(server) for _ in range(2)]
+    try:
+        yield made
+    finally:
+        for replica in made:
+            replica.stop()
+            shutil.rmtree(replica.folder, ignore_errors=True)
+
+
+def _replica_of(server: Server) -> Server:
+    folder = Path(tempfile.mkdtemp(prefix="workshape-replica-"))
+    account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
+    if account is not None:
+        os.chown(folder, account.user, account.group)
+    copy = [str(postgres_programs() / "pg_basebackup"), "-D", str(folder / "cluster"), "-R", "--checkpoint=fast"]
+    copy += ["--no-sync", "-d", server.url("postgres", "postgres")]
+    subprocess.run(become(account, copy), check=True, capture_output=True, cwd=folder)
+    replica = Server(folder, free_ports("127.0.0.1", 1)[0])
+    replica.start()
+    return replica
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return ensure_certificates(tmp_path_factory.mktemp("tls"))

@@ -50,7 +50,7 @@ async def told(proxy: Proxy) -> tuple[str, int]:
     async with client:
         row = await (await client.execute("SELECT current_user")).fetchone()
         assert row is not None
-        return str(row[0]), proxy.proxy.snapshot().database_connections_tls
+        return str(row[0]), proxy.proxy.snapshot().databases.connections_tls
 
 
 async def asked(make_proxy: MakeProxy, port: int, tls: DatabaseTls) -> tuple[str, int]:
@@ -143,7 +143,7 @@ async def test_a_cancel_request_goes_over_tls_too(make_proxy: MakeProxy, authori
             await proxy.connect() as client,
         ):
             running = asyncio.create_task(client.execute("SELECT pg_sleep(30)"))
-            await proxy.until(lambda: server.proxy.snapshot().borrowed == 1, within_s=30)
+            await proxy.until(lambda: server.proxy.snapshot().databases.borrowed == 1, within_s=30)
             await client.cancel_safe()
 
             with pytest.raises(psycopg.errors.QueryCanceled):

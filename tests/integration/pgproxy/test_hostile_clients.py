@@ -169,7 +169,7 @@ async def test_each_kind_is_told_what_is_wrong_and_nobody_else_notices(make_prox
     }
     assert wrong == {}
     assert served == (1,)
-    assert (left.borrowed, left.waiting, left.database_connections) == (0, 0, 1)
+    assert (left.databases.borrowed, left.waiting, left.database_connections) == (0, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from workshape.pgproxy.target_health import check_target
 from workshape.settings import ProxySettings
 from workshape.sigv4 import Keys
 
+ROLES = {"writer": "READ_WRITE", "reader1": "READ_ONLY", "reader2": "READ_ONLY"}
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app"
 
 
@@ -40,9 +41,9 @@ class Secrets:
 
 
 @asynccontextmanager
-async def hosting(server: Server, folder: Path, secrets: Secrets) -> AsyncIterator[ProxyHost]:
+async def hosting(server: Server, folder: Path, secrets: Secrets, *readers: Server) -> AsyncIterator[ProxyHost]:
     ground = HostGround(
-        database=DatabaseServer("main", "127.0.0.1", server.port),
+        servers=tuple(DatabaseServer(name, "127.0.0.1", one.port) for name, one in named(server, *readers).items()),
         database_name=DATABASE,
         aws=AwsAccess("us-east-1", Keys("k", "s"), "http://127.0.0.1:1"),
         read_secret=secrets.read,
@@ -53,6 +54,10 @@ async def hosting(server: Server, folder: Path, secrets: Secrets) -> AsyncIterat
         yield host
     finally:
         await host.close()
+
+
+def named(writer: Server, *readers: Server) -> dict[str, Server]:
+    return {"writer": writer, **{f"reader{number}": reader for number, reader in enumerate(readers, 1)}}
 
 
 def proxy(*ports: int, name: str = "front") -> HostedProxy:
@@ -76,6 +81,25 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def connect(server: Server, port: int) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(server.url(port=port), autocommit=True)
+
+
+async def port_of(client: psycopg.AsyncConnection[Any]) -> int:
+    """Which server answers."""
+    row = await (await client.execute("SELECT current_setting('port')::int")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def with_reader_endpoint(write: int, read: int, **settings: Any) -> HostedProxy:
+    """One endpoint for all, and one for who only reads."""
+    endpoints = (*proxy(write).endpoints, HostedEndpoint("readers", "127.0.0.1", read, "READ_ONLY"))
+    return replace(proxy(write), endpoints=endpoints, settings=ProxySettings(**settings))
+
+
+def roles(host: ProxyHost) -> dict[str, tuple[str, str]]:
+    """Each server's role and health."""
+    servers = host.state().proxies["prx-front"].servers
+    return {name: (one.role.value, one.health.state) for name, one in servers.items()}
 
 
 async def test_a_plan_is_run_changed_and_ended_and_changes_drop_nobody(server: Server, tmp_path: Path) -> None:
@@ -171,10 +195,12 @@ async def test_the_health_of_a_target_is_told_in_rds_words(
 ) -> None:
     target = target_of(DatabaseServer("main", "127.0.0.1", port or server.port))
 
-    state = await check_target(target, passwords, database)
+    checked = await check_target(target, passwords, database)
 
+    state = checked.health
     assert (state.state, state.reason) == expected
     assert bool(state.description) == (state != TargetState("AVAILABLE"))
+    assert checked.takes_writes is (True if state.is_available else None)
 
 
 async def test_a_secret_that_comes_late_or_was_wrong_is_read_again(server: Server, tmp_path: Path) -> None:
@@ -189,3 +215,95 @@ async def test_a_secret_that_comes_late_or_was_wrong_is_read_again(server: Serve
 
         async with await connect(server, port) as client:
             await client.execute("SELECT 1")
+
+
+async def test_a_reader_endpoint_goes_to_readers_and_every_server_is_told_with_its_role(
+    server: Server, replicas: list[Server], tmp_path: Path
+) -> None:
+    write, read = free_ports("127.0.0.1", 2)
+    async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD}), *replicas) as host:
+        await host.apply(ProxyPlan("1", (with_reader_endpoint(write, read),)))
+        await until(lambda: all(health == "AVAILABLE" for _, health in roles(host).values()))
+        found = roles(host)
+        async with await connect(server, write) as writer, await connect(server, read) as reader:
+            where = await port_of(writer), await port_of(reader)
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                await reader.execute("CREATE TABLE not_here (n int)")
+            figures = host.state().proxies["prx-front"].figures
+
+    assert found == {name: (role, "AVAILABLE") for name, role in ROLES.items()}
+    assert where[0] == server.port
+    assert where[1] in {replica.port for replica in replicas}
+    assert figures is not None
+    assert {name: values["ClientConnections"] for name, values in figures.endpoints.items()} == {"e0": 1, "readers": 1}
+    connections = {name: values["DatabaseConnections"] for name, values in figures.targets.items()}
+    assert (connections["writer"], connections["reader1"] + connections["reader2"]) == (1, 1)
+    assert figures.values["DatabaseConnections"] == 2
+
+
+async def test_without_readers_a_reader_endpoint_refuses_at_once(server: Server, tmp_path: Path) -> None:
+    write, read = free_ports("127.0.0.1", 2)
+    async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD})) as host:
+        await host.apply(ProxyPlan("1", (with_reader_endpoint(write, read),)))
+        async with asyncio.timeout(10.0):
+            with pytest.raises(psycopg.OperationalError, match="has no readers"):
+                await connect(server, read)
+
+    assert ProxySettings().connection_borrow_timeout_s > 10.0, "it would wait longer for a reader that is away"
+
+
+async def test_while_no_reader_is_there_clients_wait_up_to_the_borrow_timeout_and_health_says_so(
+    server: Server, replicas: list[Server], tmp_path: Path
+) -> None:
+    write, read = free_ports("127.0.0.1", 2)
+    reader = replicas[0]
+    async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD}), reader) as host:
+        await host.apply(ProxyPlan("1", (with_reader_endpoint(write, read, connection_borrow_timeout_s=1.5),)))
+        async with await connect(server, read) as client:
+            await port_of(client)
+            reader.stop()
+            with pytest.raises(psycopg.OperationalError, match=r"no reader of the database was there within 1\.5 s"):
+                await port_of(client)
+            await until(lambda: roles(host)["reader1"] == ("READ_ONLY", "UNAVAILABLE"))
+            whole = host.state().proxies["prx-front"].target
+            waiting = asyncio.create_task(connect(server, read))
+            reader.start()
+            async with asyncio.timeout(30.0):
+                async with await waiting as late:
+                    found = await port_of(late)
+                await until(lambda: roles(host)["reader1"] == ("READ_ONLY", "AVAILABLE"))
+
+    assert whole.is_available, "who writes is served"
+    assert found == reader.port
+
+
+async def test_roles_and_reader_endpoints_follow_a_fail_over(
+    server: Server, replicas: list[Server], tmp_path: Path
+) -> None:
+    write, read = free_ports("127.0.0.1", 2)
+    promoted, other = replicas
+    async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD}), *replicas) as host:
+        await host.apply(ProxyPlan("1", (with_reader_endpoint(write, read, connection_borrow_timeout_s=30.0),)))
+        await until(lambda: {name: role for name, (role, _) in roles(host).items()} == ROLES)
+        async with await connect(server, write) as writer, await connect(server, read) as reader:
+            await port_of(writer)
+            server.stop()
+            try:
+                await until(lambda: roles(host)["writer"] == ("READ_WRITE", "UNAVAILABLE"))
+                gone = host.state().proxies["prx-front"].target
+                promoted.run("SELECT pg_promote()")
+                async with asyncio.timeout(30.0):
+                    wrote, read_at = await port_of(writer), {await port_of(reader) for _ in range(8)}
+                await until(lambda: roles(host)["reader1"] == ("READ_WRITE", "AVAILABLE"))
+                after, whole = roles(host), host.state().proxies["prx-front"].target
+            finally:
+                server.start()
+
+    assert gone.reason == "UNREACHABLE"
+    assert (wrote, read_at) == (promoted.port, {other.port})
+    assert after == {
+        "writer": ("UNKNOWN", "UNAVAILABLE"),
+        "reader1": ("READ_WRITE", "AVAILABLE"),
+        "reader2": ("READ_ONLY", "AVAILABLE"),
+    }
+    assert whole.is_available

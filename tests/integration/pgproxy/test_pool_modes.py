@@ -37,7 +37,7 @@ async def test_in_session_mode_a_client_keeps_its_connection_until_it_leaves_and
         pins = proxy.proxy.snapshot().pins
         kept = await one(first, "SELECT to_regclass('pg_temp.mine') IS NOT NULL")
         await first.close()
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
         seen = await one(second, "SELECT to_regclass('pg_temp.mine') IS NOT NULL")
         same = await one(second, "SELECT pg_backend_pid()")
         await second.close()
@@ -72,7 +72,7 @@ async def test_a_user_may_have_a_mode_of_its_own(make_proxy: MakeProxy) -> None:
         async with await proxy.connect(user="postgres") as owner:
             await owner.execute("SELECT 1")
             await plain.execute("SELECT 1")
-            borrowed = proxy.proxy.snapshot().borrowed
+            borrowed = proxy.proxy.snapshot().databases.borrowed
 
         assert borrowed == 2, "those of both clients in session mode: a log-in that asked the server keeps what it got"
 

@@ -112,7 +112,7 @@ async def test_copy_goes_both_ways_in_text_and_by_both_protocols(make_proxy: Mak
 
         assert count == 20_100
         assert size > 20_000
-        assert proxy.proxy.snapshot().borrowed == 0
+        assert proxy.proxy.snapshot().databases.borrowed == 0
 
 
 async def test_asyncpg_uses_cursors_transactions_and_its_statement_cache(make_proxy: MakeProxy) -> None:
@@ -150,7 +150,7 @@ async def test_a_running_and_a_waiting_statement_can_be_cancelled(make_proxy: Ma
     one = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=20.0)
     async with make_proxy(one) as proxy, await proxy.connect() as first, await proxy.connect() as second:
         running = asyncio.create_task(first.execute("SELECT pg_sleep(20)"))
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 1)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 1)
         waiting = asyncio.create_task(second.execute("SELECT 2"))
         await proxy.until(lambda: proxy.proxy.snapshot().waiting == 1)
 

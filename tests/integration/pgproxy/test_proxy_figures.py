@@ -80,7 +80,7 @@ async def test_what_the_database_takes_is_told_from_what_clients_wait(make_proxy
         counters = proxy.proxy.snapshot().counters
         await first.execute("SELECT 1")
         sleeping = asyncio.create_task(first.execute("SELECT pg_sleep(0.3)"))
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 1)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 1)
         await second.execute("SELECT 1")  # it waits for most of those 300 ms
         await sleeping
         await proxy.until(lambda: counters.response_latency_us.count == 3)
@@ -97,12 +97,12 @@ async def test_each_statement_of_a_transaction_is_a_response_and_a_pipeline_is_o
         counters = proxy.proxy.snapshot().counters
         async with client.transaction():
             await client.execute("SELECT 1")
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
         by_themselves = counters.response_latency_us.count
         async with client.pipeline():
             await client.execute("SELECT pg_sleep(0.2)")  # else the answers may come one by one
             await client.execute("SELECT 2")
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
 
     assert by_themselves == 3, "BEGIN, SELECT, COMMIT"
     assert counters.response_latency_us.count == 4

@@ -41,15 +41,15 @@ async def test_two_hundred_clients_are_served_over_five_connections(make_proxy: 
 
         assert sorted(answers) == list(range(200))
         assert most == 5
-        assert proxy.proxy.snapshot().max_database_connections == 5
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        assert proxy.proxy.snapshot().databases.connections_max == 5
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
 
 
 async def test_the_limit_is_read_from_the_server(make_proxy: MakeProxy) -> None:
     async with make_proxy() as proxy, await proxy.connect() as client:
         await client.execute("SELECT 1")
 
-        assert proxy.proxy.snapshot().max_database_connections == MAX_CONNECTIONS - RESERVED
+        assert proxy.proxy.snapshot().databases.connections_max == MAX_CONNECTIONS - RESERVED
 
 
 async def test_a_statement_that_waits_too_long_fails_and_its_session_goes_on(make_proxy: MakeProxy) -> None:
@@ -104,7 +104,7 @@ async def test_a_pin_keeps_the_state_and_the_next_client_never_sees_it(
         again = await fetch(owner, question), await fetch(owner, "SELECT pg_backend_pid()")
         pins = proxy.proxy.snapshot().pins
         await owner.close()
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 0)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
         after = [await fetch(client, question) for client in [await proxy.connect() for _ in range(3)]]
 
         assert again == (kept, backend)
@@ -145,7 +145,7 @@ async def test_a_client_killed_while_its_statement_runs_has_it_cancelled(make_pr
     async with make_proxy(ONE) as proxy, await proxy.connect() as other:
         leaving = await proxy.connect(sslmode="disable")
         running = asyncio.create_task(leaving.execute("SELECT pg_sleep(60)"))
-        await proxy.until(lambda: proxy.proxy.snapshot().borrowed == 1)
+        await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 1)
 
         running.cancel()
         _reset(leaving)

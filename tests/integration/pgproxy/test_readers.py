@@ -1,22 +1,13 @@
 """A writer and its streaming replicas behind one proxy: who reads where, and what happens when one of them is gone."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from tests.integration.pgproxy.conftest import MakeProxy, Proxy, Server, become
-from workshape.cli.ports import free_ports
-from workshape.parts.postgres import postgres_programs
-from workshape.parts.process import account_named
+from tests.integration.pgproxy.conftest import MakeProxy, Proxy, Server
 from workshape.pgproxy.config import DatabaseServer, Endpoint, EndpointRole
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import ProxySettings
@@ -24,31 +15,6 @@ from workshape.settings import ProxySettings
 PATIENT = ProxySettings(connection_borrow_timeout_s=30.0)
 ENDPOINTS = (Endpoint(), Endpoint(role=EndpointRole.READ_ONLY, name="readers"))
 WITHIN_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def replicas(server: Server) -> Iterator[list[Server]]:
-    """Two streaming replicas of the server."""
-    made = [_replica_of(server) for _ in range(2)]
-    try:
-        yield made
-    finally:
-        for replica in made:
-            replica.stop()
-            shutil.rmtree(replica.folder, ignore_errors=True)
-
-
-def _replica_of(server: Server) -> Server:
-    folder = Path(tempfile.mkdtemp(prefix="workshape-replica-"))
-    account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
-    if account is not None:
-        os.chown(folder, account.user, account.group)
-    copy = [str(postgres_programs() / "pg_basebackup"), "-D", str(folder / "cluster"), "-R", "--checkpoint=fast"]
-    copy += ["--no-sync", "-d", server.url("postgres", "postgres")]
-    subprocess.run(become(account, copy), check=True, capture_output=True, cwd=folder)
-    replica = Server(folder, free_ports("127.0.0.1", 1)[0])
-    replica.start()
-    return replica
 
 
 def behind(writer: Server, *readers: Server) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.pgproxy.target_choice import Standing, choose, fits
+from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetRole, TargetState
+from workshape.pgproxy.target_choice import Standing, choose, fits, of_database, roles
 
 STANDINGS = st.builds(
     Standing, takes_writes=st.sampled_from([None, True, False]), is_failing=st.booleans(), borrowed=st.integers(0, 9)
@@ -59,3 +60,43 @@ def test_roles_are_what_servers_say_and_what_is_configured_where_they_have_not_b
     standings: list[Standing], writes: bool, expected: int | None
 ) -> None:
     assert choose(standings, writes=writes) == expected
+
+
+AWAY = TargetState("UNAVAILABLE", "UNREACHABLE", "It does not answer.")
+WRITER, READER = ServerState(AVAILABLE, TargetRole.READ_WRITE), ServerState(AVAILABLE, TargetRole.READ_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(True, True), (False, True), (None, False)], ["READ_WRITE", "READ_ONLY", "UNKNOWN"]),
+        ([(True, False), (False, True)], ["READ_WRITE", "READ_ONLY"]),
+        ([(True, False), (True, True)], ["UNKNOWN", "READ_WRITE"]),
+        ([(False, True), (True, True), (False, False)], ["READ_ONLY", "READ_WRITE", "READ_ONLY"]),
+    ],
+    ids=["as they say", "the writer is away", "another writes by now", "after a fail-over"],
+)
+def test_a_servers_role_is_what_it_said_last_unless_another_writes_instead(
+    found: list[tuple[bool | None, bool]], expected: list[str]
+) -> None:
+    assert [role.value for role in roles(found)] == expected
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        ([ServerState(AVAILABLE, TargetRole.READ_ONLY)], ("AVAILABLE", "")),
+        ([ServerState(AWAY, TargetRole.READ_WRITE)], ("UNAVAILABLE", "UNREACHABLE")),
+        ([WRITER, ServerState(AWAY, TargetRole.READ_ONLY)], ("AVAILABLE", "")),
+        ([ServerState(AWAY, TargetRole.READ_WRITE), READER], ("UNAVAILABLE", "UNREACHABLE")),
+        ([READER, ServerState(AWAY, TargetRole.READ_ONLY)], ("UNAVAILABLE", "INVALID_REPLICATION_STATE")),
+        ([ServerState(REGISTERING), ServerState(REGISTERING)], ("REGISTERING", "")),
+    ],
+    ids=["alone", "alone, away", "a reader is away", "the writer is away", "nobody writes", "not checked yet"],
+)
+def test_a_database_is_available_while_one_of_its_servers_takes_writes(
+    servers: list[ServerState], expected: tuple[str, str]
+) -> None:
+    told = of_database(servers)
+
+    assert (told.state, told.reason) == expected

@@ -1,0 +1,80 @@
+"""The health of the database behind one hosted proxy, server by server, checked again and again. A driver.
+
+A server is checked by a log-in while the proxy has no connection to it that shows it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetState
+from workshape.pgproxy.config import DatabaseServer
+from workshape.pgproxy.lending import target_of
+from workshape.pgproxy.server import ProxyServer
+from workshape.pgproxy.target_choice import of_database, roles
+from workshape.pgproxy.target_health import AUTH_FAILURE, Checked, check_target
+
+CHECK_S = 5.0  # between two health checks of one server
+RETRY_S = 1.0  # while one is not available: how soon a fail-over is told
+
+_log = logging.getLogger(__name__)
+
+
+class HealthChecks:
+    """Those of one proxy. `run` it."""
+
+    def __init__(self, proxy: ProxyServer, name: str, servers: Sequence[DatabaseServer], database: str) -> None:
+        """`name` is for the log; `database` is which database of theirs is asked for.
+
+        Raises:
+            Invalid: a file that TLS needs.
+        """
+        self._proxy = proxy
+        self._name = name
+        self._database = database
+        self._targets = {server.name: target_of(server) for server in servers}
+        self._found = dict.fromkeys(self._targets, Checked(REGISTERING))
+
+    def __repr__(self) -> str:
+        return f"<HealthChecks {self._name} {self.whole.state} of {list(self._found)}>"
+
+    @property
+    def servers(self) -> dict[str, ServerState]:
+        """Each server by its name, as it was last found."""
+        found = [(one.takes_writes, one.health.is_available) for one in self._found.values()]
+        return {
+            name: ServerState(one.health, role)
+            for (name, one), role in zip(self._found.items(), roles(found), strict=True)
+        }
+
+    @property
+    def whole(self) -> TargetState:
+        """Of the database: whether clients that write are served."""
+        return of_database(list(self.servers.values()))
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            await asyncio.gather(*(self._check(name) for name in self._targets))
+            is_well = all(one.health.is_available for one in self._found.values())
+            await asyncio.sleep(CHECK_S if is_well else RETRY_S)
+
+    async def _check(self, name: str) -> None:
+        before, found = self._found[name], await self._look(name)
+        if found.takes_writes is None:
+            found = Checked(found.health, before.takes_writes)
+        self._found[name] = found
+        if found != before:
+            fields = {"proxy": self._name, "database": name, "takes_writes": found.takes_writes}
+            _log.info("target_health", extra={**fields, "state": found.health.state, "reason": found.health.reason})
+
+    async def _look(self, name: str) -> Checked:
+        lending = self._proxy.lending(name)
+        if lending.databases:
+            return Checked(AVAILABLE, lending.takes_writes)
+        passwords = self._proxy.passwords()
+        found = await check_target(self._targets[name], passwords, self._database)
+        if found.health.reason == AUTH_FAILURE:
+            for user in list(passwords):
+                await self._proxy.learn_anew(user)  # it may be the secret that was wrong, and is right by now
+        return found
