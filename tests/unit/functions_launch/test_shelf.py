@@ -1,6 +1,6 @@
 """How many processes are kept waiting."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workshape.functions.launch.shelf import BURST_GAP_S, CALM_S, FORGOTTEN_S, Shelf
@@ -64,6 +64,17 @@ def test_where_none_are_to_be_kept_none_are() -> None:
     st.integers(0, 4),
     st.integers(0, 8),
     st.lists(st.tuples(st.floats(0, 300), st.integers(0, 10), st.integers(0, 10)), max_size=30),
+)
+@example(
+    0,
+    2,
+    [
+        (5.717593102730234, 0, 0),
+        (299.7949308432992, 0, 0),
+        (299.92120829058587, 0, 0),
+        (299.315067545297, 0, 2),
+        (120.0, 0, 0),
+    ],
 )
 def test_what_is_kept_is_within_its_bounds_and_says_when_it_changes(
     least: int, more: int, uses: list[tuple[float, int, int]]

@@ -44,14 +44,14 @@ class Shelf:
         """Return how many to keep."""
         if self.forgotten(now):
             return 0
-        while self._many > self.least and now - self._reached_at >= CALM_S:
+        while self._many > self.least and now >= self._reached_at + CALM_S:
             self._many = self.least + (self._many - self.least) // 2
             self._reached_at += CALM_S
         return self._many
 
     def forgotten(self, now: float) -> bool:
         """Nobody has wanted any for so long that none are kept."""
-        return now - self._used_at >= FORGOTTEN_S
+        return now >= self._used_at + FORGOTTEN_S
 
     def changes_at(self, now: float) -> float:
         """Return when fewer will be wanted, if nothing happens until then."""
