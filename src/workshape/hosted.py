@@ -7,6 +7,7 @@ and at its own start reads the plan by itself:
     POST /_workshape/proxies/reload   200 `HostState`, once the plan is applied
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -79,6 +80,8 @@ class TargetState(msgspec.Struct, frozen=True):
 
 REGISTERING = TargetState("REGISTERING")
 AVAILABLE = TargetState("AVAILABLE")
+# AWS: undocumented; we chose the words.
+_NOBODY_WRITES = TargetState("UNAVAILABLE", "INVALID_REPLICATION_STATE", "None of the database's servers takes writes.")
 
 
 class TargetRole(StrEnum):
@@ -97,6 +100,14 @@ class ServerState(msgspec.Struct, frozen=True):
 
     health: TargetState = REGISTERING
     role: TargetRole = TargetRole.UNKNOWN
+
+
+def health_of_database(servers: Sequence[ServerState]) -> TargetState:
+    """Tell the health of a database by its servers': whether clients that write are served, or why they are not."""
+    if len(servers) == 1 or any(one.role is TargetRole.READ_WRITE and one.health.is_available for one in servers):
+        return AVAILABLE if len(servers) > 1 else servers[0].health
+    failing = [one.health for one in servers if one.role is not TargetRole.READ_ONLY and not one.health.is_available]
+    return failing[0] if failing else _NOBODY_WRITES
 
 
 class HostedState(msgspec.Struct, frozen=True):

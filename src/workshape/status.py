@@ -307,6 +307,17 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     pins: tuple[ProxyPin, ...]
 
 
+class ProxyTargetFigures(msgspec.Struct, frozen=True):
+    """One database server, as a proxy knows it."""
+
+    values: dict[str, int | float]
+    """Its connections, by RDS Proxy's names."""
+    role: str
+    """READ_WRITE or READ_ONLY, as it said of itself; else UNKNOWN."""
+    is_failing: bool = False
+    """The last attempt to connect to it failed, and no earlier connection is open any more."""
+
+
 class ProxyFigures(msgspec.Struct, frozen=True):
     """What a proxy has counted since it began, and how many there are of what now: for whoever keeps metrics."""
 
@@ -318,8 +329,8 @@ class ProxyFigures(msgspec.Struct, frozen=True):
     """Encoded distributions of microseconds, by RDS Proxy's names."""
     endpoints: dict[str, dict[str, int | float]] = {}
     """`values` of the clients of each endpoint, by its name."""
-    targets: dict[str, dict[str, int | float]] = {}
-    """`values` of the connections to each database server, by its name."""
+    targets: dict[str, ProxyTargetFigures] = {}
+    """The database servers, by name."""
 
 
 Figures = dict[str, float | int | str | bool | None]

@@ -52,7 +52,7 @@ from workshape.gateway.rest_front import RestFront
 from workshape.http1.message import Request, Response
 from workshape.metrics.keeper import MetricKeeper
 from workshape.proxies.addresses import choose_address
-from workshape.proxies.model import Database
+from workshape.proxies.model import Database, DatabaseInstance
 from workshape.proxies.registry import Proxies
 from workshape.queues.broker import Broker
 from workshape.settings import EndpointSettings, FunctionSettings, Settings
@@ -64,12 +64,36 @@ START_S_MAX = 20.0
 DATABASE = Database(
     identifier="shop",
     arn="arn:aws:rds:us-east-1:123456789012:db:shop",
-    host="127.0.0.1",
-    port=5433,
     user="owner",
     name="shop",
+    instances=(
+        DatabaseInstance(
+            identifier="shop",
+            arn="arn:aws:rds:us-east-1:123456789012:db:shop",
+            host="127.0.0.1",
+            port=5433,
+            server="127.0.0.1:5432",
+        ),
+    ),
 )
 """That proxies can stand before; nobody answers there."""
+CLUSTER = Database(
+    identifier="shop",
+    arn="arn:aws:rds:us-east-1:123456789012:cluster:shop",
+    user="owner",
+    name="shop",
+    instances=tuple(
+        DatabaseInstance(
+            identifier=f"shop-instance-{number}",
+            arn=f"arn:aws:rds:us-east-1:123456789012:db:shop-instance-{number}",
+            host=f"10.0.0.{number}",
+            port=5432,
+            server=f"10.0.0.{number}:5432",
+        )
+        for number in (1, 2, 3)
+    ),
+)
+"""The same with two readers."""
 
 
 class LiveDoor:
@@ -82,6 +106,7 @@ class LiveDoor:
         upstream: Mapping[str, str] | None = None,
         endpoint: EndpointSettings | None = None,
         ecr_registry: str = "",
+        database: Database = DATABASE,
     ) -> None:
         self.folder = folder
         self.settings = Settings(
@@ -98,6 +123,7 @@ class LiveDoor:
         self.autoscaler: Autoscaler
         self.url = ""
         self._upstream = upstream or {}
+        self._database = database
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop = asyncio.new_event_loop()
@@ -176,7 +202,7 @@ class LiveDoor:
             clock,
             region=settings.region,
             account=settings.account,
-            database=DATABASE,
+            database=self._database,
             choose_address=choose_address,
         )
         self.metrics = MetricKeeper(self.folder / "metrics.sqlite", clock)

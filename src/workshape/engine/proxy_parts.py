@@ -8,7 +8,16 @@ from workshape.engine.ground import Ground
 from workshape.http1.client import HttpClient
 from workshape.proxies.addresses import choose_address
 from workshape.proxies.host_link import ProxyHostLink
-from workshape.proxies.model import DEFAULT, POSTGRES_PORT, Database, DbProxy, PoolConfig, ProxyEndpoint, TargetGroup
+from workshape.proxies.model import (
+    DEFAULT,
+    POSTGRES_PORT,
+    Database,
+    DatabaseInstance,
+    DbProxy,
+    PoolConfig,
+    ProxyEndpoint,
+    TargetGroup,
+)
 from workshape.proxies.registry import Proxies
 from workshape.run import DatabaseRun, RunFile
 
@@ -62,15 +71,23 @@ def _client(ground: Ground, port: int) -> HttpClient:
 
 
 def _database(database: DatabaseRun, prefix: str) -> Database:
-    url = urlsplit(database.url)
-    return Database(
-        identifier=database.name,
-        arn=f"{prefix}:db:{database.name}",
-        host=url.hostname or database.server_host,
-        port=url.port or POSTGRES_PORT,
-        user=database.user,
-        name=database.name,
+    url, name = urlsplit(database.url), database.name
+    public = (url.hostname or database.server_host, url.port or POSTGRES_PORT)
+    addresses = ((database.server_host, database.server_port), *database.readers)
+    # The instances of a DB cluster are named as the console of RDS names them.
+    identifiers = [f"{name}-instance-{number}" for number, _ in enumerate(addresses, 1)] if database.readers else [name]
+    instances = tuple(
+        DatabaseInstance(
+            identifier=identifier,
+            arn=f"{prefix}:db:{identifier}",
+            host=shown[0],
+            port=shown[1],
+            server=f"{host}:{port}",
+        )
+        for identifier, shown, (host, port) in zip(identifiers, (public, *database.readers), addresses, strict=True)
     )
+    kind = "cluster" if database.readers else "db"
+    return Database(identifier=name, arn=f"{prefix}:{kind}:{name}", user=database.user, name=name, instances=instances)
 
 
 def _of_app(run: RunFile, database: Database, prefix: str, now: float) -> DbProxy | None:

@@ -6,8 +6,9 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitor
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
+from workshape.hosted import TargetRole
 from workshape.metrics.distribution import Distribution
-from workshape.status import ProxyFigures
+from workshape.status import ProxyFigures, ProxyTargetFigures
 
 MICROSECONDS = 1_000_000  # of a second
 
@@ -128,6 +129,9 @@ class ClientFigures(ClientCounters):
         }
 
 
+_NOT_COUNTED = ("connections_max", "role", "is_failing")
+
+
 @dataclass(slots=True)
 class TargetFigures(TargetCounters):
     """Connections to one database server, or to all, and what was done there since the proxy began."""
@@ -139,12 +143,14 @@ class TargetFigures(TargetCounters):
     borrowed: int = 0
     pinned: int = 0
     in_transaction: int = 0
+    role: TargetRole = TargetRole.UNKNOWN
+    is_failing: bool = False
 
     def add(self, other: "TargetFigures") -> None:
         """Count another server's in."""
         limits = [one.connections_max for one in (self, other) if one.connections_max is not None]
         for each in fields(self):
-            if each.name != "connections_max":
+            if each.name not in _NOT_COUNTED:
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         self.connections_max = sum(limits) if limits else None
 
@@ -230,7 +236,10 @@ class Snapshot:
             self.cloudwatch(),
             {name: latency.encoded() for name, latency in self._latencies_us()},
             {name: figures.cloudwatch() for name, figures in self.endpoints.items()},
-            {name: figures.cloudwatch() for name, figures in self.targets.items()},
+            {
+                name: ProxyTargetFigures(figures.cloudwatch(), figures.role.value, figures.is_failing)
+                for name, figures in self.targets.items()
+            },
         )
 
 

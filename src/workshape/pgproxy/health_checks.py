@@ -7,11 +7,11 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetState
+from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetState, health_of_database
 from workshape.pgproxy.config import DatabaseServer
 from workshape.pgproxy.lending import target_of
 from workshape.pgproxy.server import ProxyServer
-from workshape.pgproxy.target_choice import of_database, roles
+from workshape.pgproxy.target_choice import roles
 from workshape.pgproxy.target_health import AUTH_FAILURE, Checked, check_target
 
 CHECK_S = 5.0  # between two health checks of one server
@@ -50,7 +50,7 @@ class HealthChecks:
     @property
     def whole(self) -> TargetState:
         """Of the database: whether clients that write are served."""
-        return of_database(list(self.servers.values()))
+        return health_of_database(list(self.servers.values()))
 
     async def run(self) -> None:
         """Check until cancelled."""

@@ -14,6 +14,7 @@ from workshape.pgproxy.link import Link
 from workshape.pgproxy.pool import PlaceState
 from workshape.pgproxy.pool_actions import PoolKey
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown, TargetShown
+from workshape.pgproxy.target_choice import roles
 from workshape.status import ProxyHolder, ProxyPin, ProxyPool, ProxyStatus
 
 HOLDERS_SHOWN_MAX = 100  # the longest: nobody reads more at a time
@@ -55,8 +56,11 @@ class Present:
     def _targets(self) -> dict[str, TargetFigures]:
         """The connections to each server, and what was done there; also at servers that are gone."""
         found = {name: TargetFigures(**asdict(counted)) for name, counted in self.counters.targets.items()}
-        for name, lending in self.lendings.items():
+        standings = [lending.standing() for lending in self.lendings.values()]
+        named = roles([(one.takes_writes, not one.is_failing) for one in standings])
+        for (name, lending), role in zip(self.lendings.items(), named, strict=True):
             figures = found[name]
+            figures.role, figures.is_failing = role, lending.pools.is_failing
             figures.connections = len(lending.databases)
             figures.connections_tls = sum(one.is_encrypted for one in lending.databases.values())
             figures.connections_max = lending.pools.limit

@@ -10,10 +10,7 @@ waits for a reader, up to the borrow timeout, and never falls back to the writer
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workshape.hosted import AVAILABLE, ServerState, TargetRole, TargetState
-
-# AWS: undocumented; we chose the words.
-_NOBODY_WRITES = TargetState("UNAVAILABLE", "INVALID_REPLICATION_STATE", "None of the database's servers takes writes.")
+from workshape.hosted import TargetRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +39,6 @@ def roles(found: Sequence[tuple[bool | None, bool]]) -> list[TargetRole]:
         else TargetRole.READ_ONLY
         for takes_writes, is_available in found
     ]
-
-
-def of_database(servers: Sequence[ServerState]) -> TargetState:
-    """Tell the health of a database by its servers': whether clients that write are served, or why they are not."""
-    if len(servers) == 1 or any(one.role is TargetRole.READ_WRITE and one.health.is_available for one in servers):
-        return AVAILABLE if len(servers) > 1 else servers[0].health
-    failing = [one.health for one in servers if one.role is not TargetRole.READ_ONLY and not one.health.is_available]
-    return failing[0] if failing else _NOBODY_WRITES
 
 
 def fits(standing: Standing, *, writes: bool) -> bool:

@@ -14,6 +14,7 @@ from workshape.proxies.model import (
     MD5,
     READ_WRITE,
     SCRAM,
+    Database,
     InvalidCombination,
     InvalidValue,
     PoolConfig,
@@ -92,16 +93,19 @@ def check_idle_client(timeout_s: int) -> None:
     check_range("IdleClientTimeout", timeout_s, IDLE_CLIENT_S)
 
 
-def check_role(role: str) -> None:
-    """Check an endpoint's role.
+def check_role(role: str, database: Database) -> None:
+    """Check a new endpoint's role.
 
     Raises:
-        InvalidCombination: it wants a reader, and RDS takes that only for Aurora clusters that have one.
+        InvalidCombination: it wants a reader, and RDS takes that only for clusters that have one.
 
     Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-endpoints.CreatingEndpoint.html
     """
-    if role != READ_WRITE:
-        reason = f"TargetRole {role} needs an Aurora cluster with a reader; the app's database is a DB instance."
+    if role != READ_WRITE and not database.is_cluster:
+        reason = (
+            f"TargetRole {role} needs an Aurora or Multi-AZ DB cluster with a reader; the app's database is a DB "
+            "instance. Give it readers: [database] in its workshape.toml."
+        )
         raise InvalidCombination(reason=reason)
 
 

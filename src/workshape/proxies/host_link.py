@@ -13,14 +13,23 @@ import httptools
 import msgspec
 
 from workshape.clock import Clock
-from workshape.hosted import RELOAD_PATH, STATE_PATH, HostedState, HostState, ProxyPlan, TargetState
+from workshape.hosted import (
+    RELOAD_PATH,
+    STATE_PATH,
+    HostedState,
+    HostState,
+    ProxyPlan,
+    ServerState,
+    TargetState,
+    health_of_database,
+)
 from workshape.http1.client import HttpClient
 from workshape.http1.message import Request
 from workshape.identifiers import random_hex
 from workshape.proxies.model import DEFAULT, DbProxy
 from workshape.proxies.own_health import OwnHealth
 from workshape.proxies.plan import hosted_proxies
-from workshape.proxies.proxy_metrics import Measured, ProxyMetrics
+from workshape.proxies.proxy_metrics import MeasuredTarget, ProxyMetrics
 from workshape.proxies.registry import Proxies
 from workshape.settings import ProxySettings
 from workshape.status import ProxyFigures
@@ -113,29 +122,33 @@ class ProxyHostLink:
             return state
         proxy, client = self._of_app
         figures: ProxyFigures | None = None
+        servers: dict[str, ServerState] = {}
         try:
             response = await client.send(Request("GET", FIGURES_PATH, (("host", "proxy"),)), ANSWER_S_MAX)
             assert isinstance(response.body, bytes), "the answer is short"
             figures = msgspec.json.decode(response.body, type=ProxyFigures)
-            target = self._health.state(figures)
+            servers = self._health.servers(figures)
+            target = health_of_database(list(servers.values()))
         except (OSError, httptools.HttpParserError, msgspec.DecodeError) as error:
             target = TargetState("UNAVAILABLE", "PENDING_PROXY_CAPACITY", str(error) or type(error).__name__)
-        return msgspec.structs.replace(
-            state, proxies={**state.proxies, proxy.id: HostedState({DEFAULT: ""}, target, figures)}
-        )
+        own = HostedState({DEFAULT: ""}, target, figures, servers)
+        return msgspec.structs.replace(state, proxies={**state.proxies, proxy.id: own})
 
     def _observe(self) -> None:
         now = self._clock.wall_s()
-        kept: list[Measured] = []
+        kept: list[str] = []
         for proxy in self._proxies.all():
             state = self._proxies.hosted(proxy)
             if state is None:
                 continue
-            measured = Measured(proxy.name, proxy.group.target)
-            kept.append(measured)
-            self.metrics.checked(measured, state.target.is_available, now)
+            kept.append(proxy.name)
+            targets = [
+                MeasuredTarget(one.instance.identifier, one.instance.server, one.role, one.health.is_available)
+                for one in self._proxies.targets(proxy)
+            ]
+            self.metrics.checked(proxy.name, targets, now)
             if state.figures is not None:
-                self.metrics.observe(measured, state.figures, now)
+                self.metrics.observe(proxy.name, state.figures, targets, now)
         self.metrics.keep(kept)
 
 

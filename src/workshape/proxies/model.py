@@ -16,6 +16,7 @@ DEFAULT = "default"
 SCRAM = "POSTGRES_SCRAM_SHA_256"
 MD5 = "POSTGRES_MD5"
 READ_WRITE = "READ_WRITE"
+READ_ONLY = "READ_ONLY"
 
 Address = tuple[str, int]
 """A host and a port."""
@@ -63,6 +64,7 @@ class ProxyEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     subnet_ids: tuple[str, ...]
     security_group_ids: tuple[str, ...] = ()
     tags: dict[str, str] = {}
+    role: str = READ_WRITE
 
     @property
     def listens_at(self) -> Address:
@@ -98,15 +100,31 @@ class DbProxy(msgspec.Struct, frozen=True, kw_only=True):
     """The one of the app file's [database]: shown here, changed there."""
 
 
-class Database(msgspec.Struct, frozen=True, kw_only=True):
-    """The app's database, as RDS shows a DB instance."""
+class DatabaseInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the database's servers, as RDS shows a DB instance."""
 
     identifier: str
     arn: str
     host: str
     port: int
+    server: str = ""
+    """What the proxy process calls it."""
+
+
+class Database(msgspec.Struct, frozen=True, kw_only=True):
+    """The app's database: as RDS shows a DB instance, or with readers a DB cluster."""
+
+    identifier: str
+    arn: str
     user: str
     name: str
+    instances: tuple[DatabaseInstance, ...]
+    """Of a cluster the one that writes, as configured, and its readers; else the database itself."""
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it has readers."""
+        return len(self.instances) > 1
 
 
 # The errors. AWS: undocumented; we chose the words.
@@ -173,7 +191,16 @@ class InstanceNotFound(NotFound):
 
 
 class ClusterNotFound(NotFound):
-    """DB cluster {name} is no target here: the app's database is a DB instance."""
+    """DB cluster {name} is no target here: {reason}."""
+
+    reason: str
+
+
+class WrongInstance(Conflict):
+    """DB instance {name} is one of DB cluster {cluster}: register the cluster."""
+
+    name: str
+    cluster: str
 
 
 class WrongState(Conflict):

@@ -32,7 +32,7 @@ def _hosted(proxy: DbProxy, settings: ProxySettings) -> HostedProxy:
         id=proxy.id,
         name=proxy.name,
         users=tuple(HostedUser(one.secret_arn, one.user_name, one.iam, one.password_type) for one in proxy.auth),
-        endpoints=tuple(HostedEndpoint(one.name, one.host, one.port) for one in proxy.endpoints),
+        endpoints=tuple(HostedEndpoint(one.name, one.host, one.port, one.role) for one in proxy.endpoints),
         hosts=(LOOPBACK, *neighbours(proxy.endpoints[0].host)),
         require_tls=proxy.require_tls,
         settings=replace(

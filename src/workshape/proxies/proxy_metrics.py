@@ -5,10 +5,11 @@ Gauges are told once a minute, as RDS does: a minute's Sum is then the value its
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Flag, auto
 
+from workshape.hosted import TargetRole
 from workshape.metrics.book import MetricBook
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Metric, Point, Unit, minute_of
@@ -16,7 +17,6 @@ from workshape.status import ProxyFigures
 
 NAMESPACE = "AWS/RDS"
 TARGET_GROUP = "default"
-ROLE = "READ_WRITE"
 
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -71,25 +71,41 @@ class Measured:
     """Whose figures these are."""
 
     proxy: str
-    target: str
-    """The database's identifier; empty while there is none."""
     endpoint: str = ""
-    """Whose clients' figures these are; empty: those of all endpoints."""
+    """Those of one endpoint's clients, by its name."""
+    target: str = ""
+    """Those of the connections to one DB instance, by its identifier. Neither: those of the whole proxy."""
 
-    def dimensions(self, sets: Sets) -> Iterator[Dimensions]:
-        """Write the sets that apply, each sorted by name."""
+    def dimensions(self, sets: Sets, role: TargetRole) -> Iterator[Dimensions]:
+        """Write the sets that apply, each sorted by name; `role` is the target's at the moment."""
         proxy = ("ProxyName", self.proxy)
         if self.endpoint:
             if Sets.ENDPOINT in sets:
                 yield (("EndpointName", self.endpoint), proxy)
-            return
-        if Sets.PROXY in sets:
+        elif self.target:
+            if Sets.TARGET in sets:
+                # AWS: undocumented how a target is named here; we chose its identifier.
+                yield (proxy, ("Target", self.target), ("TargetGroup", TARGET_GROUP))
+            if Sets.ROLE in sets and role is not TargetRole.UNKNOWN:
+                yield role_dimensions(self.proxy, role)
+        elif Sets.PROXY in sets:
             yield (proxy,)
-        if self.target and Sets.TARGET in sets:
-            # AWS: undocumented how a target is named here; we chose its identifier.
-            yield (proxy, ("Target", self.target), ("TargetGroup", TARGET_GROUP))
-        if self.target and Sets.ROLE in sets:
-            yield (proxy, ("TargetGroup", TARGET_GROUP), ("TargetRole", ROLE))
+
+
+def role_dimensions(proxy: str, role: TargetRole) -> Dimensions:
+    """Write the set of a proxy's targets that have this role."""
+    return (("ProxyName", proxy), ("TargetGroup", TARGET_GROUP), ("TargetRole", role.value))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredTarget:
+    """One DB instance behind a proxy."""
+
+    identifier: str
+    server: str
+    """What figures call it."""
+    role: TargetRole
+    is_available: bool
 
 
 @dataclass(slots=True)
@@ -99,9 +115,6 @@ class _Seen:
     latencies: Mapping[str, Distribution] = field(default_factory=dict)
     gauges_told: int = -1
     """The last minute whose gauges were told."""
-    minute: int = -1
-    """The minute that `checks` are of."""
-    checks: list[bool] = field(default_factory=list)
 
 
 class ProxyMetrics:
@@ -110,64 +123,84 @@ class ProxyMetrics:
     def __init__(self) -> None:
         self._book = MetricBook()
         self._seen: dict[Measured, _Seen] = {}
+        self._checks: dict[tuple[str, TargetRole], list[bool]] = {}
+        """Of targets in a role, in the minute that is not over yet."""
+        self._minute = -1
 
     def __repr__(self) -> str:
         return f"<ProxyMetrics seen={len(self._seen)}>"
 
-    def observe(self, measured: Measured, figures: ProxyFigures, at: float) -> None:
-        """Take what a proxy has counted up to a Unix time; what one before it has counted is no part of it."""
-        self._observe(measured, figures, at)
-        # Latencies are not told apart by endpoints; where there is one, they are its.
-        latencies = figures.latencies_us if len(figures.endpoints) == 1 else {}
-        for name, values in figures.endpoints.items():
-            of_endpoint = ProxyFigures(figures.began, values, latencies)
-            self._observe(replace(measured, endpoint=name), of_endpoint, at)
+    def observe(self, proxy: str, figures: ProxyFigures, targets: Sequence[MeasuredTarget], at: float) -> None:
+        """Take what a proxy has counted up to a Unix time; what one before it has counted is no part of it.
 
-    def _observe(self, measured: Measured, figures: ProxyFigures, at: float) -> None:
+        What is told by role goes to the role that a target has by then.
+        """
+        began, latencies = figures.began, figures.latencies_us
+        self._observe(Measured(proxy), figures, at)
+        # Latencies are told apart neither by endpoints nor by targets; where there is one, they are its.
+        of_endpoints = latencies if len(figures.endpoints) == 1 else {}
+        for name, values in figures.endpoints.items():
+            self._observe(Measured(proxy, endpoint=name), ProxyFigures(began, values, of_endpoints), at)
+        of_targets = latencies if len(targets) == 1 else {}
+        for target in targets:
+            known = figures.targets.get(target.server)
+            if known is not None:
+                of_target = ProxyFigures(began, known.values, of_targets)
+                self._observe(Measured(proxy, target=target.identifier), of_target, at, target.role)
+
+    def _observe(
+        self, measured: Measured, figures: ProxyFigures, at: float, role: TargetRole = TargetRole.UNKNOWN
+    ) -> None:
         seen = self._seen.setdefault(measured, _Seen())
         if seen.began != figures.began:
             seen.began, seen.values, seen.latencies = figures.began, {}, {}
         for name, sets in COUNTERS.items():
             grown = figures.values.get(name, 0.0) - seen.values.get(name, 0.0)
             if grown > 0:
-                self._record(name, measured, sets, grown, at)
+                self._record(name, measured.dimensions(sets, role), grown, at)
         latencies = {name: Distribution.decoded(data) for name, data in figures.latencies_us.items()}
         for name, values in latencies.items():
             new = values.since(seen.latencies[name]) if name in seen.latencies else values
             if new.count and name in LATENCIES:
-                self._merge(name, measured, new, at)
+                self._merge(name, measured.dimensions(LATENCIES[name], role), new, at)
         if seen.gauges_told != minute_of(at):
             seen.gauges_told = minute_of(at)
             for name, sets in GAUGES.items():
                 if name in figures.values:
-                    self._record(name, measured, sets, figures.values[name], at)
+                    self._record(name, measured.dimensions(sets, role), figures.values[name], at)
         seen.values, seen.latencies = figures.values, latencies
 
-    def checked(self, measured: Measured, is_available: bool, at: float) -> None:
-        """Take the outcome of a health check of the target; a minute's share of good ones is told when it is over."""
-        seen = self._seen.setdefault(measured, _Seen())
-        minute = minute_of(at)
-        if seen.minute != minute:
-            if seen.checks:
-                share = 100.0 * sum(seen.checks) / len(seen.checks)
-                for dimensions in measured.dimensions(Sets.ROLE):
-                    metric = Metric(NAMESPACE, AVAILABILITY, dimensions, Unit.PERCENT)
-                    self._book.record(metric, share, seen.minute * 60.0)
-            seen.minute, seen.checks = minute, []
-        seen.checks.append(is_available)
+    def checked(self, proxy: str, targets: Sequence[MeasuredTarget], at: float) -> None:
+        """Take the outcome of a health check of each target; a minute's share of good ones is told when it is over.
 
-    def keep(self, measured: Collection[Measured]) -> None:
-        """Forget all others' figures; endpoints go with their proxies."""
-        self._seen = {one: seen for one, seen in self._seen.items() if replace(one, endpoint="") in measured}
+        Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-monitoring-dashboard.html
+        (several readers: the average over all of them)
+        """
+        self._end_minute(minute_of(at))
+        for target in targets:
+            if target.role is not TargetRole.UNKNOWN:
+                self._checks.setdefault((proxy, target.role), []).append(target.is_available)
+
+    def _end_minute(self, minute: int) -> None:
+        if minute == self._minute:
+            return
+        for (proxy, role), checks in self._checks.items():
+            metric = Metric(NAMESPACE, AVAILABILITY, role_dimensions(proxy, role), Unit.PERCENT)
+            self._book.record(metric, 100.0 * sum(checks) / len(checks), self._minute * 60.0)
+        self._minute, self._checks = minute, {}
+
+    def keep(self, proxies: Collection[str]) -> None:
+        """Forget all others' figures."""
+        self._seen = {one: seen for one, seen in self._seen.items() if one.proxy in proxies}
 
     def take(self, _now: float) -> list[Point]:
         """Return what was gathered since the last time, and forget it."""
         return self._book.take()
 
-    def _record(self, name: str, measured: Measured, sets: Sets, value: float, at: float) -> None:
-        for dimensions in measured.dimensions(sets):
+    def _record(self, name: str, sets: Iterator[Dimensions], value: float, at: float) -> None:
+        for dimensions in sets:
             self._book.record(Metric(NAMESPACE, name, dimensions), value, at)
 
-    def _merge(self, name: str, measured: Measured, values: Distribution, at: float) -> None:
-        for dimensions in measured.dimensions(LATENCIES[name]):
+    def _merge(self, name: str, sets: Iterator[Dimensions], values: Distribution, at: float) -> None:
+        for dimensions in sets:
             self._book.merge(Point(Metric(NAMESPACE, name, dimensions, Unit.MICROSECONDS), minute_of(at), values))

@@ -9,15 +9,18 @@ import msgspec
 from msgspec.structs import replace
 
 from workshape.clock import Clock
-from workshape.hosted import REGISTERING, HostedState, HostState, TargetState
+from workshape.hosted import REGISTERING, HostedState, HostState, TargetRole, TargetState
 from workshape.identifiers import random_hex
-from workshape.proxies.changes import PoolChange, changed_pool
+from workshape.proxies.changes import PoolChange, changed_pool, check_role
 from workshape.proxies.model import (
     DEFAULT,
     ENDPOINTS_MAX,
     PROXIES_MAX,
+    READ_WRITE,
     Address,
+    ClusterNotFound,
     Database,
+    DatabaseInstance,
     DbProxy,
     EndpointExists,
     EndpointNotFound,
@@ -32,8 +35,10 @@ from workshape.proxies.model import (
     TargetGroupNotFound,
     TargetNotFound,
     TargetRegistered,
+    WrongInstance,
     WrongState,
 )
+from workshape.proxies.targets import InstanceTarget, instance_targets, writer_of
 from workshape.status import HostedProxyStatus
 from workshape.store.documents import Documents
 
@@ -200,38 +205,66 @@ class Proxies:
         pool = changed_pool(proxy.group.pool, change)
         return self._put_group(proxy, replace(proxy.group, pool=pool))
 
-    def register(self, name: str, group: str, instances: Sequence[str]) -> DbProxy:
+    def register(self, name: str, group: str, instances: Sequence[str], clusters: Sequence[str] = ()) -> DbProxy:
         """Have a proxy stand in front of the database.
 
         Raises:
-            ProxyNotFound, TargetGroupNotFound, InstanceNotFound, TargetRegistered, InvalidValue, WrongState: it cannot.
+            ProxyNotFound, TargetGroupNotFound, InstanceNotFound, ClusterNotFound, WrongInstance, TargetRegistered,
+            InvalidValue, WrongState: it cannot.
         """
         proxy = self.group(name, group)
-        if len(instances) != 1:
-            raise InvalidValue(reason="A DB proxy is associated with one DB instance: name one.")
-        (identifier,) = instances
-        if identifier != self.database.identifier:
-            reason = f"the only one with a server behind it is the app's database, {self.database.identifier}"
-            raise InstanceNotFound(kind="DB instance", name=identifier, reason=reason)
+        if len(instances) + len(clusters) != 1:
+            raise InvalidValue(reason="A DB proxy is associated with one DB instance or DB cluster: name one.")
+        self._check_target(instances, clusters)
+        (identifier,) = (*instances, *clusters)
         if proxy.group.target == identifier:
             raise TargetRegistered(proxy=name, name=identifier)
         return self._put_group(proxy, replace(proxy.group, target=identifier))
 
-    def deregister(self, name: str, group: str, instances: Sequence[str]) -> None:
+    def deregister(self, name: str, group: str, instances: Sequence[str], clusters: Sequence[str] = ()) -> None:
         """Take a proxy from before its database.
 
         Raises:
             ProxyNotFound, TargetGroupNotFound, TargetNotFound, WrongState: it cannot be.
         """
         proxy = self.group(name, group)
-        for identifier in instances:
-            if identifier != proxy.group.target:
+        others = instances if self.database.is_cluster else clusters
+        for identifier in (*instances, *clusters):
+            is_other_kind = identifier == self.database.identifier and identifier in others
+            if identifier != proxy.group.target or is_other_kind:
                 raise TargetNotFound(kind="target", name=identifier, proxy=name)
-        if instances:
+        if instances or clusters:
             self._put_group(proxy, replace(proxy.group, target=""))
 
+    def targets(self, proxy: DbProxy) -> list[InstanceTarget]:
+        """Tell of each server of the database that a proxy stands before; of one that is gone, as of one server."""
+        if not proxy.group.target:
+            return []
+        state, health = self._host.proxies.get(proxy.id), self.target_state(proxy)
+        if proxy.group.target != self.database.identifier:
+            gone = replace(self.database.instances[0], identifier=proxy.group.target)
+            return [InstanceTarget(gone, TargetRole.READ_WRITE, health)]
+        return instance_targets(self.database, state, health)
+
+    def writer(self) -> DatabaseInstance:
+        """Who of the database's servers takes writes now, as far as is known."""
+        return writer_of(self.database, self._host.proxies.values())
+
+    def _check_target(self, instances: Sequence[str], clusters: Sequence[str]) -> None:
+        database = self.database
+        kind = "DB cluster" if database.is_cluster else "DB instance"
+        reason = f"the only {kind} with a server behind it is the app's database, {database.identifier}"
+        for name in clusters:
+            if not database.is_cluster or name != database.identifier:
+                raise ClusterNotFound(kind="DB cluster", name=name, reason=reason)
+        for name in instances:
+            if database.is_cluster and any(name == one.identifier for one in database.instances):
+                raise WrongInstance(name=name, cluster=database.identifier)
+            if database.is_cluster or name != database.identifier:
+                raise InstanceNotFound(kind="DB instance", name=name, reason=reason)
+
     def target_state(self, proxy: DbProxy) -> TargetState:
-        """Whether a proxy reaches its database."""
+        """Whether a proxy reaches its database, to write."""
         if proxy.group.target != self.database.identifier:
             why = f"The app has no database {proxy.group.target} any more: its database is {self.database.identifier}."
             return TargetState("UNAVAILABLE", "UNREACHABLE", why)
@@ -265,18 +298,21 @@ class Proxies:
         subnet_ids: Sequence[str],
         security_group_ids: Sequence[str],
         tags: Mapping[str, str],
+        role: str = READ_WRITE,
     ) -> tuple[DbProxy, ProxyEndpoint]:
         """Give a proxy one more endpoint.
 
         Raises:
-            ProxyNotFound, WrongState, EndpointExists, EndpointQuotaExceeded: it cannot be.
+            ProxyNotFound, WrongState, EndpointExists, EndpointQuotaExceeded, InvalidCombination: it cannot be.
         """
         proxy = self.get(name)
         self._check_ours(proxy)
+        check_role(role, self.database)
         self._check_free(endpoint)
         if len(proxy.endpoints) > ENDPOINTS_MAX:
             raise EndpointQuotaExceeded(name=name, limit=ENDPOINTS_MAX)
-        made = self._new_endpoint(endpoint, proxy.endpoints[0], subnet_ids, security_group_ids, tags)
+        plain = self._new_endpoint(endpoint, proxy.endpoints[0], subnet_ids, security_group_ids, tags)
+        made = replace(plain, role=role)
         return self.modify(replace(proxy, endpoints=(*proxy.endpoints, made))), made
 
     def modify_endpoint(self, name: str, changed: ProxyEndpoint) -> tuple[DbProxy, ProxyEndpoint]:
@@ -313,6 +349,7 @@ class Proxies:
         target, hosted = self.target_state(proxy), self.hosted(proxy)
         values = hosted.figures.values if hosted is not None and hosted.figures is not None else {}
         failing = [] if hosted is None else [why for why in hosted.endpoints.values() if why]
+        failing += [f"{one.instance.identifier}: {one.health.description}" for one in self._failing_readers(proxy)]
         return HostedProxyStatus(
             name=proxy.name,
             endpoints={one.name: one.address for one in proxy.endpoints},
@@ -322,6 +359,11 @@ class Proxies:
             clients=int(values.get("ClientConnections", 0)),
             database_connections=int(values.get("DatabaseConnections", 0)),
         )
+
+    def _failing_readers(self, proxy: DbProxy) -> list[InstanceTarget]:
+        """Those that the database's health does not tell of."""
+        readers = [one for one in self.targets(proxy) if one.role is not TargetRole.READ_WRITE]
+        return [one for one in readers if one.health.state == "UNAVAILABLE" and one.health != self.target_state(proxy)]
 
     def _new_endpoint(
         self,

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.fakes.archives import readable
-from tests.fakes.live_door import LiveDoor
+from tests.fakes.live_door import CLUSTER, LiveDoor
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 
@@ -28,6 +28,16 @@ def moto_url() -> Iterator[str]:
 def door(tmp_path: Path) -> Iterator[LiveDoor]:
     """A front door without upstreams."""
     door = LiveDoor(tmp_path)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def door_of_cluster(tmp_path: Path) -> Iterator[LiveDoor]:
+    """A front door of an app whose database has two readers, without upstreams."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    door = LiveDoor(folder, database=CLUSTER)
     yield door
     door.close()
 

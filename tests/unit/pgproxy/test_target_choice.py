@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetRole, TargetState
-from workshape.pgproxy.target_choice import Standing, choose, fits, of_database, roles
+from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetRole, TargetState, health_of_database
+from workshape.pgproxy.target_choice import Standing, choose, fits, roles
 
 STANDINGS = st.builds(
     Standing, takes_writes=st.sampled_from([None, True, False]), is_failing=st.booleans(), borrowed=st.integers(0, 9)
@@ -97,6 +97,6 @@ def test_a_servers_role_is_what_it_said_last_unless_another_writes_instead(
 def test_a_database_is_available_while_one_of_its_servers_takes_writes(
     servers: list[ServerState], expected: tuple[str, str]
 ) -> None:
-    told = of_database(servers)
+    told = health_of_database(servers)
 
     assert (told.state, told.reason) == expected

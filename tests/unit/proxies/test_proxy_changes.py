@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from tests.unit.proxies.test_registry import SHOP
 from workshape.proxies.changes import (
     BORROW_S,
     PoolChange,
@@ -78,13 +80,21 @@ def test_a_proxy_logs_in_by_secrets() -> None:
 
 def test_roles_names_and_times_are_those_of_rds() -> None:
     check_idle_client(28_800)
-    check_role("READ_WRITE")
 
     with pytest.raises(InvalidValue, match="IdleClientTimeout must be between 1 and 28800"):
         check_idle_client(28_801)
-    with pytest.raises(InvalidCombination, match="Aurora"):
-        check_role("READ_ONLY")
     assert check_name("NewName", "my-proxy-2") == "my-proxy-2"
     for bad in ("2nd", "two--hyphens", "ends-", "", "x" * 64):
         with pytest.raises(InvalidValue, match="NewName"):
             check_name("NewName", bad)
+
+
+def test_an_endpoint_for_readers_needs_a_database_that_has_some() -> None:
+    reader = replace(SHOP.instances[0], identifier="shop-instance-2")
+    cluster = replace(SHOP, instances=(*SHOP.instances, reader))
+
+    for database, role in ((SHOP, "READ_WRITE"), (cluster, "READ_WRITE"), (cluster, "READ_ONLY")):
+        check_role(role, database)
+
+    with pytest.raises(InvalidCombination, match="Aurora or Multi-AZ DB cluster with a reader"):
+        check_role("READ_ONLY", SHOP)

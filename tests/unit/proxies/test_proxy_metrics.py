@@ -1,15 +1,18 @@
 """RDS Proxy's metrics: counters grow once, gauges are told once a minute, in the sets of dimensions that AWS has."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workshape.hosted import TargetRole
 from workshape.metrics.book import total
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Point, Unit
-from workshape.proxies.proxy_metrics import Measured, ProxyMetrics
-from workshape.status import ProxyFigures
+from workshape.proxies.proxy_metrics import MeasuredTarget, ProxyMetrics
+from workshape.status import ProxyFigures, ProxyTargetFigures
 
-SHOP = Measured("shop", "shopdb")
+ALONE = (MeasuredTarget("shopdb", "10.0.0.1:5432", TargetRole.READ_WRITE, is_available=True),)
 PROXY = (("ProxyName", "shop"),)
 TARGET = (("ProxyName", "shop"), ("Target", "shopdb"), ("TargetGroup", "default"))
 ROLE = (("ProxyName", "shop"), ("TargetGroup", "default"), ("TargetRole", "READ_WRITE"))
@@ -21,6 +24,10 @@ def figures(began: str = "first", latencies: tuple[float, ...] = (), **values: f
         spread.add(latency)
     told = {"DatabaseConnectionsBorrowLatency": spread.encoded()} if latencies else {}
     return ProxyFigures(began, values, told)
+
+
+def of_target(**values: float) -> ProxyTargetFigures:
+    return ProxyTargetFigures(dict(values), "READ_WRITE")
 
 
 def found(points: list[Point], name: str, dimensions: tuple[tuple[str, str], ...]) -> Distribution:
@@ -37,7 +44,7 @@ def test_whatever_is_counted_is_told_once_over_restarts_of_the_proxy(steps: list
         if restarts:
             began, count = began + 1, 0
         count, true = count + more, true + more
-        metrics.observe(SHOP, figures(str(began), QueryRequests=count), now)
+        metrics.observe("shop", figures(str(began), QueryRequests=count), ALONE, now)
         points += metrics.take(now)
 
     assert found(points, "QueryRequests", PROXY).total == true
@@ -47,7 +54,7 @@ def test_a_gauge_is_told_once_a_minute_so_that_its_sum_is_its_value() -> None:
     metrics = ProxyMetrics()
 
     for second in range(0, 180, 5):
-        metrics.observe(SHOP, figures(ClientConnections=7), float(second))
+        metrics.observe("shop", figures(ClientConnections=7), ALONE, float(second))
 
     told = [point for point in metrics.take(0.0) if point.metric.name == "ClientConnections"]
     assert [(point.minute, point.values.total, point.values.count) for point in told] == [
@@ -61,25 +68,26 @@ def test_metrics_have_the_sets_of_dimensions_that_aws_has() -> None:
     metrics = ProxyMetrics()
 
     totals = {"ClientConnections": 1.0, "DatabaseConnections": 2.0}
-    metrics.observe(SHOP, ProxyFigures("first", totals, {}, {"reports": {"ClientConnections": 1.0}}), 0.0)
+    endpoints, targets = {"reports": {"ClientConnections": 1.0}}, {"10.0.0.1:5432": of_target(DatabaseConnections=2.0)}
+    metrics.observe("shop", ProxyFigures("first", totals, {}, endpoints, targets), ALONE, 0.0)
 
     sets = [(point.metric.name, point.metric.dimensions) for point in metrics.take(0.0)]
     endpoint = (("EndpointName", "reports"), ("ProxyName", "shop"))
     assert sets == [
         ("ClientConnections", PROXY),
         ("DatabaseConnections", PROXY),
+        ("ClientConnections", endpoint),
         ("DatabaseConnections", TARGET),
         ("DatabaseConnections", ROLE),
-        ("ClientConnections", endpoint),
     ]
 
 
 def test_latencies_are_microseconds_and_only_what_came_since_the_last_time() -> None:
     metrics = ProxyMetrics()
 
-    metrics.observe(SHOP, figures(latencies=(100.0, 300.0)), 0.0)
+    metrics.observe("shop", figures(latencies=(100.0, 300.0)), ALONE, 0.0)
     first = metrics.take(0.0)
-    metrics.observe(SHOP, figures(latencies=(100.0, 300.0, 5_000.0)), 5.0)
+    metrics.observe("shop", figures(latencies=(100.0, 300.0, 5_000.0)), ALONE, 5.0)
     second = metrics.take(5.0)
 
     assert first[0].metric.unit is Unit.MICROSECONDS
@@ -92,9 +100,9 @@ def test_availability_is_the_share_of_good_checks_told_when_the_minute_is_over()
     metrics = ProxyMetrics()
 
     for second, is_good in ((0, True), (15, False), (30, True), (45, True)):
-        metrics.checked(SHOP, is_good, float(second))
+        metrics.checked("shop", (replace(ALONE[0], is_available=is_good),), float(second))
     early = metrics.take(50.0)
-    metrics.checked(SHOP, True, 60.0)
+    metrics.checked("shop", ALONE, 60.0)
 
     assert early == []
     (point,) = metrics.take(60.0)
@@ -102,12 +110,64 @@ def test_availability_is_the_share_of_good_checks_told_when_the_minute_is_over()
     assert point.metric.unit is Unit.PERCENT
 
 
+def by_role(role: str) -> tuple[tuple[str, str], ...]:
+    return (("ProxyName", "shop"), ("TargetGroup", "default"), ("TargetRole", role))
+
+
+def cluster(*roles: str, is_available: bool = True) -> list[MeasuredTarget]:
+    """Instances of these roles, at the servers 1, 2, ..."""
+    return [
+        MeasuredTarget(f"shopdb-instance-{number}", str(number), TargetRole(role), is_available)
+        for number, role in enumerate(roles, 1)
+    ]
+
+
+def test_what_goes_on_at_several_servers_is_told_by_each_and_by_their_roles_of_the_moment() -> None:
+    metrics = ProxyMetrics()
+
+    def counted(*requests: float) -> ProxyFigures:
+        each = {
+            str(number): of_target(DatabaseConnectionRequests=count, DatabaseConnections=2.0)
+            for number, count in enumerate(requests, 1)
+        }
+        return ProxyFigures("first", {"DatabaseConnectionRequests": sum(requests)}, {}, {}, each)
+
+    before = cluster("READ_WRITE", "READ_ONLY", "READ_ONLY")
+    metrics.observe("shop", counted(3, 5, 7), before, 0.0)
+    after = cluster("UNKNOWN", "READ_WRITE", "READ_ONLY")
+    metrics.observe("shop", counted(4, 15, 8), after, 5.0)
+    points = metrics.take(5.0)
+
+    requests, connections = "DatabaseConnectionRequests", "DatabaseConnections"
+    second = (("ProxyName", "shop"), ("Target", "shopdb-instance-2"), ("TargetGroup", "default"))
+    assert found(points, requests, PROXY).total == 27
+    assert found(points, requests, second).total == 15
+    assert found(points, requests, by_role("READ_WRITE")).total == 3 + 10
+    assert found(points, requests, by_role("READ_ONLY")).total == 12 + 1
+    assert found(points, connections, by_role("READ_ONLY")).total == 4, "a minute's Sum is how many there are"
+    assert not [point for point in points if point.metric.dimensions == by_role("UNKNOWN")]
+
+
+def test_availability_of_several_readers_is_the_average_over_them() -> None:
+    metrics = ProxyMetrics()
+    writer, reader = cluster("READ_WRITE", "READ_ONLY")
+    (away,) = cluster("READ_ONLY", is_available=False)
+
+    metrics.checked("shop", (writer, reader, away), 0.0)
+    metrics.checked("shop", (writer, reader, reader), 30.0)
+    metrics.checked("shop", (), 60.0)
+
+    points = metrics.take(60.0)
+    assert found(points, "AvailabilityPercentage", by_role("READ_WRITE")).average() == 100.0
+    assert found(points, "AvailabilityPercentage", by_role("READ_ONLY")).average() == 75.0
+
+
 def test_a_proxy_that_is_gone_is_forgotten() -> None:
     metrics = ProxyMetrics()
-    metrics.observe(SHOP, figures(QueryRequests=5), 0.0)
+    metrics.observe("shop", figures(QueryRequests=5), ALONE, 0.0)
     metrics.take(0.0)
 
     metrics.keep(())
-    metrics.observe(SHOP, figures(QueryRequests=5), 5.0)
+    metrics.observe("shop", figures(QueryRequests=5), ALONE, 5.0)
 
     assert found(metrics.take(5.0), "QueryRequests", PROXY).total == 5, "another one of that name"

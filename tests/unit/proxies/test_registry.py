@@ -19,6 +19,7 @@ from workshape.proxies.model import (
     PROXIES_MAX,
     Address,
     Database,
+    DatabaseInstance,
     DbProxy,
     EndpointExists,
     EndpointNotFound,
@@ -43,10 +44,17 @@ AUTH = (UserAuth(secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secre
 SHOP = Database(
     identifier="shop",
     arn="arn:aws:rds:us-east-1:123456789012:db:shop",
-    host="127.0.0.1",
-    port=5433,
     user="owner",
     name="shop",
+    instances=(
+        DatabaseInstance(
+            identifier="shop",
+            arn="arn:aws:rds:us-east-1:123456789012:db:shop",
+            host="127.0.0.1",
+            port=5433,
+            server="127.0.0.1:5432",
+        ),
+    ),
 )
 APPS = DbProxy(
     id="prx-app",

@@ -1,1 +1,1 @@
-"""RDS Proxy's operations on the front door, and the app's database as a DB instance. Read `service.py`."""
+"""RDS Proxy's operations on the front door, and the app's database as a DB instance or cluster. Read `service.py`."""

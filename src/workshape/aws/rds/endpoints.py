@@ -9,7 +9,7 @@ from workshape.aws.members import read_tags, when
 from workshape.aws.operation import Call, Operation
 from workshape.aws.rds.proxies import IPV4, check_network
 from workshape.aws.rds.requests import described
-from workshape.proxies.changes import check_name, check_role
+from workshape.proxies.changes import check_name
 from workshape.proxies.model import READ_WRITE, DbProxy, EndpointNotFound, ProxyEndpoint
 from workshape.proxies.registry import Proxies
 
@@ -33,13 +33,13 @@ class _EndpointOperations:
 
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         check_network(parameters)
-        check_role(parameters.get("TargetRole", READ_WRITE))
         made = self._proxies.create_endpoint(
             parameters["DBProxyName"],
             parameters["DBProxyEndpointName"],
             parameters["VpcSubnetIds"],
             parameters.get("VpcSecurityGroupIds", ()),
             read_tags(parameters.get("Tags", ())),
+            parameters.get("TargetRole", READ_WRITE),
         )
         return {"DBProxyEndpoint": self._written(made)}
 
@@ -79,7 +79,7 @@ class _EndpointOperations:
             "VpcSubnetIds": list(endpoint.subnet_ids),
             "Endpoint": endpoint.address,
             "CreatedDate": when(endpoint.created_at),
-            "TargetRole": READ_WRITE,
+            "TargetRole": endpoint.role,
             "IsDefault": endpoint.arn == proxy.endpoints[0].arn,
             "EndpointNetworkType": IPV4,
         }

@@ -21,6 +21,7 @@ ERRORS: Mapping[type[WorkshapeError], WireError] = {
     model.EndpointQuotaExceeded: WireError("DBProxyEndpointQuotaExceededFault", 400),
     model.InstanceNotFound: WireError("DBInstanceNotFound", 404),
     model.ClusterNotFound: WireError("DBClusterNotFoundFault", 404),
+    model.WrongInstance: WireError("InvalidDBInstanceState", 400),
     model.ResourceNotFound: WireError("DBProxyNotFoundFault", 404),
     model.WrongState: WireError("InvalidDBProxyStateFault", 400),
     model.InvalidCombination: WireError("InvalidParameterCombination", 400),

@@ -1,4 +1,4 @@
-"""The app's database among RDS's DB instances, so that proxies can stand before it; all others are the upstream's.
+"""The app's database, or each of its servers, among RDS's DB instances; all others are the upstream's.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html
 """
@@ -6,8 +6,10 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDB
 from collections.abc import Mapping
 from typing import Any
 
-from workshape.aws.operation import Call, NotOurs, Operation
-from workshape.proxies.model import Database
+from workshape.aws.members import given
+from workshape.aws.operation import Call, Operation
+from workshape.aws.rds.owned import ENGINE, Owned, beside_upstream
+from workshape.proxies.model import Database, DatabaseInstance
 from workshape.proxies.registry import Proxies
 
 
@@ -16,37 +18,29 @@ def instance_operations(proxies: Proxies) -> Mapping[str, Operation]:
 
     async def describe(call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         database = proxies.database
-        wanted = parameters.get("DBInstanceIdentifier")
-        if wanted not in (None, database.identifier) or parameters.get("Marker"):
-            raise NotOurs(kind="the DB instance", name=wanted or "")
-        if wanted is not None:
-            return {"DBInstances": [_written(database)] if _is_meant(database, parameters) else []}
-        found = await call.ask_upstream() or {"DBInstances": []}
-        ours = [_written(database)] if _is_meant(database, parameters) else []
-        return {**found, "DBInstances": [*ours, *found["DBInstances"]]}
+        owned = [_owned(database, instance) for instance in database.instances]
+        return await beside_upstream(call, parameters, "DBInstance", owned)
 
     return {"DescribeDBInstances": describe}
 
 
-def _is_meant(database: Database, parameters: dict[str, Any]) -> bool:
-    known = {
-        "db-instance-id": {database.identifier, database.arn},
-        "engine": {"postgres"},
-    }
-    return all(
-        known.get(one["Name"], set()).intersection(one.get("Values", ())) for one in parameters.get("Filters", ())
-    )
+def _owned(database: Database, instance: DatabaseInstance) -> Owned:
+    names = frozenset({instance.identifier, instance.arn})
+    cluster = frozenset({database.identifier, database.arn}) if database.is_cluster else frozenset()
+    filters = {"db-instance-id": names, "engine": frozenset({ENGINE}), "db-cluster-id": cluster}
+    return Owned(names, filters, _written(database, instance))
 
 
-def _written(database: Database) -> dict[str, Any]:
+def _written(database: Database, instance: DatabaseInstance) -> dict[str, Any]:
     return {
-        "DBInstanceIdentifier": database.identifier,
-        "DBInstanceArn": database.arn,
+        "DBInstanceIdentifier": instance.identifier,
+        "DBInstanceArn": instance.arn,
+        **given(DBClusterIdentifier=database.identifier if database.is_cluster else ""),
         "DBInstanceStatus": "available",
-        "Engine": "postgres",
+        "Engine": ENGINE,
         "DBName": database.name,
         "MasterUsername": database.user,
-        "Endpoint": {"Address": database.host, "Port": database.port},
+        "Endpoint": {"Address": instance.host, "Port": instance.port},
         "MultiAZ": False,
         "PubliclyAccessible": False,
         "StorageEncrypted": False,

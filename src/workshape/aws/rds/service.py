@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Operations
 """
 
 from workshape.aws.operation import Service
+from workshape.aws.rds.clusters import cluster_operations
 from workshape.aws.rds.endpoints import endpoint_operations
 from workshape.aws.rds.errors import ERRORS
 from workshape.aws.rds.instances import instance_operations
@@ -21,5 +22,6 @@ def rds_service(proxies: Proxies) -> Service:
         **endpoint_operations(proxies),
         **tag_operations(proxies),
         **instance_operations(proxies),
+        **cluster_operations(proxies),
     }
     return Service("rds", operations, ERRORS, is_shared=True)

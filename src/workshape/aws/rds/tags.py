@@ -47,7 +47,8 @@ class _TagOperations:
         return {}
 
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        if parameters["ResourceName"] == self._proxies.database.arn:
+        database = self._proxies.database
+        if parameters["ResourceName"] in {database.arn, *(instance.arn for instance in database.instances)}:
             return {"TagList": []}
         return {"TagList": write_tags(self._retag(parameters["ResourceName"], lambda tags: tags))}
 

@@ -10,8 +10,9 @@ from workshape.aws.members import given, when
 from workshape.aws.operation import Call, Operation
 from workshape.aws.rds.requests import described
 from workshape.proxies.changes import PoolChange
-from workshape.proxies.model import DEFAULT, READ_WRITE, ClusterNotFound, DbProxy, InvalidValue
+from workshape.proxies.model import DEFAULT, DbProxy, InvalidValue
 from workshape.proxies.registry import Proxies
+from workshape.proxies.targets import InstanceTarget
 
 
 def target_operations(proxies: Proxies) -> Mapping[str, Operation]:
@@ -48,20 +49,15 @@ class _TargetOperations:
         return {"DBProxyTargetGroup": self._written_group(proxy)}
 
     async def register(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        _refuse_clusters(parameters)
-        group, instances = parameters.get("TargetGroupName", DEFAULT), parameters.get("DBInstanceIdentifiers", ())
-        proxy = self._proxies.register(parameters["DBProxyName"], group, instances)
-        return {"DBProxyTargets": [self._written(proxy)]}
+        proxy = self._proxies.register(*_named(parameters))
+        return {"DBProxyTargets": self._written_targets(proxy)}
 
     async def deregister(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        _refuse_clusters(parameters)
-        group, instances = parameters.get("TargetGroupName", DEFAULT), parameters.get("DBInstanceIdentifiers", ())
-        self._proxies.deregister(parameters["DBProxyName"], group, instances)
+        self._proxies.deregister(*_named(parameters))
         return {}
 
     async def describe(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        proxy = self._group(parameters)
-        return described(parameters, "Targets", [proxy] if proxy.group.target else [], self._written)
+        return described(parameters, "Targets", self._written_targets(self._group(parameters)), lambda written: written)
 
     def _group(self, parameters: dict[str, Any]) -> DbProxy:
         return self._proxies.group(parameters["DBProxyName"], parameters.get("TargetGroupName", DEFAULT))
@@ -85,22 +81,45 @@ class _TargetOperations:
             "UpdatedDate": when(group.updated_at),
         }
 
-    def _written(self, proxy: DbProxy) -> dict[str, Any]:
-        database, health = self._proxies.database, self._proxies.target_state(proxy)
-        return {
+    def _written_targets(self, proxy: DbProxy) -> list[dict[str, Any]]:
+        """Write a cluster first, and then its instances: of it alone RDS tells neither role nor health.
+
+        Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-managing.html
+        """
+        database = self._proxies.database
+        written = [_written(target) for target in self._proxies.targets(proxy)]
+        if not database.is_cluster or proxy.group.target != database.identifier:
+            return written
+        cluster = {
             "TargetArn": database.arn,
-            "Endpoint": database.host,
-            "Port": database.port,
-            "RdsResourceId": proxy.group.target,
-            "Type": "RDS_INSTANCE",
-            "Role": READ_WRITE,
-            "TargetHealth": {
-                "State": health.state,
-                **given(Reason=health.reason, Description=health.description),
-            },
+            "RdsResourceId": database.identifier,
+            "Port": self._proxies.writer().port,
+            "Type": "TRACKED_CLUSTER",
         }
+        return [cluster, *({**one, "TrackedClusterId": database.identifier} for one in written)]
 
 
-def _refuse_clusters(parameters: dict[str, Any]) -> None:
-    for name in parameters.get("DBClusterIdentifiers", ()):
-        raise ClusterNotFound(kind="DB cluster", name=name)
+def _written(target: InstanceTarget) -> dict[str, Any]:
+    instance, health = target.instance, target.health
+    return {
+        "TargetArn": instance.arn,
+        "Endpoint": instance.host,
+        "Port": instance.port,
+        "RdsResourceId": instance.identifier,
+        "Type": "RDS_INSTANCE",
+        "Role": target.role.value,
+        "TargetHealth": {
+            "State": health.state,
+            **given(Reason=health.reason, Description=health.description),
+        },
+    }
+
+
+def _named(parameters: dict[str, Any]) -> tuple[str, str, list[str], list[str]]:
+    """Read the proxy, the target group, and the DB instances and clusters that a request names."""
+    return (
+        parameters["DBProxyName"],
+        parameters.get("TargetGroupName", DEFAULT),
+        parameters.get("DBInstanceIdentifiers", []),
+        parameters.get("DBClusterIdentifiers", []),
+    )
