@@ -8,13 +8,14 @@ from workshape.app.delivery_check import delivery_problems
 from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.kafka_check import kafka_problems
-from workshape.app.model import App, Function, Mapping
+from workshape.app.model import App, Database, Function, Mapping
 from workshape.app.problem import Problem, did_you_mean, no_function
 from workshape.app.queue_check import NAME as QUEUE_NAME
 from workshape.app.queue_check import queue_problems
 from workshape.events.filters import BODY, compile_filters
 from workshape.events.operators import InvalidPattern
 from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
+from workshape.pgproxy.routes import POSTGRES_PORT, server_address
 from workshape.settings import Settings
 
 RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
@@ -216,3 +217,20 @@ def _storage_problems(app: App) -> Iterator[Problem]:
         if database.init_sql is not None:
             what = "it is run in the embedded server only; set up the server at your url yourself"
             yield Problem(("database", "init_sql"), what)
+    yield from _reader_problems(database)
+
+
+def _reader_problems(database: Database) -> Iterator[Problem]:
+    place = ("database", "readers")
+    if database.readers and database.url is None:
+        yield Problem(place, "it goes with url: no server follows the embedded one")
+        return
+    parts = urlsplit(database.url or "")
+    known = {(parts.hostname, parts.port or POSTGRES_PORT)}
+    for reader in database.readers:
+        address = server_address(reader)
+        if address is None:
+            yield Problem(place, f"{reader!r} reads HOST:PORT, or HOST")
+        elif address in known:
+            yield Problem(place, f"{reader} is named already: a reader follows another server")
+        known.add(address or ("", 0))

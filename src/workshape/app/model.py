@@ -218,6 +218,8 @@ class Database(msgspec.Struct, frozen=True):
 
     name: str = "app"
     url: str | None = None
+    readers: tuple[str, ...] = ()
+    """`HOST:PORT` of servers that follow the one at `url`, reached as it is."""
     max_connections: Annotated[int, Meta(ge=5, le=10_000)] = 100
     """Three of them are the superuser's own, as PostgreSQL has it."""
     init_sql: str | None = None

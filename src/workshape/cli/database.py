@@ -1,13 +1,13 @@
 """The app's database, as functions and the proxy will find it."""
 
+from collections.abc import Sequence
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from workshape.app.model import Database
 from workshape.parts.postgres import Credentials
 from workshape.pgproxy.database_tls import SYSTEM, DatabaseTls
+from workshape.pgproxy.routes import POSTGRES_PORT, server_address
 from workshape.run import DatabaseRun
-
-POSTGRES_PORT = 5432
 
 
 def connection_url(user: str, password: str, address: tuple[str, int], name: str, ca_file: str) -> str:
@@ -36,8 +36,8 @@ def embedded_database(
     )
 
 
-def own_database(url: str) -> DatabaseRun:
-    """Describe the owner's own server from its URL, which functions get as it is.
+def own_database(url: str, readers: Sequence[str] = ()) -> DatabaseRun:
+    """Describe the owner's own server from its URL, which functions get as it is, and the servers that follow it.
 
     Raises:
         Invalid: it says of TLS what there is not.
@@ -53,4 +53,5 @@ def own_database(url: str) -> DatabaseRun:
         password=unquote(parts.password or ""),
         embedded=False,
         ca_file=None if tls.sslrootcert in ("", SYSTEM) else tls.sslrootcert,
+        readers=tuple(address for reader in readers if (address := server_address(reader)) is not None),
     )

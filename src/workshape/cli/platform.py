@@ -189,7 +189,7 @@ class Platform:
         if database is None:
             return None
         if database.url is not None:
-            return own_database(database.url)
+            return own_database(database.url, database.readers)
         host = self._settings.host
         (server_port,) = free_ports(host, 1)
         server = (reached_at(host), server_port)

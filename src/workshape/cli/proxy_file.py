@@ -7,13 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from workshape.cli.database import POSTGRES_PORT
 from workshape.errors import Invalid, NotFound
 from workshape.pgproxy.account import CertificateUse, IamAuth, LoginRules, PasswordAuth
 from workshape.pgproxy.auth import ChannelBinding
 from workshape.pgproxy.config import LOOKUP_SQL, AwsAccess, DatabaseServer, ProxyUser, UserLookup
 from workshape.pgproxy.database_tls import DatabaseTls, SslMode
-from workshape.pgproxy.routes import ProxiedDatabase
+from workshape.pgproxy.routes import POSTGRES_PORT, ProxiedDatabase, server_address
 from workshape.settings import PoolMode, ProxySettings
 from workshape.sigv4 import Keys
 
@@ -190,9 +189,7 @@ def read_proxy_file(path: Path) -> ProxyFile:
 
 
 def _address(database: str, text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        host, port = text, str(POSTGRES_PORT)
-    if not host or not port.isdecimal():
+    address = server_address(text)
+    if address is None:
         raise Invalid(reason=f"databases.{database}.readers: {text!r}: give host:port")
-    return host.strip("[]"), int(port)
+    return address

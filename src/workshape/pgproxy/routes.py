@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from workshape.settings import PoolMode
 
 EVERY_DATABASE = "*"
+POSTGRES_PORT = 5432
+PORT_MAX = 65_535
+
+
+def server_address(text: str) -> tuple[str, int] | None:
+    """Read `HOST:PORT`, or `HOST` at PostgreSQL's own port, an IPv6 address in brackets; None: it is neither."""
+    host, colon, port = text.rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = text, str(POSTGRES_PORT)
+    is_address = bool(host) and port.isdecimal() and 0 < int(port) <= PORT_MAX
+    return (host.strip("[]"), int(port)) if is_address else None
 
 
 @dataclass(frozen=True, slots=True)

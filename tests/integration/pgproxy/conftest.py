@@ -99,8 +99,9 @@ def become(account: Account | None, arguments: list[str]) -> list[str]:
     return [*shim, str(account.user), str(account.group), "--", *arguments]
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+@contextlib.contextmanager
+def new_server() -> Iterator[Server]:
+    """One with the user and the database of these tests."""
     # Not in pytest's folders: those are closed to the account that the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="workshape-postgres-"))
     account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
@@ -126,10 +127,16 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def replicas(server: Server) -> Iterator[list[Server]]:
-    """Two streaming replicas of the server."""
-    made = [_replica_of(server) for _ in range(2)]
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with new_server() as running:
+        yield running
+
+
+@contextlib.contextmanager
+def new_replicas(server: Server, count: int = 2) -> Iterator[list[Server]]:
+    """Streaming replicas of a server."""
+    made = [_replica_of(server) for _ in range(count)]
     try:
         yield made
     finally:
@@ -149,6 +156,13 @@ def _replica_of(server: Server) -> Server:
     replica = Server(folder, free_ports("127.0.0.1", 1)[0])
     replica.start()
     return replica
+
+
+@pytest.fixture(scope="module")
+def replicas(server: Server) -> Iterator[list[Server]]:
+    """Two streaming replicas of the server."""
+    with new_replicas(server) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -341,6 +341,22 @@ def test_a_function_that_uses_a_database_needs_one(folder: Path) -> None:
     assert "there is no [database] table" in load(folder, WHOLE.partition("[database]")[0])
 
 
+def test_readers_are_servers_that_follow_another(folder: Path) -> None:
+    url = 'url = "postgresql://app:secret@db.example:5433/shop"\n'
+
+    def told(readers: str, beside: str = url) -> str:
+        return load(folder, f"[database]\n{beside}readers = {readers}")
+
+    assert "[database] readers: it goes with url" in told('["db2.example"]', beside="")
+    assert "[database] readers: 'db2:x' reads HOST:PORT, or HOST" in told('["db2:x"]')
+    for twice in ('["db.example:5433"]', '["db2.example", "db2.example:5432"]'):
+        assert "is named already" in told(twice)
+    (folder / "workshape.toml").write_text(f'[database]\n{url}readers = ["db.example", "db2.example:5433"]')
+    app, _ = load_app(folder)
+    assert app.database is not None
+    assert app.database.readers == ("db.example", "db2.example:5433")
+
+
 def test_a_handler_may_be_in_a_package_or_in_a_folder(folder: Path) -> None:
     (folder / "python" / "jobs").mkdir()
     (folder / "python" / "jobs" / "__init__.py").write_text("")

@@ -179,6 +179,7 @@ def test_the_owners_own_server_is_described_by_its_url() -> None:
     assert (database.name, database.user, database.password) == ("shop", "me", "s@crt")
     assert (database.ca_file, database.embedded) == ("/ca.pem", False)
     assert own_database("postgresql://me@db.example/shop").server_port == 5432
+    assert own_database(url, ["db2:6001", "[::1]:6002", "db3"]).readers == (("db2", 6001), ("::1", 6002), ("db3", 5432))
 
 
 def test_a_url_is_shown_without_its_password() -> None:
