@@ -35,12 +35,13 @@ def instance_targets(database: Database, state: HostedState | None, otherwise: T
 
 
 def writer_of(database: Database, states: Iterable[HostedState]) -> DatabaseInstance:
-    """Find who takes writes now, by what proxies say; while none of them knows, it is as configured."""
-    writing = {
-        name
+    """Find who takes writes now, by the first proxy that says it; while none of them knows, it is as configured."""
+    writing = (
+        instance
         for state in states
-        for name, server in state.servers.items()
-        if server.role is TargetRole.READ_WRITE and server.health.is_available
-    }
-    found = (instance for instance in database.instances if instance.server in writing)
-    return next(found, database.instances[0])
+        for instance in database.instances
+        if (server := state.servers.get(instance.server)) is not None
+        and server.role is TargetRole.READ_WRITE
+        and server.health.is_available
+    )
+    return next(writing, database.instances[0])

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from workshape.clock import Clock
 from workshape.errors import WorkshapeError
-from workshape.hosted import AVAILABLE, HostedState, HostState, TargetState
+from workshape.hosted import AVAILABLE, HostedState, HostState, ServerState, TargetRole, TargetState
 from workshape.proxies.changes import PoolChange
 from workshape.proxies.model import (
     ENDPOINTS_MAX,
@@ -186,6 +186,41 @@ def test_a_proxy_before_a_database_that_is_not_there_any_more_is_not_run(made: M
     assert "its database is store" in state.description
     later.register("one", "default", ["store"])
     assert [proxy.name for proxy in later.to_run()] == ["one"]
+
+
+def test_a_reader_that_is_away_is_told_though_the_database_is_available(made: Made) -> None:
+    reader = replace(SHOP.instances[0], identifier="shop-instance-2", server="127.0.0.1:5434")
+    proxies = made.open(replace(SHOP, instances=(*SHOP.instances, reader)))
+    proxy = proxies.create(DbProxy(name="one", auth=AUTH))
+    proxies.register("one", "default", [], ["shop"])
+    away = TargetState("UNAVAILABLE", "UNREACHABLE", "It does not answer.")
+    servers = {
+        SHOP.instances[0].server: ServerState(AVAILABLE, TargetRole.READ_WRITE),
+        reader.server: ServerState(away, TargetRole.READ_ONLY),
+    }
+
+    proxies.told(HostState("latest", {proxy.id: HostedState({}, AVAILABLE, None, servers)}), is_latest=True)
+
+    (status,) = proxies.statuses()
+    assert (status.target, status.why) == ("AVAILABLE", "shop-instance-2: It does not answer.")
+
+
+def test_the_writer_is_whom_the_first_proxy_that_knows_calls_so(made: Made) -> None:
+    reader = replace(SHOP.instances[0], identifier="shop-instance-2", server="127.0.0.1:5434")
+    proxies = made.open(replace(SHOP, instances=(*SHOP.instances, reader)))
+    configured = SHOP.instances[0]
+
+    def told(*writing: str) -> HostState:
+        """Of proxies that each take another for the writer; none: they do not know."""
+        states = [{name: ServerState(AVAILABLE, TargetRole.READ_WRITE)} if name else {} for name in writing]
+        return HostState("x", {str(n): HostedState({}, AVAILABLE, None, servers) for n, servers in enumerate(states)})
+
+    found = []
+    for writing in ((), ("",), ("", reader.server), (reader.server, configured.server)):
+        proxies.told(told(*writing), is_latest=True)
+        found.append(proxies.writer().identifier)
+
+    assert found == ["shop", "shop", "shop-instance-2", "shop-instance-2"]
 
 
 STEPS = st.lists(
