@@ -15,6 +15,7 @@ FIFO_SUFFIX = ".fifo"
 _BUCKET_SERVICE = "s3"
 _FUNCTION_PREFIX = "function:"
 _BUS_PREFIX = "event-bus/"
+_API_DESTINATION_PREFIX = "api-destination/"
 
 
 class DestinationKind(StrEnum):
@@ -24,6 +25,7 @@ class DestinationKind(StrEnum):
     FUNCTION = "Lambda function"
     TOPIC = "SNS topic"
     BUS = "EventBridge event bus"
+    API_DESTINATION = "EventBridge API destination"
     BUCKET = "S3 bucket"
 
 
@@ -39,6 +41,7 @@ _FORMS = {
     DestinationKind.FUNCTION: "arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]",
     DestinationKind.TOPIC: "arn:aws:sns:REGION:ACCOUNT:NAME",
     DestinationKind.BUS: "arn:aws:events:REGION:ACCOUNT:event-bus/NAME",
+    DestinationKind.API_DESTINATION: "arn:aws:events:REGION:ACCOUNT:api-destination/NAME/ID",
     DestinationKind.BUCKET: "arn:aws:s3:::NAME",
 }
 
@@ -123,6 +126,8 @@ class Undelivered:
     """False: the same delivery would fail again."""
     status: int = 400
     """The HTTP status that goes with the code."""
+    retry_after_s: float = 0.0
+    """How long the destination wants to be left alone."""
 
 
 DeliveryOutcome = Delivered | Undelivered
@@ -157,7 +162,7 @@ def parse_destination(
         parts = parse_arn(arn)
     except Invalid:
         raise refused("it is not an ARN") from None
-    kind = _KINDS.get(parts.service)
+    kind = _kind(parts)
     if kind is None or kind not in kinds:
         raise refused(f"{parts.service} is no destination for this")
     owner = ("", "") if kind is DestinationKind.BUCKET else (region, account)
@@ -171,6 +176,12 @@ def parse_destination(
     return destination
 
 
+def _kind(parts: Arn) -> DestinationKind | None:
+    kind = _KINDS.get(parts.service)
+    is_api_destination = kind is DestinationKind.BUS and parts.resource.startswith(_API_DESTINATION_PREFIX)
+    return DestinationKind.API_DESTINATION if is_api_destination else kind
+
+
 def _named(kind: DestinationKind, arn: str, parts: Arn) -> Destination:
     resource = parts.resource
     if kind is DestinationKind.FUNCTION:
@@ -179,4 +190,7 @@ def _named(kind: DestinationKind, arn: str, parts: Arn) -> Destination:
         return Destination(kind, arn, found, qualifier or None)
     if kind is DestinationKind.BUS:
         return Destination(kind, arn, resource[len(_BUS_PREFIX) :] if resource.startswith(_BUS_PREFIX) else "")
+    if kind is DestinationKind.API_DESTINATION:
+        name, _, key = resource.removeprefix(_API_DESTINATION_PREFIX).partition("/")
+        return Destination(kind, arn, name if key and "/" not in key else "")
     return Destination(kind, arn, "" if ":" in resource or "/" in resource else resource)

@@ -10,11 +10,33 @@ import msgspec
 
 from workshape.delivery import Delivery, DeliveryAttribute, Undelivered, text_attribute
 from workshape.events.event import iso_time
+from workshape.events.http_parameters import HttpParameters
 from workshape.events.retry import Failure, RetryPolicy
 
 INVALID_JSON = "INVALID_JSON"
 THIRD_HOP = "THIRD_ACCOUNT_HOP_DETECTED"
 """AWS: undocumented which code a third bus has; we chose that of a third account."""
+CONNECTION_FAILURE = "CONNECTION_FAILURE"
+ERROR_FROM_TARGET = "ERROR_FROM_TARGET"
+INVALID_PARAMETER = "INVALID_PARAMETER"
+NO_PERMISSIONS = "NO_PERMISSIONS"
+NO_RESOURCE = "NO_RESOURCE"
+THROTTLING = "THROTTLING"
+TIMEOUT = "TIMEOUT"
+DEAD_LETTER_CODES = frozenset(
+    {
+        INVALID_JSON,
+        THIRD_HOP,
+        CONNECTION_FAILURE,
+        ERROR_FROM_TARGET,
+        INVALID_PARAMETER,
+        NO_PERMISSIONS,
+        NO_RESOURCE,
+        THROTTLING,
+        TIMEOUT,
+    }
+)
+"""Codes in AWS's own words already: they need no translation."""
 INTERNAL_SERVER_ERROR = "AWS.Scheduler.InternalServerError"
 """What a schedule's dead-letter queue is told when no target is to blame.
 
@@ -49,6 +71,8 @@ class TargetInvocation(msgspec.Struct, frozen=True, kw_only=True):
     policy: RetryPolicy = RetryPolicy()
     dead_letter_arn: str = ""
     group_id: str = ""
+    http: HttpParameters | None = None
+    """Of an API destination."""
     trace_header: str = ""
     retries: int = 0
     occurrence: Occurrence | None = None
@@ -84,19 +108,19 @@ def body_of(invocation: TargetInvocation) -> str:
 
 def failure_of(undelivered: Undelivered) -> Failure:
     """Say in EventBridge's words why a target was not invoked."""
-    if undelivered.code in (INVALID_JSON, THIRD_HOP):
+    if undelivered.code in DEAD_LETTER_CODES:
         code = undelivered.code
     elif undelivered.status in (429, 503) or "Throttl" in undelivered.code or "TooMany" in undelivered.code:
-        code = "THROTTLING"
+        code = THROTTLING
     elif undelivered.status == 404 or "NotFound" in undelivered.code or "NonExistent" in undelivered.code:
-        code = "NO_RESOURCE"
+        code = NO_RESOURCE
     elif undelivered.status in (401, 403):
-        code = "NO_PERMISSIONS"
+        code = NO_PERMISSIONS
     elif undelivered.status >= 500:
         code = "INTERNAL_ERROR"
     else:
-        code = "ERROR_FROM_TARGET"
-    return Failure(code, undelivered.message, undelivered.retryable)
+        code = ERROR_FROM_TARGET
+    return Failure(code, undelivered.message, undelivered.retryable, undelivered.retry_after_s)
 
 
 def dead_letter(invocation: TargetInvocation, failure: Failure, code: str, exhausted: str) -> Delivery:

@@ -9,6 +9,7 @@ from typing import NewType
 import msgspec
 
 from workshape.errors import Conflict, Denied, Invalid, NotFound, Throttled
+from workshape.events.http_parameters import HttpParameters
 from workshape.events.retry import RetryPolicy
 from workshape.events.transformer import TargetInput
 
@@ -57,6 +58,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     role_arn: str = ""
     input: TargetInput = TargetInput()
     message_group_id: str = ""
+    http: HttpParameters | None = None
+    """For API destinations."""
     retry: RetryPolicy | None = None
     """None: none was given, and EventBridge's own is taken."""
     dead_letter_arn: str = ""

@@ -35,6 +35,8 @@ class Failure:
     """One of those that AWS documents for dead-letter queues."""
     message: str
     is_retryable: bool
+    wait_s: float = 0.0
+    """How long the target wants to be left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class GiveUp:
     """The limit that was reached, by its member's name; empty: the failure was final by itself."""
 
 
+TOO_OLD = GiveUp("MaximumEventAgeInSeconds")
+
+
 def after_failure(
     policy: RetryPolicy, failure: Failure, retries: int, accepted_at: float, now: float, chance: float
 ) -> TryAgain | GiveUp:
@@ -61,7 +66,7 @@ def after_failure(
     if retries >= policy.retries_max:
         return GiveUp("MaximumRetryAttempts")
     wait_s = min(BACKOFF_S_MIN * 2.0 ** min(retries, _DOUBLINGS_MAX), BACKOFF_S_MAX)
-    due_at = now + wait_s * (0.5 + chance / 2)
+    due_at = now + max(wait_s * (0.5 + chance / 2), failure.wait_s)
     if due_at - accepted_at > policy.age_s_max:
-        return GiveUp("MaximumEventAgeInSeconds")
+        return TOO_OLD
     return TryAgain(due_at)

@@ -6,6 +6,7 @@ from typing import Any
 
 from workshape.errors import Invalid
 from workshape.events.event import Event, iso_time
+from workshape.events.http_parameters import CompiledHttpParameters, compile_http_parameters
 from workshape.events.invocation import TargetInvocation
 from workshape.events.model import DEFAULT_BUS, Rule, Target
 from workshape.events.operators import InvalidPattern
@@ -44,6 +45,8 @@ class CompiledRule:
     pattern: Pattern | None
     plan: Plan | None
     renders: Mapping[str, Render]
+    http: Mapping[str, CompiledHttpParameters]
+    """Of the targets that have such."""
 
     def matches(self, body: Mapping[str, Any]) -> bool:
         """Tell whether an event is taken."""
@@ -54,9 +57,28 @@ class CompiledRule:
         rule = self.rule
         context = RuleContext(rule.arn, rule.name, iso_time(event.accepted_at))
         return [
-            _invocation(rule, target, event, self.renders[target.id](event.body, event.encoded, context), key)
+            self._invocation(target, event, self.renders[target.id](event.body, event.encoded, context), key)
             for target, key in zip(rule.targets.values(), ids, strict=True)
         ]
+
+    def _invocation(self, target: Target, event: Event, body: bytes, key: str) -> TargetInvocation:
+        rule, http = self.rule, self.http.get(target.id)
+        return TargetInvocation(
+            id=key,
+            origin=rule.arn,
+            target_arn=target.arn,
+            body=body,
+            dead_body=None if body is event.encoded else event.encoded,
+            accepted_at=event.accepted_at,
+            due_at=event.accepted_at,
+            policy=target.retry or RetryPolicy(),
+            dead_letter_arn=target.dead_letter_arn,
+            group_id=target.message_group_id,
+            http=None if http is None else http.fill(event.body),
+            trace_header=event.trace_header,
+            from_bus=rule.bus,
+            forwarded=bool(event.from_bus),
+        )
 
 
 def compile_rule(rule: Rule) -> CompiledRule:
@@ -64,13 +86,14 @@ def compile_rule(rule: Rule) -> CompiledRule:
 
     Raises:
         NothingToDo, InvalidEventPattern, InvalidScheduleExpression, ScheduleOnCustomBus: EventBridge would refuse it.
-        Invalid: so with a target's input.
+        Invalid: so with a target's input, or its HTTP parameters.
     """
     if not rule.pattern and not rule.schedule:
         raise NothingToDo
     renders = {target.id: compile_input(target.input, target.id) for target in rule.targets.values()}
+    http = {target.id: compile_http_parameters(target.http) for target in rule.targets.values() if target.http}
     pattern = read_pattern(rule.pattern) if rule.pattern else None
-    return CompiledRule(rule, pattern, _plan(rule) if rule.schedule else None, renders)
+    return CompiledRule(rule, pattern, _plan(rule) if rule.schedule else None, renders, http)
 
 
 def read_pattern(text: str) -> Pattern:
@@ -91,21 +114,3 @@ def _plan(rule: Rule) -> Plan:
     if isinstance(schedule, At):
         raise InvalidScheduleExpression(reason="rules take rate() and cron(); at() is EventBridge Scheduler's")
     return Plan(schedule, rule.scheduled_since)
-
-
-def _invocation(rule: Rule, target: Target, event: Event, body: bytes, key: str) -> TargetInvocation:
-    return TargetInvocation(
-        id=key,
-        origin=rule.arn,
-        target_arn=target.arn,
-        body=body,
-        dead_body=None if body is event.encoded else event.encoded,
-        accepted_at=event.accepted_at,
-        due_at=event.accepted_at,
-        policy=target.retry or RetryPolicy(),
-        dead_letter_arn=target.dead_letter_arn,
-        group_id=target.message_group_id,
-        trace_header=event.trace_header,
-        from_bus=rule.bus,
-        forwarded=bool(event.from_bus),
-    )

@@ -70,6 +70,10 @@ class Backlog(Generic[Work]):
     def __contains__(self, key: str) -> bool:
         return key in self._pieces
 
+    def piece(self, key: str) -> Work | None:
+        """Return a piece that is not done with."""
+        return self._pieces.get(key)
+
     def document(self, piece: Work) -> tuple[str, str, bytes]:
         """Write a piece as a document: its kind, key and value."""
         return self._kind, self._key(piece), msgspec.msgpack.encode(piece)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from workshape.clock import Clock
 from workshape.delivery import Delivered, Delivery, DeliveryOutcome, Undelivered
+from workshape.events.api_destinations.invocation_rate import IN_FLIGHT_MAX, InvocationRates
 from workshape.events.event_metrics import EventMetrics
 from workshape.events.invocation import Occurrence, TargetInvocation
 from workshape.events.retry import RetryPolicy
@@ -203,3 +204,106 @@ def test_every_invocation_comes_to_one_end(tmp_path: Path, fates: list[str]) -> 
     assert len(letters.arrived) == sum(fate != "taken" for fate in fates)
     assert not store.all("target-invocation")
     store.close()
+
+
+def limited(store: Documents, rate: int, letters: Letters | None = None) -> TargetQueue:
+    rates = InvocationRates(lambda arn: rate if arn == "arn:slow" else None)
+    return TargetQueue(store, (letters or Letters()).deliver, EventMetrics(), Clock(), rates=rates)
+
+
+async def test_a_target_is_invoked_no_more_a_second_than_its_rate_and_others_do_not_wait(store: Documents) -> None:
+    queue, sent = limited(store, rate=20), list[tuple[str, float]]()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        sent.append((one.target_arn, Clock().monotonic_s()))
+        return Delivered()
+
+    began_at = Clock().monotonic_s()
+    slow = [invocation(str(number), target_arn="arn:slow") for number in range(9)]
+    await queue.accept([*slow, invocation("quick")])
+    await run_until(queue, send, lambda: len(queue) == 0)
+
+    times = [at for target, at in sent if target == "arn:slow"]
+    assert len(times) == 9
+    assert times[-1] - began_at >= 8 / 20 - 0.01
+    assert [target for target, _ in sent].index("arn:t") < 2, "it did not stand in that line"
+
+
+async def test_who_waits_for_a_rate_does_not_use_up_retries_and_is_there_after_a_crash(store: Documents) -> None:
+    queue, retries = limited(store, rate=5), list[int]()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        retries.append(one.retries)
+        return Delivered()
+
+    await queue.accept([invocation(str(number), target_arn="arn:slow") for number in range(3)])
+    await run_until(queue, send, lambda: len(retries) == 1)
+    after = limited(store, rate=1_000)
+    await run_until(after, send, lambda: len(after) == 0)
+
+    assert retries == [0, 0, 0]
+
+
+async def test_a_rate_is_kept_to_though_the_target_takes_its_time(store: Documents) -> None:
+    queue, running, all_run = limited(store, rate=1_000), list[str](), asyncio.Event()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        running.append(one.id)
+        if len(running) == 5:
+            all_run.set()
+        await all_run.wait()
+        return Delivered()
+
+    await queue.accept([invocation(str(number), target_arn="arn:slow") for number in range(5)])
+    await run_until(queue, send, lambda: len(queue) == 0)
+
+    assert sorted(running) == ["0", "1", "2", "3", "4"]
+
+
+async def test_who_waits_for_a_target_that_has_all_its_requests_in_flight_goes_when_one_ends(store: Documents) -> None:
+    queue, running, most = limited(store, rate=1_000_000), set[str](), asyncio.Event()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        running.add(one.id)
+        if len(running) == IN_FLIGHT_MAX:
+            asyncio.get_running_loop().call_later(0.1, most.set)  # the others have come by then, and stand in line
+        await most.wait()
+        return Delivered()
+
+    await queue.accept([invocation(str(number), target_arn="arn:slow") for number in range(IN_FLIGHT_MAX + 3)])
+    await run_until(queue, send, lambda: len(queue) == 0)
+
+    assert len(running) == IN_FLIGHT_MAX + 3
+
+
+async def test_what_waited_for_a_rate_until_it_was_too_old_goes_to_the_dead_letter_queue(store: Documents) -> None:
+    letters = Letters()
+    queue, sent = limited(store, rate=1_000, letters=letters), list[str]()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        sent.append(one.id)
+        return Delivered()
+
+    old = invocation("old", target_arn="arn:slow", accepted_at=Clock().wall_s() - 86_401, dead_letter_arn="arn:dead")
+    await queue.accept([old, invocation("new", target_arn="arn:slow")])
+    await run_until(queue, send, lambda: len(queue) == 0)
+
+    (letter,) = letters.arrived
+    assert sent == ["new"]
+    assert letter.attributes["ERROR_CODE"].text == "THROTTLING"
+    assert letter.attributes["EXHAUSTED_RETRY_CONDITION"].text == "MaximumEventAgeInSeconds"
+
+
+async def test_a_line_goes_on_when_one_of_it_fails(store: Documents) -> None:
+    queue, sent = limited(store, rate=1_000), list[str]()
+
+    async def send(one: TargetInvocation) -> DeliveryOutcome:
+        sent.append(one.id)
+        if one.id == "0":
+            raise RuntimeError("a defect")
+        return GONE if one.id == "1" else Delivered()
+
+    await queue.accept([invocation(str(number), target_arn="arn:slow") for number in range(4)])
+    await run_until(queue, send, lambda: len(queue) == 1)
+
+    assert sent[:4] == ["0", "1", "2", "3"]
