@@ -6,9 +6,15 @@ from functools import partial
 from math import inf
 
 from workshape.aws.scheduler.universal import UniversalTargets
-from workshape.delivery import Destination, DestinationKind
+from workshape.delivery import Destination, DestinationKind, parse_destination
 from workshape.engine.delivery_parts import DeliveryParts
 from workshape.engine.ground import Ground
+from workshape.events.api_destinations.authorizer import Authorizer
+from workshape.events.api_destinations.connections import Connections
+from workshape.events.api_destinations.destinations import ApiDestinations
+from workshape.events.api_destinations.invocation_rate import InvocationRates
+from workshape.events.api_destinations.invoker import DestinationInvoker
+from workshape.events.api_destinations.sender import HttpSender
 from workshape.events.archives import Archives
 from workshape.events.bus import EventBridge
 from workshape.events.buses import Buses
@@ -23,6 +29,7 @@ from workshape.triggers.destinations import Destinations
 
 SCHEDULES_SHOWN_MAX = 100  # what somebody reads
 TARGET_KINDS = frozenset({DestinationKind.FUNCTION, DestinationKind.QUEUE, DestinationKind.TOPIC, DestinationKind.BUS})
+RULE_TARGET_KINDS = TARGET_KINDS | {DestinationKind.API_DESTINATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class EventParts:
     archives: Archives
     replays: Replays
     schedules: Schedules
+    connections: Connections
+    api_destinations: ApiDestinations
     universal: UniversalTargets
     destinations: Destinations
 
@@ -71,8 +80,13 @@ class EventParts:
         return shown, len(everything)
 
     def read_target(self, arn: str) -> Destination:
-        """Read the ARN of what can be a target. Raises: DestinationRefused: it cannot."""
+        """Read the ARN of what can be a schedule's target. Raises: DestinationRefused: it cannot."""
         return self.destinations.accepts(arn, among=TARGET_KINDS)
+
+    def read_rule_target(self, arn: str) -> Destination:
+        """Read the ARN of what can be a rule's target. Raises: DestinationRefused: it cannot."""
+        region, account = self.buses.region, self.buses.account
+        return parse_destination(arn, region=region, account=account, kinds=RULE_TARGET_KINDS)
 
 
 def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
@@ -82,7 +96,10 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     metrics = EventMetrics()
     ground.metrics.add_source(metrics.take)
     buses = Buses(documents, clock, region=settings.region, account=settings.account)
-    queue = TargetQueue(documents, destinations.deliver, metrics, clock)
+    connections = Connections(documents, clock, region=settings.region, account=settings.account)
+    api_destinations = ApiDestinations(documents, connections, clock, region=settings.region, account=settings.account)
+    rates = InvocationRates(api_destinations.rate_of)
+    queue = TargetQueue(documents, destinations.deliver, metrics, clock, rates=rates)
     timelines = ground.stack.enter_context(closing(Timelines(ground.run.state.event_archives)))
     archives = Archives(documents, timelines, buses, clock)
     bridge = EventBridge(documents, buses, archives, queue, metrics, clock)
@@ -94,10 +111,27 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     )
     ground.stack.callback(universal.close)
     schedules = Schedules(documents, queue, clock, region=settings.region, account=settings.account)
-    targets = Targets(destinations.deliver, universal.call, bridge.forward)
+    targets = Targets(
+        destinations.deliver,
+        universal.call,
+        bridge.forward,
+        _open_destinations(ground, connections, api_destinations).invoke,
+    )
     ground.serve("targets of rules and schedules", partial(queue.run, targets.send))
     ground.serve("rules with schedules", bridge.run)
     ground.serve("schedules", schedules.run)
     ground.serve("archives of events", archives.run)
     ground.serve("replays of events", replays.run)
-    return EventParts(buses, bridge, archives, replays, schedules, universal, destinations)
+    return EventParts(
+        buses, bridge, archives, replays, schedules, connections, api_destinations, universal, destinations
+    )
+
+
+def _open_destinations(
+    ground: Ground, connections: Connections, api_destinations: ApiDestinations
+) -> DestinationInvoker:
+    sender = HttpSender()
+    ground.stack.push_async_callback(sender.close)
+    authorizer = Authorizer(connections, sender, ground.clock)
+    ground.serve("authorization of connections", authorizer.run)
+    return DestinationInvoker(api_destinations, connections, authorizer, sender, ground.clock)

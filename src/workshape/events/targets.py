@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from workshape.delivery import BusEnvelope, Deliver, Delivery, DeliveryOutcome, Undelivered
+from workshape.events.api_destinations.destination import is_destination
 from workshape.events.invocation import INVALID_JSON, TargetInvocation, body_of
 from workshape.events.scheduler.model import UNIVERSAL_PREFIX
 
@@ -26,12 +27,16 @@ class Targets:
     """Calls the operation of AWS that a universal target names, with an input."""
     forward: Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
     """Takes a rule's event to another bus."""
+    call_destination: Callable[[TargetInvocation], Awaitable[DeliveryOutcome]]
+    """Calls the endpoint of an API destination."""
 
     async def send(self, invocation: TargetInvocation) -> DeliveryOutcome:
         """Invoke a target once."""
         is_bus = BUS in invocation.target_arn
         if is_bus and invocation.occurrence is None:
             return await self.forward(invocation)
+        if is_destination(invocation.target_arn):
+            return await self.call_destination(invocation)
         text = body_of(invocation)
         if invocation.target_arn.startswith(UNIVERSAL_PREFIX):
             return await self.call_api(invocation.target_arn, text)

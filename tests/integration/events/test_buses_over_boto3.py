@@ -234,7 +234,7 @@ def test_tags_are_of_rules_and_buses(events: Any) -> None:
     assert refused(events.list_tags_for_resource, ResourceARN=f"{ARN}:rule/none")[0] == "ResourceNotFoundException"
 
 
-@pytest.mark.parametrize("operation", ["list_connections", "list_api_destinations"])
+@pytest.mark.parametrize("operation", ["list_endpoints", "list_event_sources"])
 def test_what_is_not_built_is_refused_by_name(events: Any, operation: str) -> None:
     code, message = refused(getattr(events, operation))
 

@@ -49,7 +49,7 @@ class Stage:
         return Delivered() if arn == "arn:dead" else self.outcome
 
     async def run_until_delivered(self, count: int) -> None:
-        targets = Targets(self.deliver, self._call_api, self._forward)
+        targets = Targets(self.deliver, self._call_api, self._forward, self._forward)
         running = [asyncio.create_task(self.schedules.run()), asyncio.create_task(self.queue.run(targets.send))]
         async with asyncio.timeout(WAIT_S_MAX):
             while len(self.delivered) < count or len(self.queue):
