@@ -192,6 +192,8 @@ async def test_several_extensions_all_have_to_be_ready(live: LiveFunctions, laye
     async with asyncio.timeout(20):
         while min(len(live.heard(name)) for name in ("quick", "slow")) < 3:
             await asyncio.sleep(0.005)  # the answer does not wait for what extensions write
+        while not live.written():
+            await asyncio.sleep(0.005)
 
     assert [len(live.heard(name)) for name in ("quick", "slow", "quiet")] == [3, 3, 2]
     assert (live.written()[0].init_ms or 0) >= 500

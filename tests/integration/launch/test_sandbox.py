@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import textwrap
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from workshape.settings import FunctionSettings
 
 WAIT_S = 15.0
 RACES = 1_500
+RACING_S_MAX = 20.0  # where others load the machine, fewer have to do
 RACE_S = 0.0006  # longer than it takes to enter a sandbox
 PLACES = 3  # of each process that waits: its task root, /opt and /tmp
 PROBES = """
@@ -167,6 +169,7 @@ async def test_it_sees_what_is_mounted_just_as_it_enters(tmp_path: Path, code: P
     (tmp_path / "root").mkdir()
     pid = os.fork()
     if pid == 0:
+        signal.alarm(int(2 * RACING_S_MAX))
         try:
             os._exit(min(255, _blind(tmp_path / "root", str(code))))
         except OSError:
@@ -180,7 +183,10 @@ def _blind(root: Path, code: str) -> int:
     made = sandbox.Root(str(root))
     made.enter()
     blind = 0
+    end = time.monotonic() + RACING_S_MAX
     for number in range(RACES):
+        if time.monotonic() > end:
+            break
         slot = sandbox.Slot(number, 70_000 + number)
         entering, enters = os.pipe()
         filled, fills = os.pipe()
@@ -194,7 +200,7 @@ def _blind(root: Path, code: str) -> int:
             finally:
                 os._exit(2)
         os.read(entering, 1)
-        begin = time.perf_counter() + RACE_S * number / RACES
+        begin = time.perf_counter() + RACE_S * (number * 7 % 100) / 100
         while time.perf_counter() < begin:
             pass
         slot.fill(code, code, sandbox.TMP_MB)
