@@ -50,6 +50,8 @@ class _Wanted:
     status: tuple[str, int] | None
     file: Path | None
     certificate: tuple[Path, Path] | None
+    own_tls: Path | None
+    """The folder of the authority that the certificate is of, where it is ours."""
     ca: Path | None
     client_ca: Path | None
     require_tls: bool
@@ -97,6 +99,16 @@ class _Wanted:
             settings=read.proxy,
         )
 
+    def read_again(self) -> ProxyConfig:
+        """Renew the certificate, if it is ours and due, and read the file again.
+
+        Raises:
+            Denied: the certificate's folder. Invalid, NotFound: the file.
+        """
+        if self.own_tls is not None:
+            ensure_certificates(self.own_tls)
+        return self.config()
+
 
 @proxy.callback(invoke_without_command=True)
 @reported
@@ -139,11 +151,12 @@ def serve_proxy(
         raise Invalid(reason="--client-ca and --no-tls contradict each other: give one of them")
     if require_tls and not tls:
         raise Invalid(reason="--require-tls and --no-tls contradict each other: give one of them")
-    ca = None
+    ca = own_tls = None
     files = None if certificate is None or key is None else (certificate, key)
     state = _state(is_needed=take_over or (tls and files is None))
     if tls and files is None and state is not None:
-        made = ensure_certificates(state.tls)
+        own_tls = state.tls
+        made = ensure_certificates(own_tls)
         files, ca = (made.proxy_certificate, made.proxy_key), made.ca
     host, port = _address("--listen", listen)
     wanted = _Wanted(
@@ -153,6 +166,7 @@ def serve_proxy(
         status=_status(status, host),
         file=settings,
         certificate=files if tls else None,
+        own_tls=own_tls,
         ca=ca,
         client_ca=client_ca,
         require_tls=require_tls,
@@ -188,7 +202,7 @@ async def _serve(wanted: _Wanted, config: ProxyConfig, handover: Path | None) ->
     serving = asyncio.ensure_future(
         run_proxy(
             config,
-            read_again=wanted.config,
+            read_again=wanted.read_again,
             started=lambda ports: _say(wanted, config, ports),
             handover=handover,
             take_over=wanted.take_over,

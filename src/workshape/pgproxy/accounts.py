@@ -48,13 +48,20 @@ async def no_secrets(aws: AwsAccess, name: str) -> SecretValue:
 class Accounts:
     """All users of one proxy, on the running loop."""
 
-    def __init__(self, config: ProxyConfig, tls: ClientTls | None, read_secret: ReadSecret) -> None:
+    def __init__(
+        self,
+        config: ProxyConfig,
+        tls: ClientTls | None,
+        targets: Mapping[str, DatabaseTarget],
+        read_secret: ReadSecret,
+    ) -> None:
+        """`tls` is how clients are spoken to, `targets` how the servers are, by their names."""
         self.policy: LoginPolicy
         """By which clients are let in; another one as soon as anything is learned."""
         self._config = config
         self._tls = tls
         self._read_secret = read_secret
-        self._asked = _asked(config)
+        self._asked = _asked(config, targets)
         self._mock_key = secrets.token_bytes(MOCK_KEY_BYTES)
         self._salts: dict[str, bytes] = {}
         self._known: dict[str, tuple[str, KnownPassword]] = {}
@@ -100,9 +107,9 @@ class Accounts:
             self._client_keys[user] = client_key
             self._passwords[user] = ScramKeys(account.password.verifier, client_key)
 
-    def apply(self, config: ProxyConfig) -> None:
-        """Go by other users; read every secret again."""
-        self._config, self._asked = config, _asked(config)
+    def apply(self, config: ProxyConfig, tls: ClientTls | None, targets: Mapping[str, DatabaseTarget]) -> None:
+        """Go by other users, certificates and servers; read every secret again."""
+        self._config, self._tls, self._asked = config, tls, _asked(config, targets)
         names = _secrets(config)
         self._book.apply(names)
         self._values = {name: value for name, value in self._values.items() if name in names}
@@ -278,10 +285,9 @@ class Accounts:
         return kept[1]
 
 
-def _asked(config: ProxyConfig) -> DatabaseTarget | None:
+def _asked(config: ProxyConfig, targets: Mapping[str, DatabaseTarget]) -> DatabaseTarget | None:
     """Which server is asked for users."""
-    server = config.servers[0]
-    return None if config.lookup is None else DatabaseTarget.of(server.host, server.port, server.tls)
+    return None if config.lookup is None else targets[config.servers[0].name]
 
 
 def _secrets(config: ProxyConfig) -> list[str]:

@@ -266,7 +266,7 @@ def _help() -> TableShown:
         ("RESUME [database]", "lend again"),
         ("RECONNECT [database]", "replace every database connection as soon as nobody holds it"),
         ("KILL_CLIENT id", "end a client"),
-        ("RELOAD", "read the settings again"),
+        ("RELOAD", "read the settings and the certificates again"),
         ("SHUTDOWN", "end the proxy"),
         ("SHUTDOWN WAIT_FOR_SERVERS", "admit nobody, lend nothing, end when every database connection is back"),
         ("SHUTDOWN WAIT_FOR_CLIENTS", "admit nobody, end when every client has left"),

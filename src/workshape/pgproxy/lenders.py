@@ -1,9 +1,11 @@
 """Everybody who lends connections at one proxy: its database servers, and the groups that several of them form."""
 
 import logging
+from collections.abc import Mapping
 
 from workshape.pgproxy.client_connection import ClientConnection, Lender
 from workshape.pgproxy.config import ProxyConfig
+from workshape.pgproxy.database_connection import DatabaseTarget
 from workshape.pgproxy.lending import Lending, ProxyGround
 from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.sqlstate import WireError, no_readers, no_such_database
@@ -15,8 +17,9 @@ _log = logging.getLogger(__name__)
 class Lenders:
     """One proxy's."""
 
-    def __init__(self, config: ProxyConfig, ground: ProxyGround) -> None:
-        self.lendings = {server.name: Lending(server, ground) for server in config.servers}
+    def __init__(self, config: ProxyConfig, targets: Mapping[str, DatabaseTarget], ground: ProxyGround) -> None:
+        """`targets` are the servers', by their names."""
+        self.lendings = {server.name: Lending(server, targets[server.name], ground) for server in config.servers}
         """By the names of the servers."""
         self._ground = ground
         self._groups: dict[tuple[tuple[str, ...], bool], TargetGroup] = {}
@@ -55,14 +58,16 @@ class Lenders:
         """Who waits for a server to be there at all, and since when."""
         return {client: since for group in self._groups.values() for client, since in group.waiting.items()}
 
-    def apply(self, config: ProxyConfig, clients: list[ClientConnection]) -> None:
+    def apply(
+        self, config: ProxyConfig, targets: Mapping[str, DatabaseTarget], clients: list[ClientConnection]
+    ) -> None:
         """Go by other servers and databases: clients come to where their database is now."""
         for server in config.servers:
-            lending = self.lendings.get(server.name)
+            lending, target = self.lendings.get(server.name), targets[server.name]
             if lending is None:
-                self.lendings[server.name] = Lending(server, self._ground)
+                self.lendings[server.name] = Lending(server, target, self._ground)
             else:
-                lending.apply(server)
+                lending.apply(server, target)
         self._retired = self.lendings.keys() - {server.name for server in config.servers}
         self._groups.clear()
         for client in clients:

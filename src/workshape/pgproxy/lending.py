@@ -7,7 +7,7 @@ lent again, or closed where that cannot be done.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -66,7 +66,7 @@ class ProxyGround:
 class Lending:
     """One server's. `want` a connection for a client; the rest follows from what its connections tell."""
 
-    def __init__(self, server: DatabaseServer, ground: ProxyGround) -> None:
+    def __init__(self, server: DatabaseServer, target: DatabaseTarget, ground: ProxyGround) -> None:
         self.server = server
         self.pools = Pools(ground.settings, ground.numbers, lambda name: ground.routes.connections_max(name))
         self.welcomes = Welcomes()
@@ -85,7 +85,7 @@ class Lending:
         self._ground = ground
         self._counters = ground.counters
         self._target_counters = ground.counters.targets.setdefault(server.name, TargetCounters())
-        self._target = target_of(server)
+        self._target = target
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
@@ -426,13 +426,21 @@ class Lending:
 
     # whoever runs the proxy
 
-    def apply(self, server: DatabaseServer) -> None:
+    def apply(self, server: DatabaseServer, target: DatabaseTarget) -> None:
         """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
-        self._perform(self.pools.apply(self._ground.settings, monotonic()))
-        if server != self.server:
-            self.server, self._target = server, target_of(server)
+        is_another = server != self.server
+        self.server, self._target = server, target
+        self.apply_settings()
+        if is_another:
             self.takes_writes, self._is_standby = None, False
             self.renew(None)
+            return
+        for database in self.databases.values():
+            database.target = target  # cancel requests come over connections of their own
+
+    def apply_settings(self) -> None:
+        """Go by the ground's settings as they are now."""
+        self._perform(self.pools.apply(self._ground.settings, monotonic()))
 
     def pause(self, database: str | None) -> None:
         """Lend no connections of this database (None: of any) until `resume`."""
@@ -451,6 +459,15 @@ class Lending:
         for database in list(self.databases.values()):
             database.hang_up()
         self.databases.clear()
+
+
+def targets_of(servers: Iterable[DatabaseServer]) -> dict[str, DatabaseTarget]:
+    """How to speak to each of them, by their names, as the files say now.
+
+    Raises:
+        Invalid: a file that TLS needs.
+    """
+    return {server.name: target_of(server) for server in servers}
 
 
 def target_of(server: DatabaseServer) -> DatabaseTarget:

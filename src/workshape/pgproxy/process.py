@@ -43,8 +43,9 @@ async def run_proxy(
 ) -> None:
     """Serve until cancelled, or ended on the admin console; then tell the clients and close.
 
-    `read_again` reads the configuration anew: on SIGHUP and on RELOAD. `started` is told the endpoints' ports.
-    `handover` is where its successor finds it; with `take_over`, it is itself the successor of whoever is there.
+    `read_again` reads the configuration anew, as certificates are: on SIGHUP and on RELOAD. `started` is told the
+    endpoints' ports. `handover` is where its successor finds it; with `take_over`, it is itself the successor of who is
+    there.
 
     Raises:
         OSError: an endpoint's address is in use or not ours. StatusUnavailable: so is that of the figures.
@@ -56,8 +57,7 @@ async def run_proxy(
     status: HttpServer | None = None
     point: HandoverPoint | None = None
     loop = asyncio.get_running_loop()
-    if read_again is not None:
-        loop.add_signal_handler(signal.SIGHUP, proxy.try_reload)
+    loop.add_signal_handler(signal.SIGHUP, proxy.try_reload)
     try:
         ports = await proxy.start() if inheritance is None else await proxy.start(inheritance.of)
         if inheritance is not None:
@@ -73,8 +73,7 @@ async def run_proxy(
         if inheritance is not None and point is not None and point.is_taken_over:
             await inheritance.wait_ended()
     finally:
-        if read_again is not None:
-            loop.remove_signal_handler(signal.SIGHUP)
+        loop.remove_signal_handler(signal.SIGHUP)
         if inheritance is not None:
             inheritance.close()
         if point is not None:

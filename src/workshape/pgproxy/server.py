@@ -26,7 +26,7 @@ from workshape.pgproxy.config import Endpoint, EndpointRole, ProxyConfig
 from workshape.pgproxy.database_connection import NONCE_BYTES, DatabaseConnection, set_socket_options
 from workshape.pgproxy.figures import ClientCounters, Counters, Snapshot
 from workshape.pgproxy.lenders import Lenders
-from workshape.pgproxy.lending import Lending, ProxyGround
+from workshape.pgproxy.lending import Lending, ProxyGround, targets_of
 from workshape.pgproxy.pins import Pin, PinReason
 from workshape.pgproxy.pool_key import PoolKeys
 from workshape.pgproxy.present import Present
@@ -34,7 +34,6 @@ from workshape.pgproxy.rewording import PROCESS_ID_BYTES
 from workshape.pgproxy.session import Session
 from workshape.pgproxy.sqlstate import (
     CONFIG_FILE_ERROR,
-    FEATURE_NOT_SUPPORTED,
     WireError,
     canceled,
     idle_client,
@@ -69,10 +68,8 @@ class ProxyServer:
         """
         self._config = config
         self._read_again = read_again
-        self._client_tls = None
-        if config.certificate_file is not None and config.key_file is not None:
-            self._client_tls = ClientTls.of(config.certificate_file, config.key_file, config.client_ca_file)
-        self._accounts = Accounts(config, self._client_tls, read_secret)
+        self._client_tls, targets = _client_tls(config), targets_of(config.servers)
+        self._accounts = Accounts(config, self._client_tls, targets, read_secret)
         self._counters = Counters()
         self._ground = ProxyGround(
             settings=config.settings,
@@ -85,7 +82,7 @@ class ProxyServer:
             welcome=self._welcome,
             standing_changed=lambda: self._lenders.reconsider(),
         )
-        self._lenders = Lenders(config, self._ground)
+        self._lenders = Lenders(config, targets, self._ground)
         self._admission = Admission()
         self._pool_keys = PoolKeys()
         self._present = Present(self._counters, self._lenders)
@@ -349,26 +346,29 @@ class ProxyServer:
     # whoever runs the proxy
 
     def reload(self, config: ProxyConfig) -> None:
-        """Go by other settings, users, administrators, servers and databases; clients stay."""
-        for server in config.servers:
-            server.tls.context()  # raises before anything has changed
-        self._config = config
-        self._accounts.apply(config)
+        """Go by other settings, users, administrators, servers and databases, and by certificates as they are now.
+
+        Clients stay, and connections do.
+
+        Raises:
+            Invalid: a certificate or an authority; nothing has changed then.
+        """
+        client_tls, targets = _client_tls(config), targets_of(config.servers)
+        self._config, self._client_tls = config, client_tls
+        self._accounts.apply(config, client_tls, targets)
         ground = self._ground
         ground.settings, ground.routes = config.settings, config.routes()
-        self._lenders.apply(config, list(self._clients))
+        self._lenders.apply(config, targets, list(self._clients))
         self._console.administrators = frozenset(config.administrators)
         _log.info("proxy_reloaded", extra={"users": len(config.users), "servers": len(config.servers)})
 
     def try_reload(self) -> WireError | None:
-        """Read the configuration again, where that can be done; where it cannot, everything stays, and why is said."""
-        if self._read_again is None:
-            return WireError(FEATURE_NOT_SUPPORTED, "this proxy was started without a file that could be read again")
+        """Read certificates again, and the configuration where it has a file; when one is no good, everything stays."""
         try:
-            self.reload(self._read_again())
+            self.reload(self._config if self._read_again is None else self._read_again())
         except WorkshapeError as error:
             _log.error("proxy_not_reloaded", extra={"reason": str(error)})
-            return WireError(CONFIG_FILE_ERROR, str(error), hint="The settings are as they were.")
+            return WireError(CONFIG_FILE_ERROR, str(error), hint="Settings and certificates are as they were.")
         return None
 
     def drain(self) -> None:
@@ -377,7 +377,7 @@ class ProxyServer:
         self._ground.settings = structs.replace(
             self._ground.settings, max_idle_connections_percent=0, idle_connection_timeout_s=0.0
         )
-        self._present.each(lambda lending: lending.apply(lending.server))
+        self._present.each(lambda lending: lending.apply_settings())
 
     def _shut_down(self, wait: ShutdownWait) -> None:
         _log.info("proxy_ends", extra={"after": wait.name.lower()})
@@ -394,6 +394,12 @@ class ProxyServer:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _client_tls(config: ProxyConfig) -> ClientTls | None:
+    if config.certificate_file is None or config.key_file is None:
+        return None
+    return ClientTls.of(config.certificate_file, config.key_file, config.client_ca_file)
 
 
 async def _cancel(database: DatabaseConnection, key: bytes) -> None:

@@ -113,8 +113,7 @@ class ClientTls:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # as PostgreSQL's ssl_min_protocol_version
-        load_certificate(context, certificate_file, key_file)
-        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        certificate = _load_shown(context, certificate_file, key_file)
         if client_ca_file is not None:
             try:
                 context.load_verify_locations(client_ca_file)
@@ -123,6 +122,20 @@ class ClientTls:
             context.verify_mode = ssl.CERT_OPTIONAL
         der = certificate.public_bytes(serialization.Encoding.DER)
         return cls(context, end_point_hash(der), _names(certificate))
+
+
+def _load_shown(context: ssl.SSLContext, certificate_file: Path, key_file: Path) -> x509.Certificate:
+    """Load what clients are shown, and give it as well: the context does not tell what it has loaded."""
+    try:
+        before = certificate_file.read_bytes()
+        load_certificate(context, certificate_file, key_file)
+        after = certificate_file.read_bytes()
+        shown = x509.load_pem_x509_certificate(after)
+    except (OSError, ValueError) as error:
+        raise Invalid(reason=f"certificate {certificate_file} with key {key_file}: {error}") from error
+    if before != after:
+        raise Invalid(reason=f"certificate {certificate_file} was replaced while it was read: try again")
+    return shown
 
 
 def common_name(peer_certificate: Mapping[str, Any] | None) -> str | None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.fakes.shown_certificate import shown_certificate
 from tests.integration.pgproxy.conftest import DATABASE, PASSWORD, USER, Server
 from workshape.cli.ports import free_ports
 
@@ -111,6 +113,25 @@ def test_a_status_port_that_is_taken_is_told_from_one_for_clients(tmp_path: Path
     assert done.returncode == 1
     assert f"figures cannot be served at 127.0.0.1:{port}" in done.stderr
     assert "--take-over" not in done.stderr
+
+
+def test_sighup_renews_a_certificate_that_is_due(running: Running, tmp_path: Path) -> None:
+    certificate = tmp_path / ".workshape" / "tls" / "proxy.pem"
+    before = certificate.read_bytes()
+    with psycopg.connect(running.url, password=PASSWORD) as client:
+        certificate.unlink()  # whatever is missing is made again, as what ends soon is
+        running.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + WAIT_S_MAX
+        while not certificate.exists() or shown_certificate(client.info.port) != certificate.read_text():
+            assert time.monotonic() < deadline, "it shows the old one"
+            time.sleep(0.02)
+        still_there = client.execute("SELECT 1").fetchone()
+    with psycopg.connect(running.url, password=PASSWORD) as client:  # sslmode=verify-full
+        bound = client.execute("SELECT 2").fetchone()
+    running.end()
+
+    assert (still_there, bound) == ((1,), (2,))
+    assert certificate.read_bytes() != before
 
 
 def test_mistakes_are_one_line_with_the_way_on(tmp_path: Path) -> None:
