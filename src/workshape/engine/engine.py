@@ -88,7 +88,7 @@ class Engine:
         sources = self._sources = open_sources(ground, broker, functions, deliveries)
         http = self._http = open_http(ground, functions, self._app)
         proxies = open_proxies(ground)
-        secrets = open_secrets(ground)
+        secrets = open_secrets(ground, functions)
         self._observation = open_observation(ground, self._app, functions, sources, deliveries, events, http, proxies)
         self._door = Door(
             services(ground, functions, sources, deliveries, events, http, proxies, secrets),

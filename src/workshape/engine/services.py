@@ -67,5 +67,5 @@ def services(
         scheduler_service(events.schedules, events.read_target, events.universal.check),
         rest_api_service(http.rest_apis, http.plans, http.authorizers.forget),
         http_api_service(http.http_apis, http.authorizers.forget),
-        secrets_service(secrets.secrets, ground.clock),
+        secrets_service(secrets.secrets, secrets.rotator, ground.clock),
     ]

@@ -60,6 +60,44 @@ class SecretVersion(msgspec.Struct, frozen=True):
     """When the day of its last reading began; None: it was never read."""
 
 
+class RotationRules(msgspec.Struct, frozen=True):
+    """When a secret is rotated, as whoever wants it says: every so many days, or by an expression, or when asked."""
+
+    after_days: int | None = None
+    expression: str = ""
+    duration: str = ""
+    """How long a window is, such as `3h`; empty: as long as it is by default."""
+
+
+class RotationRun(msgspec.Struct, frozen=True):
+    """A rotation under way."""
+
+    token: VersionId
+    """Its version."""
+    due_at: float
+    """When its steps are gone through, again perhaps."""
+    attempts: int = 0
+    """Those that failed."""
+    is_test: bool = False
+    """It tries the configuration out, no more."""
+
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a secret is rotated."""
+
+    function_arn: str
+    rules: RotationRules
+    counts_from: float
+    """The next window comes after this time: that of the last rotation."""
+    rotated_at: float | None = None
+    """None: it never was."""
+    is_enabled: bool = True
+    opens_at: float | None = None
+    """When the next window opens, and when it closes; None: there is none to come."""
+    closes_at: float | None = None
+    run: RotationRun | None = None
+
+
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
     """A secret without the values of its versions. Durable as it is."""
 
@@ -80,6 +118,8 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
     """When it can be deleted for good; None: nobody wants that."""
     policy: str = ""
     """Kept and shown; empty: there is none."""
+    rotation: Rotation | None = None
+    """None: it was never configured."""
 
     def labels_of(self, version_id: VersionId) -> list[str]:
         """The staging labels of a version."""

@@ -34,6 +34,7 @@ from workshape.secrets.model import (
     check_tags,
     check_usable,
 )
+from workshape.secrets.rotation import recounted
 from workshape.secrets.versions import add_version, move_label, without_outdated
 from workshape.store.documents import Documents
 
@@ -58,6 +59,8 @@ class Secrets:
         self._secrets: dict[str, Secret] = {}
         self._arns: dict[str, str] = {}
         """By name."""
+        self._rotating: set[str] = set()
+        """ARNs of those whose rotation is configured."""
         for _, document in documents.all(SECRET_KIND):
             self._hold(msgspec.json.decode(document, type=Secret))
 
@@ -67,6 +70,10 @@ class Secrets:
     def all(self) -> list[Secret]:
         """All of them, those that are to be deleted included."""
         return list(self._secrets.values())
+
+    def rotating(self) -> list[Secret]:
+        """Those whose rotation is configured."""
+        return [self._secrets[arn] for arn in self._rotating]
 
     def find(self, secret_id: str) -> Secret:
         """Find a secret by its name, its ARN, or its ARN without the random characters at its end.
@@ -247,6 +254,8 @@ class Secrets:
         now, version_id = self._clock.wall_s(), VersionId(token or new_uuid())
         version = SecretVersion(now, kms_key=secret.kms_key)
         added = replace(add_version(secret, version_id, version, labels), changed_at=now)
+        if added.labels.get(CURRENT) == version_id:
+            added = recounted(added, now)
         return self._keep(added, ((VALUE_KIND, _value_key(secret, version_id), msgspec.msgpack.encode(value)),))
 
     def _note_reading(self, secret: Secret, version_id: VersionId) -> Secret:
@@ -279,11 +288,14 @@ class Secrets:
     def _hold(self, secret: Secret) -> None:
         self._secrets[secret.arn] = secret
         self._arns[secret.name] = secret.arn
+        if secret.rotation is not None:
+            self._rotating.add(secret.arn)
 
     def _forget(self, secret: Secret) -> None:
         values = [(VALUE_KIND, _value_key(secret, version_id)) for version_id in secret.versions]
         self._documents.change((), [(SECRET_KIND, secret.arn), *values])
         del self._secrets[secret.arn], self._arns[secret.name]
+        self._rotating.discard(secret.arn)
 
 
 def _value_key(secret: Secret, version_id: VersionId) -> str:

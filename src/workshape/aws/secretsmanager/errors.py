@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from workshape.aws.operation import WireError
 from workshape.aws.pages import InvalidNextToken
 from workshape.aws.protocol.errors import ConstraintsViolated
-from workshape.errors import Conflict, Invalid, NotFound, WorkshapeError
+from workshape.errors import Conflict, Denied, Invalid, NotFound, WorkshapeError
 from workshape.secrets.model import InvalidRequest, LimitExceeded, MalformedPolicy
 
 ERRORS: Mapping[type[WorkshapeError], WireError] = {
     ConstraintsViolated: WireError("ValidationException", 400),
+    Denied: WireError("AccessDeniedException", 400),
     Invalid: WireError("InvalidParameterException", 400),
     InvalidNextToken: WireError("InvalidNextTokenException", 400),
     InvalidRequest: WireError("InvalidRequestException", 400),

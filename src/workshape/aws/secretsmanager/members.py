@@ -3,7 +3,9 @@
 from typing import Any
 
 from workshape.aws.members import given, when, write_tags
-from workshape.secrets.model import InvalidParameter, NotBuilt, Secret, SecretValue, VersionId
+from workshape.secrets.model import InvalidParameter, NotBuilt, Rotation, Secret, SecretValue, VersionId
+
+NO_PARTNERS = "no partner's service is asked"
 
 
 def read_value(parameters: dict[str, Any]) -> SecretValue | None:
@@ -53,9 +55,26 @@ def details(secret: Secret) -> dict[str, Any]:
             LastAccessedDate=secret.accessed_on and when(secret.accessed_on),
             DeletedDate=secret.deletion_at and when(secret.deletion_at),
         ),
+        **({} if secret.rotation is None else _shown_rotation(secret.rotation)),
     )
 
 
 def labeled_versions(secret: Secret) -> dict[str, list[str]]:
     """The versions that have staging labels, with those."""
     return {version_id: secret.labels_of(version_id) for version_id in sorted(set(secret.labels.values()))}
+
+
+def _shown_rotation(rotation: Rotation) -> dict[str, Any]:
+    rules = rotation.rules
+    shown_rules = given(
+        AutomaticallyAfterDays=rules.after_days, ScheduleExpression=rules.expression, Duration=rules.duration
+    )
+    return {
+        "RotationEnabled": rotation.is_enabled,
+        "RotationLambdaARN": rotation.function_arn,
+        **given(
+            RotationRules=shown_rules,
+            LastRotatedDate=rotation.rotated_at and when(rotation.rotated_at),
+            NextRotationDate=rotation.closes_at and when(rotation.closes_at),
+        ),
+    }

@@ -10,13 +10,12 @@ from msgspec.structs import replace
 
 from workshape.aws.members import given, read_tags, when
 from workshape.aws.operation import Call, Operation
-from workshape.aws.secretsmanager.members import details, labeled_versions, named, read_value, refuse
+from workshape.aws.secretsmanager.members import NO_PARTNERS, details, labeled_versions, named, read_value, refuse
 from workshape.clock import Clock
 from workshape.secrets.model import CURRENT, RECOVERY_DAYS_MAX, InvalidParameter, Secret, check_tags
 from workshape.secrets.registry import Secrets
 
 OTHER_PLACES = "there is one region and one account here"
-NO_PARTNERS = "no partner's service is asked"
 
 
 def secret_operations(secrets: Secrets, clock: Clock) -> Mapping[str, Operation]:
