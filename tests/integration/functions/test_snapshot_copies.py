@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 KEPT = sum(1 << each for each in (linux.CAP_SYS_ADMIN, linux.CAP_SETUID, linux.CAP_SETPCAP))
 CODE = """
-import os, random, socket, threading, uuid
+import os, random, signal, socket, threading, time, uuid
 from snapshot_restore_py import register_after_restore
 
 SHARED = str(uuid.uuid4())
@@ -37,6 +37,19 @@ FILE.read(2)
 FILE.seek(2)
 if "PORT" in os.environ:
     CONNECTION = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
+if "LATER" in os.environ:  # a process that leaves one behind, when it is copied or now
+    def leave_one(*_):
+        if os.fork() == 0:
+            if os.fork() == 0:
+                os.closerange(3, 64)
+                time.sleep(600)
+            os._exit(0)
+        os.wait()
+    signal.signal(signal.SIGALRM, leave_one)
+    if later := float(os.environ["LATER"]):
+        signal.setitimer(signal.ITIMER_REAL, later)
+    else:
+        leave_one()
 if "THREAD" in os.environ:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 
@@ -209,6 +222,32 @@ async def test_what_has_threads_is_initialised_each_time_and_the_log_says_so(
     assert copied() == []
     [record] = [each for each in caplog.records if each.message == "snapshot_not_copied"]
     assert vars(record)["reason"] == "its init phase has left 2 threads"
+
+
+async def test_what_has_left_a_daemon_is_initialised_each_time(
+    live: LiveFunctions, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    await publish(live, LATER="0")
+
+    [record] = [each for each in caplog.records if each.message == "snapshot_not_copied"]
+    assert vars(record)["reason"] == "its init phase has left a process running"
+
+
+async def test_nothing_that_a_snapshot_starts_outlives_it(live: LiveFunctions) -> None:
+    """It holds the capability to become any user of its version's, and those are another version's users later."""
+    await publish(live, LATER="0.5")
+    [snapshot] = copied()
+    user = facts_of(snapshot)["Uid"]
+
+    def left() -> list[int]:
+        return [pid for pid in descendants(os.getpid()) if facts_of(pid).get("Uid") == user]
+
+    await until(lambda: len(left()) == 3)
+    await live.client("delete_function", FunctionName="f", Qualifier="1")
+
+    await until(lambda: not left())
 
 
 async def test_a_snapshot_goes_with_its_version(live: LiveFunctions) -> None:

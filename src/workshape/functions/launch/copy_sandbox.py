@@ -191,6 +191,12 @@ def _open(name: str, folder: int, flags: int) -> int:
     return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
 
 
+def is_alone(pid: int) -> bool:
+    """Tell whether a process that is to be copied is its two processes and no more: a daemon would outlive it."""
+    runtimes = [each for each in children(pid) if not _is_dead(each)]
+    return len(runtimes) == 1 and not children(runtimes[0])
+
+
 def is_confined(pid: int, user: int) -> bool:
     """Tell, from outside, whether a copy is its two processes and neither can do more than a stem's.
 
@@ -200,6 +206,15 @@ def is_confined(pid: int, user: int) -> bool:
     if len(runtimes) != 1 or children(runtimes[0]):
         return False
     return all(_is_harmless(each, user) for each in (pid, runtimes[0]))
+
+
+def _is_dead(pid: int) -> bool:
+    """Tell whether a process has ended, and only waits to be buried."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat_file:
+            return stat_file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
 
 
 def _is_harmless(pid: int, user: int) -> bool:

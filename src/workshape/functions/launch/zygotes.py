@@ -26,7 +26,7 @@ from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import USERS, CopiedSlot, CopySlot
 from workshape.functions.launch.copying import COPY_DESCRIPTORS, SAYS_INIT, SAYS_REST, SAYS_SNAPSHOT
 from workshape.functions.launch.disks import Disks
-from workshape.functions.launch.process_tree import children
+from workshape.functions.launch.process_tree import children, send_signal
 from workshape.functions.launch.sandbox import GROUP, TMP_MB
 from workshape.functions.launch.stem import Stem
 
@@ -103,6 +103,9 @@ class _Zygote:
     living: int = 0
     """Its copies, whatever they do."""
     is_over: bool = False
+    """No more copies are made of it."""
+    has_ended: bool = False
+    """Its first process has, and so has every other that was below that, copies included."""
 
 
 class Zygotes:
@@ -116,6 +119,8 @@ class Zygotes:
         """The first users of zygotes that are not."""
         self._zygotes: dict[int, _Zygote] = {}
         """By the process id of the first of their processes."""
+        self._over: dict[int, _Zygote] = {}
+        """Those that are over, until they have ended."""
         self._helpers: dict[int, tuple[_Zygote, _Copy]] = {}
 
     def __repr__(self) -> str:
@@ -149,6 +154,8 @@ class Zygotes:
             self._host.tell({"kept": pid, "reason": "it has ended"})
             return
         reason = zygote.why_not if zygote.why_not is not None else "it has not come to its snapshot"
+        if not reason and not copy_sandbox.is_alone(pid):
+            reason = "its init phase has left a process running"
         if reason:
             self._host.tell({"kept": pid, "reason": reason})
             return
@@ -327,9 +334,11 @@ class Zygotes:
 
     def zygote_ended(self, pid: int) -> None:
         """Hear that the first process of an environment, which may be a zygote's, has ended: so have its copies."""
-        zygote = self._zygotes.get(pid)
-        if zygote is not None:
+        if (zygote := self._zygotes.get(pid)) is not None:
             self._break(zygote)
+        if (zygote := self._over.pop(pid, None)) is not None:
+            zygote.has_ended = True
+            self._settle(zygote)
 
     def close(self) -> None:
         """Make no more copies."""
@@ -352,8 +361,10 @@ class Zygotes:
             return
         self._host.unwatch(zygote.stem.control.fileno())
         if zygote.runtime >= 0:
+            self._over[zygote.stem.pid] = zygote
             _kill(zygote.runtime)
         else:
+            zygote.has_ended = True
             reason = zygote.heard.decode(errors="replace") or "its first process was killed"
             self._host.refuse(zygote.message, reason)
             self._host.discard(zygote.stem)
@@ -368,7 +379,7 @@ class Zygotes:
         elif zygote.is_kept:
             self._host.tell({"lost": zygote.stem.pid})
         zygote.is_over = True
-        self._give_place_back(zygote)
+        self._settle(zygote)
 
     def _refuse_waiting(self, zygote: _Zygote, reason: str) -> None:
         while zygote.waiting:
@@ -384,11 +395,16 @@ class Zygotes:
     def _forget(self, zygote: _Zygote, copy: _Copy) -> None:
         zygote.living -= 1
         zygote.users.append(copy.stem.user)
-        self._give_place_back(zygote)
+        self._settle(zygote)
 
-    def _give_place_back(self, zygote: _Zygote) -> None:
-        if zygote.is_over and zygote.living == 0:
+    def _settle(self, zygote: _Zygote) -> None:
+        """Once a zygote that is over has no copies: end what it has left behind, then give its users to another."""
+        if not zygote.is_over or zygote.living > 0:
+            return
+        if zygote.has_ended:
             self._places.append(zygote.stem.user)
+        elif zygote.is_kept:  # else it is an environment of the engine's, which ends it
+            send_signal(zygote.stem.pid, signal.SIGKILL)
 
 
 def _open_first_child(pid: int) -> int:
