@@ -1,6 +1,7 @@
 """Environments that are copied of a snapshot: what they share, what they do not, and what becomes of them."""
 
 import asyncio
+import ctypes
 import json
 import logging
 import os
@@ -90,6 +91,14 @@ result = [
     attempt(libc.unshare, 0x2c020000), attempt(libc.unshare, 0x20000000), attempt(libc.unshare, 0x10000000),
     attempt(libc.mount, b"none", b"/tmp", b"tmpfs", 0, None), attempt(libc.setns, 0, 0), changed,
 ]
+"""
+
+
+WATCH = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+WATCHES = [libc.inotify_init() for _ in range(COUNT)]
+result = min(WATCHES)
 """
 
 
@@ -248,6 +257,18 @@ async def test_nothing_that_a_snapshot_starts_outlives_it(live: LiveFunctions) -
     await live.client("delete_function", FunctionName="f", Qualifier="1")
 
     await until(lambda: not left())
+
+
+async def test_what_a_copy_uses_up_is_not_roots(live: LiveFunctions) -> None:
+    """A user namespace's uses count as its maker's, too: of some things no user has more than 128."""
+    each_user = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    await publish(live)
+
+    assert await run(live, WATCH.replace("COUNT", str(each_user + 1))) == -1, "it has them all"
+
+    ours = ctypes.CDLL(None).inotify_init()
+    assert ours >= 0
+    os.close(ours)
 
 
 async def test_a_snapshot_goes_with_its_version(live: LiveFunctions) -> None:

@@ -50,7 +50,6 @@ class CopiedSlot(Slot):
         os.setgroups([])
         os.setresgid(GROUP, GROUP, GROUP)
         _enter_user_namespace(self.user)
-        os.setresuid(self.user, self.user, self.user)
         linux.keep_capabilities(_KEPT)
         linux.prctl(linux.PR_SET_DUMPABLE, 1)  # see `sandbox.drop`
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
@@ -76,7 +75,10 @@ class CopySlot:
 
 
 def _enter_user_namespace(first_user: int) -> None:
-    """Move this process, the first of its process namespace, into a user namespace with `USERS` users."""
+    """Move this process, the first of its process namespace, into a user namespace with `USERS` users; be the first.
+
+    Whatever its users use of the kernel's things counts as its maker's, too: so its maker must not be root.
+    """
     ready_read, ready_write = os.pipe()
     done_read, done_write = os.pipe()
     writer = os.fork()
@@ -90,6 +92,8 @@ def _enter_user_namespace(first_user: int) -> None:
             os._exit(0)
     os.close(done_write)
     try:
+        linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)  # not every machine lets others make one
+        os.setresuid(first_user, first_user, first_user)
         linux.unshare(linux.CLONE_NEWUSER)
         os.write(ready_write, b"x")
         if not os.read(done_read, 1):

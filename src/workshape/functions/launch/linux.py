@@ -36,8 +36,14 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+"""To become another user then takes no capabilities away.
+
+Source: https://man7.org/linux/man-pages/man7/capabilities.7.html
+"""
 SECCOMP_MODE_FILTER = 2
 CAP_SETUID = 7
 CAP_SETPCAP = 8
