@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from workshape.functions.launch import linux, sandbox
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root")
 SECRET = "correct-horse-battery"
 PROBES = """
-import os, re
+import errno, os, re, socket
 
 def secrets(process):
     found = set()
@@ -26,6 +27,17 @@ def secrets(process):
                 memory.seek(begin)
                 found.update(re.findall(rb"correct-hors[e]-battery-[0-9]+", memory.read(end - begin)))
     return sorted(each.decode() for each in found)
+
+def connect(family, address):
+    try:
+        with socket.socket(family) as connection:
+            connection.connect(address)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "connected"
+
+def writable(places):
+    return [each for each in places if not os.statvfs(each).f_flag & os.ST_RDONLY]
 
 def handler(event, context):
     return eval(event)
@@ -51,6 +63,46 @@ async def test_the_variables_of_one_function_are_nowhere_in_the_memory_of_anothe
 
     assert await owner.invoke(other, "secrets('self')") == ("", [f"{SECRET}-9"]), "it can look, and finds its own"
     assert await owner.invoke(other, "secrets(1)") == ("", [])
+
+
+async def test_no_socket_leads_past_the_network(owner: RuntimeOwner, probes: Path) -> None:
+    """To the hypervisor, or into modules that the kernel would load."""
+    environment, _ = await owner.started(probes, runtime=HERE)
+
+    for family in ("AF_VSOCK", "AF_ALG", "AF_PACKET"):
+        asked = f"connect(socket.{family}, None)"
+        assert await owner.invoke(environment, asked) == ("", "EAFNOSUPPORT")
+    assert await owner.invoke(environment, "connect(socket.AF_UNIX, '/tmp/none')") == ("", "ENOENT")
+
+
+async def test_an_abstract_socket_of_the_machines_is_out_of_reach(owner: RuntimeOwner, probes: Path) -> None:
+    if not _scopes_abstract_sockets():
+        pytest.skip("this kernel cannot: Linux 6.12 can, with Landlock")
+    environment, _ = await owner.started(probes, runtime=HERE)
+    name = f"\0workshape-{os.getpid()}"
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(name)
+        listening.listen()
+        assert await owner.invoke(environment, f"connect(socket.AF_UNIX, {name!r})") == ("", "EPERM")
+
+
+def _scopes_abstract_sockets() -> bool:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+            linux.keep_to_own_abstract_sockets()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+async def test_a_place_that_nothing_is_mounted_at_is_read_only(owner: RuntimeOwner, probes: Path) -> None:
+    environment, _ = await owner.started(probes, runtime=HERE)
+
+    assert await owner.invoke(environment, "writable(['/', '/opt', '/var/task', '/usr', '/tmp'])") == ("", ["/tmp"])
 
 
 async def test_what_is_mounted_below_the_systems_folders_is_read_only_too(tmp_path: Path) -> None:

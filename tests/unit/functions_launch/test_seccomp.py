@@ -46,6 +46,7 @@ def judge(
 def test_what_reaches_out_of_a_sandbox_is_refused(machine: str, calls: dict[str, int]) -> None:
     assert {name: judge(machine, number) for name, number in calls.items()} == dict.fromkeys(calls, REFUSE)
     assert judge(machine, 442) == REFUSE, "mount_setattr"
+    assert judge(machine, 438) == REFUSE, "pidfd_getfd: what ptrace may, by another name"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,14 @@ def test_clone_starts_threads_and_processes_but_no_namespaces(machine: str) -> N
     for namespace in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
         assert judge(machine, CLONE[machine], namespace | 17) == REFUSE
     assert judge(machine, 435) == NO_SUCH_CALL, "clone3: its flags cannot be read"
+
+
+@given(st.integers(0, 0xFFFFFFFF))
+def test_a_socket_is_of_the_network_of_a_path_or_of_the_kernels_own_answers(family: int) -> None:
+    for machine, call in {"x86_64": 41, "aarch64": 198}.items():
+        for asked in (family, 1, 2, 10, 16, 40):
+            expected = ALLOW if asked in (1, 2, 10, 16) else 0x00050000 | errno.EAFNOSUPPORT
+            assert judge(machine, call, asked) == judge(machine, call, asked, may_copy=True) == expected
 
 
 @given(st.integers(0, 600))

@@ -21,7 +21,7 @@ from workshape.functions.launch import linux, seccomp
 from workshape.functions.launch.disks import Disk, Disks
 from workshape.functions.launch.linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from workshape.functions.launch.process_tree import children
-from workshape.functions.launch.sandbox import GROUP, TMP, TMP_MB, USER_NAME, Slot, mount_memory
+from workshape.functions.launch.sandbox import GROUP, TMP, TMP_MB, USER_NAME, Slot, confine, mount_memory
 
 USERS = 256
 """Of one snapshot: its own, and one for each copy that lives."""
@@ -51,10 +51,7 @@ class CopiedSlot(Slot):
         os.setresgid(GROUP, GROUP, GROUP)
         _enter_user_namespace(self.user)
         linux.keep_capabilities(_KEPT)
-        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # see `sandbox.drop`
-        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-        if _filter:
-            linux.set_seccomp_filter(_filter)
+        confine(_filter)
 
 
 class CopySlot:

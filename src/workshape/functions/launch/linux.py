@@ -9,6 +9,7 @@ Source: https://man7.org/linux/man-pages/dir_section_2.html (unshare, setns, mou
 import ctypes
 import os
 import re
+import struct
 from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
@@ -54,6 +55,8 @@ CAPABILITIES_MAX = 64
 _CAPABILITY_VERSION_3 = 0x20080522
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT = 428, 429  # the same on every machine, as all that were added since 2019
+_SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET = 1
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _AT_FDCWD = -100
@@ -143,6 +146,25 @@ def set_seccomp_filter(program: bytes) -> None:
     instructions = ctypes.create_string_buffer(program, len(program))
     description = _SocketFilterProgram(len(program) // 8, ctypes.addressof(instructions))
     _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(description), 0, 0), "seccomp")
+
+
+def keep_to_own_abstract_sockets() -> None:
+    """Let this process and its children connect to no abstract UNIX socket but their own. Linux 6.12, with Landlock.
+
+    Such sockets have no file that a root could hide: their names are the network's.
+
+    Raises:
+        OSError: this kernel cannot.
+
+    Source: https://docs.kernel.org/userspace-api/landlock.html (IPC scoping)
+    """
+    nothing_handled = struct.pack("=QQQ", 0, 0, _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET)
+    rules = _libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, nothing_handled, ctypes.c_size_t(len(nothing_handled)), 0)
+    _check(rules, "landlock_create_ruleset")
+    try:
+        _check(_libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, rules, 0), "landlock_restrict_self")
+    finally:
+        os.close(rules)
 
 
 def drop_bounding_capabilities() -> None:

@@ -13,7 +13,7 @@ An image is a root of its own (`ImageSlot`): known before the environment is for
 holds of a sandbox holds there, too; /dev and the machine's names are those of the shared root.
 
 The network is the host's: functions reach the endpoint and the database on 127.0.0.1. A listener that is not for them
-must look at who calls (`peer.py`).
+must look at who calls (`peer.py`). Abstract UNIX sockets of others alone are out of reach, where Landlock can do that.
 
 Standard library only, Python 3.10: every interpreter that runs functions loads this file. Linux, as root.
 
@@ -56,7 +56,7 @@ HOST = "/.host"
 """Where the spawner, and it alone, sees the host's files."""
 OPEN_FILES_MAX = 1_024  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (file descriptors)
 TMP_MB = 512  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (/tmp, unless configured)
-GROUP = 990
+GROUP = 0x20000000  # as users (`users.py`): 990, which it is on Lambda, is a service's on many machines
 IMAGE_FOLDERS = ("dev", "proc", "tmp")
 """They are there in every image's root, and are folders themselves."""
 IMAGE_FILES = ("etc/hosts", "etc/resolv.conf")
@@ -249,7 +249,7 @@ class Slot:
         for name in ("task", "opt", "tmp"):
             os.mkdir(f"{self._folder}/{name}", 0o755)
         for name in ("task", "opt"):
-            linux.bind(f"{self._folder}/{name}", f"{self._folder}/{name}")
+            linux.bind(f"{self._folder}/{name}", f"{self._folder}/{name}", _READ_ONLY)
             linux.mount("", f"{self._folder}/{name}", "", MS_SHARED)
         self._tmp.mount(TMP_MB)
         with open(f"{self._folder}/passwd", "w") as passwd:
@@ -428,16 +428,25 @@ def drop(user: int) -> None:
     os.setgroups([])
     os.setresgid(GROUP, GROUP, GROUP)
     os.setresuid(user, user, user)
+    confine()
+
+
+def confine(program: bytes = _filter) -> None:
+    """Take from this process, which is another user's by now, all ways to more than it has; `program` is its filter."""
     # A changed user makes a process undumpable: then it could not even open its own /proc/self/fd.
     linux.prctl(linux.PR_SET_DUMPABLE, 1)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    if _filter:
-        linux.set_seccomp_filter(_filter)
+    with contextlib.suppress(OSError):  # the kernel is too old, or has no Landlock
+        linux.keep_to_own_abstract_sockets()
+    if program:
+        linux.set_seccomp_filter(program)
 
 
 def limit_resources() -> None:
     """Set what holds for every environment, with a sandbox or without one."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # With 0 the kernel writes no file, and yet gives all of a process's memory to a program of the host's that collects
+    # crashes. Source: https://man7.org/linux/man-pages/man5/core.5.html (piping core dumps to a program)
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))

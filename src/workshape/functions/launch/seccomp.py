@@ -2,7 +2,9 @@
 
 A list of what is forbidden, not of what is allowed: functions are arbitrary programs, and one that works on Lambda must
 work here. A forbidden call answers EPERM, as it does on Lambda to a process without capabilities; `clone3` answers
-ENOSYS, so that the C library falls back to `clone`, whose flags a filter can read.
+ENOSYS, so that the C library falls back to `clone`, whose flags a filter can read. Sockets are the exception: a few
+families are all that a function has on Lambda, and others lead past the network, such as to the machine's hypervisor
+(AF_VSOCK), or into modules that the kernel loads for who asks. What is none of them answers EAFNOSUPPORT.
 
 Source: https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
@@ -23,6 +25,8 @@ COPY_NAMESPACES = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
+_SOCKET = {"x86_64": 41, "aarch64": 198}
+_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: by this one libraries ask for addresses
 _CLONE3 = 435  # numbers from 424 on are the same on every architecture
 _FORBIDDEN_X86_64 = {
     "acct": 163,
@@ -110,8 +114,11 @@ _FORBIDDEN_EVERYWHERE = {
     "fsconfig": 431,
     "fsmount": 432,
     "fspick": 433,
+    "pidfd_getfd": 438,
     "process_madvise": 440,
     "mount_setattr": 442,
+    "quotactl_fd": 443,
+    "open_tree_attr": 467,
 }
 
 _LOAD_WORD = 0x20
@@ -124,7 +131,7 @@ _X32_CALLS_FROM = 0x40000000  # x86-64's second set of numbers for the same call
 _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
 
 def available() -> bool:
@@ -144,9 +151,9 @@ def filter_program(machine: str, *, may_copy: bool = False) -> bytes:
     unshare = own["unshare"]
     forbidden = sorted({*own.values(), *_FORBIDDEN_EVERYWHERE.values()} - ({unshare} if may_copy else set()))
     # After the last comparison: allow, then the clone check (3 instructions), then ENOSYS, then EPERM, then the check
-    # of unshare (4 instructions; without `may_copy` nothing leads there).
-    allow = 8 + len(forbidden)
-    clone, no_such_call, refuse, copy = allow + 1, allow + 4, allow + 5, allow + 6
+    # of unshare (4 instructions; without `may_copy` nothing leads there), then that of a socket's family.
+    allow = 9 + len(forbidden)
+    clone, no_such_call, refuse, copy, family = allow + 1, allow + 4, allow + 5, allow + 6, allow + 10
     program = [
         _instruction(_LOAD_WORD, 0, 0, _OFFSET_ARCHITECTURE),
         _instruction(_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
@@ -156,9 +163,10 @@ def filter_program(machine: str, *, may_copy: bool = False) -> bytes:
         _instruction(_JUMP_EQUAL, clone - 6, 0, _CLONE[machine]),
         _instruction(_JUMP_EQUAL, no_such_call - 7, 0, _CLONE3),
         _instruction(_JUMP_EQUAL, (copy if may_copy else refuse) - 8, 0, unshare),
+        _instruction(_JUMP_EQUAL, family - 9, 0, _SOCKET[machine]),
     ]
     program += [
-        _instruction(_JUMP_EQUAL, refuse - (9 + position), 0, number) for position, number in enumerate(forbidden)
+        _instruction(_JUMP_EQUAL, refuse - (10 + position), 0, number) for position, number in enumerate(forbidden)
     ]
     program += [
         _instruction(_RETURN, 0, 0, _ALLOW),
@@ -171,6 +179,10 @@ def filter_program(machine: str, *, may_copy: bool = False) -> bytes:
         _instruction(_JUMP_EQUAL, 0, 1, COPY_NAMESPACES),
         _instruction(_RETURN, 0, 0, _ALLOW),
         _instruction(_RETURN, 0, 0, _ERRNO | _EPERM),
+        _instruction(_LOAD_WORD, 0, 0, _OFFSET_FIRST_ARGUMENT),
+        *(_instruction(_JUMP_EQUAL, len(_FAMILIES) - at, 0, each) for at, each in enumerate(_FAMILIES)),
+        _instruction(_RETURN, 0, 0, _ERRNO | _EAFNOSUPPORT),
+        _instruction(_RETURN, 0, 0, _ALLOW),
     ]
     return b"".join(program)
 
