@@ -114,10 +114,15 @@ def failed(secret: Secret, now: float) -> Secret:
     if attempts < ATTEMPTS_MAX:
         again = replace(run, attempts=attempts, due_at=now + RETRY_S * 2.0**run.attempts)
         return replace(secret, rotation=replace(rotation, run=again))
-    given_up = replace(rotation, run=None)
+    return given_up(secret, now)
+
+
+def given_up(secret: Secret, now: float) -> Secret:
+    """Wait for the next window; one that is open is used up."""
+    rotation = replace(_rotation(secret), run=None)
     if rotation.opens_at is None or rotation.closes_at is None or rotation.opens_at > now:
-        return _with_next_window(secret, given_up, now)
-    return _with_next_window(secret, given_up, max(now, rotation.closes_at))
+        return _with_next_window(secret, rotation, now)
+    return _with_next_window(secret, rotation, max(now, rotation.closes_at))
 
 
 def tested(secret: Secret) -> Secret:

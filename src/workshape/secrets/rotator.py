@@ -32,6 +32,7 @@ from workshape.secrets.rotation import (
     configured,
     due_at,
     failed,
+    given_up,
     is_complete,
     opened,
     succeeded,
@@ -131,9 +132,9 @@ class Rotator:
 
     def _count_failure(self, arn: str) -> None:
         with suppress(SecretNotFound):
-            secret = self._secrets.find(arn)
-            if secret.rotation is not None and secret.rotation.run is not None:
-                self._secrets.change(failed(secret, self._clock.wall_s()))
+            secret, now = self._secrets.find(arn), self._clock.wall_s()
+            if secret.rotation is not None and secret.rotation.is_enabled:
+                self._secrets.change(failed(secret, now) if secret.rotation.run is not None else given_up(secret, now))
 
     async def _go_through(self, secret: Secret, function_arn: str, run: RotationRun) -> None:
         reason = ""

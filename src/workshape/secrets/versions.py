@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from workshape.secrets.model import (
     CURRENT,
     LABELS_MAX,
+    PENDING,
     PREVIOUS,
     VERSION_KEPT_S,
     VERSIONS_KEPT,
@@ -68,6 +69,19 @@ def move_label(secret: Secret, label: str, *, source: VersionId | None, target: 
         reason = f"The staging label {CURRENT} can be moved to another version, not removed."
         raise InvalidParameter(reason=reason)
     return replace(secret, labels={other: version for other, version in secret.labels.items() if other != label})
+
+
+def with_key(secret: Secret, kms_key: str) -> Secret:
+    """Have another key, also for the versions that are in use.
+
+    Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecret.html (KmsKeyId)
+    """
+    in_use = {secret.labels.get(label) for label in (CURRENT, PENDING, PREVIOUS)}
+    versions = {
+        version_id: replace(version, kms_key=kms_key) if version_id in in_use else version
+        for version_id, version in secret.versions.items()
+    }
+    return replace(secret, kms_key=kms_key, versions=versions)
 
 
 def without_outdated(secret: Secret, now: float) -> Secret:

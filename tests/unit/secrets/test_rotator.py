@@ -12,6 +12,7 @@ from workshape.errors import Denied
 from workshape.secrets.model import (
     CURRENT,
     DAY_S,
+    LABELS_MAX,
     PENDING,
     PREVIOUS,
     InvalidRequest,
@@ -188,6 +189,28 @@ def test_what_was_given_up_in_a_window_waits_for_the_next(tmp_path: Path) -> Non
         assert 29 * DAY_S < rotation.opens_at - world.clock.wall_s() < 30 * DAY_S
 
     in_world(tmp_path, act)
+
+
+def test_a_rotation_that_cannot_begin_waits_for_the_next_window(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act(world: World) -> None:
+        world.rotate()
+        await world.until(world.is_over)
+        for number in range(LABELS_MAX - len(world.secret.labels)):
+            world.secrets.move_label("shop", f"label-{number}", source=None, target=FIRST)
+        world.clock.ahead_s += 30 * DAY_S
+        before = world.secret.rotation
+        await world.until(lambda: world.secret.rotation != before)
+
+        rotation = world.secret.rotation
+        assert rotation is not None
+        assert rotation.opens_at is not None
+        assert rotation.opens_at > world.clock.wall_s()
+
+    in_world(tmp_path, act)
+
+    assert caplog.text.count("secret_rotation_broke") == 1
 
 
 def test_a_function_that_moves_no_label_has_not_rotated(tmp_path: Path) -> None:

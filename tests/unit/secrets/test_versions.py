@@ -19,7 +19,7 @@ from workshape.secrets.model import (
     VersionId,
     VersionNotFound,
 )
-from workshape.secrets.versions import add_version, move_label
+from workshape.secrets.versions import add_version, move_label, with_key
 
 NOW = 1_700_000_000.0
 BARE = Secret(name="shop", arn="arn", created_at=NOW, changed_at=NOW)
@@ -122,6 +122,20 @@ def test_versions_without_labels_are_let_go_when_they_are_many_and_old() -> None
 
     assert len(young.versions) == VERSIONS_KEPT + 10, "all of the last day stay"
     assert [f"v{number:03}" in later.versions for number in (0, 5, 6, 7)] == [False, False, True, True]
+
+
+def test_another_key_is_that_of_the_versions_in_use_too() -> None:
+    secret = BARE
+    for version_id in "abc":
+        secret = add(secret, version_id, CURRENT)
+
+    changed = with_key(add(secret, "d", PENDING), "alias/mine")
+
+    assert changed.kms_key == "alias/mine"
+    assert {version_id: version.kms_key for version_id, version in changed.versions.items()} == {
+        "a": "",
+        **dict.fromkeys("bcd", "alias/mine"),
+    }
 
 
 STEPS = st.lists(

@@ -14,6 +14,7 @@ from workshape.aws.secretsmanager.members import NO_PARTNERS, details, labeled_v
 from workshape.clock import Clock
 from workshape.secrets.model import CURRENT, RECOVERY_DAYS_MAX, InvalidParameter, Secret, check_tags
 from workshape.secrets.registry import Secrets
+from workshape.secrets.versions import with_key
 
 OTHER_PLACES = "there is one region and one account here"
 
@@ -61,11 +62,9 @@ class _SecretOperations:
         refuse(parameters, NO_PARTNERS, "Type")
         secret = self._secrets.usable(parameters["SecretId"])
         value = read_value(parameters)
-        changed = replace(
-            secret,
-            description=parameters.get("Description", secret.description),
-            kms_key=parameters.get("KmsKeyId", secret.kms_key),
-        )
+        changed = replace(secret, description=parameters.get("Description", secret.description))
+        if "KmsKeyId" in parameters:
+            changed = with_key(changed, parameters["KmsKeyId"])
         if value is None:
             return named(self._secrets.change(changed))
         updated, version_id = self._secrets.update(changed, value, parameters.get("ClientRequestToken", ""))
