@@ -89,7 +89,7 @@ async def test_clients_outside_a_transaction_live_through_a_restart_and_others_a
 async def test_while_the_database_stays_away_clients_are_told_after_the_borrow_timeout_and_go_on(
     make_proxy: MakeProxy, server: Server
 ) -> None:
-    async with make_proxy(ProxySettings(connection_borrow_timeout_s=0.5)) as proxy, await proxy.connect() as client:
+    async with make_proxy(ProxySettings(connection_borrow_timeout_s=2.0)) as proxy, await proxy.connect() as client:
         await client.execute("SELECT 1")
         await asyncio.to_thread(server.stop)
         try:

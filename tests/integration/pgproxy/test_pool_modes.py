@@ -12,7 +12,7 @@ from workshape.pgproxy.pins import PinReason
 from workshape.pgproxy.routes import ProxiedDatabase
 from workshape.settings import PoolMode, ProxySettings
 
-ONE = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=0.3, pool_mode=PoolMode.SESSION)
+ONE = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=2.0, pool_mode=PoolMode.SESSION)
 STATEMENT = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=5.0, pool_mode=PoolMode.STATEMENT)
 
 
@@ -82,7 +82,7 @@ async def test_a_database_has_no_more_connections_than_its_own_limit(make_proxy:
         ProxiedDatabase("small", "main", real_name=DATABASE, connections_max=1),
         ProxiedDatabase("*", "main"),
     )
-    settings = ProxySettings(connection_borrow_timeout_s=0.3)
+    settings = ProxySettings(connection_borrow_timeout_s=2.0)
     async with make_proxy(settings, databases=databases) as proxy, await proxy.connect(dbname="small") as holder:
         waiter = await proxy.connect(dbname="small")
         await holder.execute("BEGIN")

@@ -297,7 +297,7 @@ async def test_a_database_restart_is_waited_for_between_transactions(make_proxy:
 
 
 async def test_a_database_that_stays_away_is_a_clear_error_after_the_borrow_timeout(make_proxy: MakeProxy) -> None:
-    settings = ProxySettings(connection_borrow_timeout_s=0.5)
+    settings = ProxySettings(connection_borrow_timeout_s=2.0)
     async with make_proxy(settings) as proxy, await proxy.connect() as client:
         await client.execute("SELECT 1")
         await asyncio.to_thread(proxy.server.stop, signal.SIGINT)

@@ -53,7 +53,7 @@ async def test_the_limit_is_read_from_the_server(make_proxy: MakeProxy) -> None:
 
 
 async def test_a_statement_that_waits_too_long_fails_and_its_session_goes_on(make_proxy: MakeProxy) -> None:
-    settings = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=0.3)
+    settings = ProxySettings(max_connections_percent=6, connection_borrow_timeout_s=2.0)
     async with make_proxy(settings) as proxy, await proxy.connect() as holder, await proxy.connect() as other:
         await holder.execute("BEGIN")
         with pytest.raises(errors.TooManyConnections) as simple:
