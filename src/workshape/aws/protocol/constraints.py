@@ -3,13 +3,13 @@
 The wording is AWS's, as its services answer (`ValidationException`); the documentation does not give it.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
 from workshape.aws.protocol.errors import ConstraintsViolated
+from workshape.aws.protocol.patterns import compile_pattern
 
 Check = Callable[[Any, str, list[str]], None]
 """Takes a value and its place, adds a sentence for each violation."""
@@ -110,9 +110,8 @@ def _bounds_check(
 
 
 def _pattern_checks(pattern: str, show: Callable[[Any], str]) -> list[Check]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error:  # the models' expressions are Java's: what Python cannot read is not checked
+    compiled = compile_pattern(pattern)
+    if compiled is None:
         return []
 
     def check(value: Any, place: str, found: list[str]) -> None:
