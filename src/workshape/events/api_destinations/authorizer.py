@@ -26,6 +26,9 @@ class _Kept:
     auth: OAuth
     """What it was got for."""
     token: Token | None = None
+    fetches: int = 0
+    failure: Undelivered | None = None
+    """How the last fetch ended."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -69,12 +72,15 @@ class Authorizer:
         kept = self._tokens.get(connection.arn)
         if kept is None or kept.auth != auth:
             kept = self._tokens[connection.arn] = _Kept(auth)
-        async with kept.turn:  # one fetch at a time, for all who wait
-            if kept.token is None or not kept.token.is_good(self._clock.wall_s()):
-                failure = await self._fetch(connection, kept)
-                if failure is not None:
-                    return failure
-            assert kept.token is not None, "it was fetched"
+        before = kept.fetches
+        async with kept.turn:  # one fetch at a time, whose end is that of all who wait
+            if kept.token is not None and kept.token.is_good(self._clock.wall_s()):
+                return bearer(kept.token.text)
+            if kept.fetches == before:
+                kept.failure = await self._fetch(connection, kept)
+                kept.fetches += 1
+            if kept.failure is not None or kept.token is None:
+                return kept.failure or not_authorized(connection.name, "its token was refused already.")
             return bearer(kept.token.text)
 
     def refused(self, connection: Connection, credentials: Credentials, reason: str) -> None:

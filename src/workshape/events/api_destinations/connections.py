@@ -94,6 +94,7 @@ class Connections:
         connection = self.connection(name)
         self._store.delete(CONNECTION_KIND, name)
         del self._connections[name]
+        self._tell()
         return connection
 
     # What invocations find out
@@ -124,6 +125,9 @@ class Connections:
     def _keep(self, connection: Connection) -> Connection:
         self._store.put(CONNECTION_KIND, connection.name, msgspec.msgpack.encode(connection))
         self._connections[connection.name] = connection
+        self._tell()
+        return connection
+
+    def _tell(self) -> None:
         for changed in self._changed:
             changed()
-        return connection
