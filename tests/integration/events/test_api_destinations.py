@@ -303,6 +303,17 @@ def test_an_authorization_endpoint_with_troubles_is_asked_again_for_the_event(
     assert path.state() == "AUTHORIZED"
 
 
+def test_a_name_below_localhost_is_this_machine_whatever_the_resolver_says(engine: LiveEngine, server: Webhook) -> None:
+    authority = server.url.removeprefix("http://").replace("127.0.0.1", "api.hooks.localhost")
+    path = Path(engine, "below", api_key(), InvocationEndpoint=f"http://{authority}/below")
+    path.target(RetryPolicy={"MaximumRetryAttempts": 0})
+
+    path.put({})
+    (request,) = arrived(engine, server, "/below")
+
+    assert request.header("Host") == authority
+
+
 def test_a_redirect_is_not_followed(engine: LiveEngine, server: Webhook) -> None:
     path = Path(engine, "moved", api_key(), InvocationEndpoint=f"{server.url}/moved")
     path.target()
