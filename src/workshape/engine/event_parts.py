@@ -15,10 +15,12 @@ from workshape.events.api_destinations.destinations import ApiDestinations
 from workshape.events.api_destinations.invocation_rate import InvocationRates
 from workshape.events.api_destinations.invoker import DestinationInvoker
 from workshape.events.api_destinations.sender import HttpSender
+from workshape.events.api_destinations.state_events import StateEvents
 from workshape.events.archives import Archives
 from workshape.events.bus import EventBridge
 from workshape.events.buses import Buses
 from workshape.events.event_metrics import EventMetrics
+from workshape.events.model import DEFAULT_BUS
 from workshape.events.replays import Replays
 from workshape.events.scheduler.schedules import Schedules
 from workshape.events.target_queue import TargetQueue
@@ -105,6 +107,9 @@ def open_events(ground: Ground, deliveries: DeliveryParts) -> EventParts:
     bridge = EventBridge(documents, buses, archives, queue, metrics, clock)
     replays = Replays(documents, archives, buses, bridge.replay, clock)
     destinations.connect(DestinationKind.BUS, bridge.deliver, bridge.exists)
+    default_bus = buses.bus(DEFAULT_BUS).arn
+    states = StateEvents(connections, api_destinations, default_bus, bridge.deliver, clock)
+    ground.serve("events about connections and API destinations", states.run)
     keys = settings.endpoint
     universal = UniversalTargets(
         ground.run.endpoint, region=settings.region, access_key=keys.access_key, secret_key=keys.secret_key

@@ -366,3 +366,30 @@ def test_nothing_secret_is_logged(engine: LiveEngine, server: Webhook, caplog: p
     assert any("connection_deauthorized" in line for line in logged)
     assert any("target_given_up" in line for line in logged)
     assert not any(SECRET in line for line in logged)
+
+
+def test_the_default_bus_is_told_when_a_connection_is_deauthorized(engine: LiveEngine, server: Webhook) -> None:
+    path = Path(engine, "told", api_key(), InvocationEndpoint=f"{server.url}/told")
+    url, queue = engine.create_queue("told-states")
+    pattern = {
+        "source": ["aws.events"],
+        "detail-type": ["Connection Deauthorized", "API Destination Deactivated"],
+        "resources": [path.arn, path.connection_arn],
+    }
+    path.client.put_rule(Name="told-states", EventPattern=json.dumps(pattern))
+    path.client.put_targets(Rule="told-states", Targets=[{"Id": "q", "Arn": queue}])
+    path.target(RetryPolicy={"MaximumRetryAttempts": 0})
+    server.answer = lambda _: Reply(401)
+
+    path.put({})
+    events = {event["detail-type"]: event for event in (json.loads(one["Body"]) for one in engine.receive(url, 2))}
+
+    connection, destination = events["Connection Deauthorized"], events["API Destination Deactivated"]
+    assert time.strptime(connection["detail"].pop("Timestamp"), "%Y-%m-%d %H:%M:%S +0000 UTC")
+    assert connection["resources"] == [path.connection_arn]
+    assert connection["detail"] == {
+        "ConnectionName": "told",
+        "StateReason": "The API destination returned HTTP status 401.",
+    }
+    assert destination["resources"] == [path.arn]
+    assert set(destination["detail"]) == {"ApiDestinationName", "Timestamp"}

@@ -74,7 +74,7 @@ async def test_a_connection_that_was_authorizing_when_the_engine_ended_is_author
     clock = Clock()
     connections = Connections(Documents(tmp_path / "store.sqlite"), clock, region="us-east-1", account="123456789012")
     changed = asyncio.Event()
-    connections.subscribe(changed.set)
+    connections.subscribe(lambda _old, _new: changed.set())
 
     running = asyncio.create_task(Authorizer(connections, HttpSender(), clock).run())
     async with asyncio.timeout(30):

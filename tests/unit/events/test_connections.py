@@ -26,6 +26,7 @@ from workshape.events.api_destinations.destination import (
     InvalidEndpoint,
 )
 from workshape.events.api_destinations.destinations import ApiDestinations
+from workshape.events.api_destinations.state_change import Change
 from workshape.store.documents import Documents
 
 STARTS_AT = 1_800_000_000.0
@@ -181,3 +182,38 @@ def test_a_destination_wants_an_endpoint_it_may_have_and_a_connection_there_is(t
         stage.destinations.create(
             ApiDestination(name="d", connection_arn=connection.arn + "0", endpoint="https://api.test/", method="POST")
         )
+
+
+def told(old: Connection | None, new: Connection | None) -> tuple[tuple[str, ...], str]:
+    change = Change(old, new)
+    return change.steps, change.activation
+
+
+def test_the_bus_is_told_what_happens_to_connections_and_so_to_their_destinations(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    seen: list[tuple[tuple[str, ...], str]] = []
+    stage.connections.subscribe(lambda old, new: seen.append(told(old, new)))
+
+    key = stage.connections.create(key_connection())
+    stage.clock.shift(1)
+    stage.connections.refused(key.arn, KEY, "status 401")
+    stage.connections.put(stage.connections.connection("c"), authorize=True)
+    stage.clock.shift(1)
+    stage.connections.put(stage.connections.connection("c"), authorize=False)
+    stage.connections.deauthorize("c")
+    stage.connections.delete("c")
+    oauth = stage.connections.create(Connection(name="o", type=AuthorizationType.OAUTH, auth=OAUTH))
+    stage.connections.accepted(oauth.arn, OAUTH)
+    stage.connections.delete("o")
+
+    assert seen == [
+        (("Creation Started", "Authorized"), "Activated"),
+        (("Deauthorized",), "Deactivated"),
+        (("Update Started", "Authorized"), "Activated"),
+        (("Update Started",), ""),
+        (("Deauthorization Started", "Deauthorized"), "Deactivated"),
+        (("Deletion Started",), ""),
+        (("Creation Started", "Authorization Started"), "Activated"),
+        (("Authorized",), ""),
+        (("Deletion Started",), "Deactivated"),
+    ]

@@ -42,7 +42,7 @@ class Authorizer:
         self._clock = clock
         self._tokens: dict[str, _Kept] = {}
         self._changed = asyncio.Event()
-        connections.subscribe(self._changed.set)
+        connections.subscribe(lambda _old, _new: self._changed.set())
 
     def __repr__(self) -> str:
         return f"<Authorizer tokens={len(self._tokens)}>"

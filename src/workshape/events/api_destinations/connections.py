@@ -25,6 +25,9 @@ from workshape.store.documents import Documents
 
 CONNECTION_KIND = "event-connection"
 
+OnConnection = Callable[[Connection | None, Connection | None], None]
+"""Takes a connection as it was and as it is; None: it was not there, it is not there any more."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ class Connections:
         self._clock = clock
         self._region = region
         self._account = account
-        self._changed: list[Callable[[], None]] = []
+        self._changed: list[OnConnection] = []
         self._connections: dict[str, Connection] = {}
         for name, document in store.all(CONNECTION_KIND):
             self._connections[name] = msgspec.msgpack.decode(document, type=Connection)
@@ -45,8 +48,8 @@ class Connections:
     def __repr__(self) -> str:
         return f"<Connections {', '.join(f'{one.name}:{one.state}' for one in self._connections.values())}>"
 
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """Have it called when a connection was changed."""
+    def subscribe(self, changed: OnConnection) -> None:
+        """Have it called with each connection that changes."""
         self._changed.append(changed)
 
     def connections(self) -> list[Connection]:
@@ -94,7 +97,7 @@ class Connections:
         connection = self.connection(name)
         self._store.delete(CONNECTION_KIND, name)
         del self._connections[name]
-        self._tell()
+        self._tell(connection, None)
         return connection
 
     # What invocations find out
@@ -124,10 +127,11 @@ class Connections:
 
     def _keep(self, connection: Connection) -> Connection:
         self._store.put(CONNECTION_KIND, connection.name, msgspec.msgpack.encode(connection))
+        old = self._connections.get(connection.name)
         self._connections[connection.name] = connection
-        self._tell()
+        self._tell(old, connection)
         return connection
 
-    def _tell(self) -> None:
+    def _tell(self, old: Connection | None, new: Connection | None) -> None:
         for changed in self._changed:
-            changed()
+            changed(old, new)

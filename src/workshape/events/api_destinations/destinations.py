@@ -3,6 +3,8 @@
 Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Operations.html
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from workshape.clock import Clock
@@ -34,12 +36,17 @@ class ApiDestinations:
         self._clock = clock
         self._region = region
         self._account = account
+        self._made: list[Callable[[ApiDestination], None]] = []
         self._destinations: dict[str, ApiDestination] = {}
         for name, document in store.all(DESTINATION_KIND):
             self._destinations[name] = msgspec.msgpack.decode(document, type=ApiDestination)
 
     def __repr__(self) -> str:
         return f"<ApiDestinations {', '.join(sorted(self._destinations))}>"
+
+    def subscribe(self, made: Callable[[ApiDestination], None]) -> None:
+        """Have it called with each API destination that is made."""
+        self._made.append(made)
 
     def destinations(self) -> list[ApiDestination]:
         """All of them, by name."""
@@ -79,7 +86,10 @@ class ApiDestinations:
             raise LimitExceeded(limit=DESTINATIONS_MAX, what="API destinations")
         now = self._clock.wall_s()
         arn = destination_arn(self._region, self._account, given.name, new_uuid())
-        return self._keep(msgspec.structs.replace(given, arn=arn, created_at=now, modified_at=now))
+        destination = self._keep(msgspec.structs.replace(given, arn=arn, created_at=now, modified_at=now))
+        for made in self._made:
+            made(destination)
+        return destination
 
     def put(self, destination: ApiDestination) -> ApiDestination:
         """Replace an API destination there is. Raises: InvalidEndpoint, ConnectionNotFound: it cannot be so."""
