@@ -16,7 +16,13 @@ from workshape.functions.telemetry_delivery import Telemetry
 from workshape.http1.server import HttpServer, Limits, serve_socket
 
 # Judging an over-size response is the session's, so the server lets through what is plainly one and no more.
-_LIMITS = Limits(body_bytes_max=64 * MIB, header_bytes_max=2 * MIB)  # awslambdaric sends causes of up to 1 MiB
+# Together they are what one function can make the engine keep, however small its own memory is.
+_LIMITS = Limits(
+    body_bytes_max=64 * MIB,
+    header_bytes_max=2 * MIB,  # awslambdaric sends causes of up to 1 MiB
+    connections_max=64,  # a runtime has two at most, its extensions (ten, at most) and who watches over them one each
+    held_bytes_max=128 * MIB,
+)
 _CONNECTIONS_WAITING_MAX = 128  # a runtime has two at most, its extensions one each
 _log = logging.getLogger(__name__)
 

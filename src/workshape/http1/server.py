@@ -39,11 +39,15 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may ask of a listener."""
+    """What one client may ask of a listener, and what all may together."""
 
     body_bytes_max: int = 64 * MIB
     header_bytes_max: int = 64 * KIB
     """All header lines and the target together."""
+    connections_max: int | None = None
+    """Further ones are closed unread."""
+    held_bytes_max: int | None = None
+    """Of bodies on all connections that have not come to their end, or wait for their turn."""
 
 
 class HttpServer:
@@ -61,6 +65,8 @@ class HttpServer:
         self.take_body = take_body
         self.admits = admits
         self.connections: set[_Connection] = set()
+        self.held_bytes = 0
+        """See `Limits.held_bytes_max`."""
         self._listener: asyncio.Server | None = None
 
     def __repr__(self) -> str:
@@ -84,6 +90,13 @@ class HttpServer:
     def started(self, listener: asyncio.Server) -> None:
         """Take ownership of the listening sockets."""
         self._listener = listener
+
+    def may_connect(self, connected: socket.socket) -> bool:
+        """Tell whether a new connection is to be served."""
+        connections_max = self.limits.connections_max
+        if connections_max is not None and len(self.connections) >= connections_max:
+            return False
+        return self.admits is None or self.admits(connected)
 
     async def adopt(self, connected: socket.socket) -> None:
         """Serve a connection that came about elsewhere; it is ours from now on."""
@@ -175,6 +188,7 @@ class _Connection(asyncio.Protocol):
         self._headers: HeaderPairs = ()
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._held_bytes = 0
         self._sink: BodySink | None = None
         self._sink_paused = False
         self._continue_owed = False
@@ -194,7 +208,7 @@ class _Connection(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
             connected = transport.get_extra_info("socket")
-            if self._server.admits is not None and not self._server.admits(connected):
+            if not self._server.may_connect(connected):
                 self._refused = True
                 self._transport.abort()
                 return
@@ -206,6 +220,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._hold(-self._held_bytes)
         self._waiting.clear()
         self._current = None
         if self._task is not None:
@@ -279,6 +294,10 @@ class _Connection(asyncio.Protocol):
         self._body_bytes += len(body)
         if self._body_bytes > self._server.limits.body_bytes_max:
             raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
+        self._hold(len(body))
+        held_bytes_max = self._server.limits.held_bytes_max
+        if held_bytes_max is not None and self._server.held_bytes > held_bytes_max:
+            raise _Refused(503, f"all bodies together are over {held_bytes_max} bytes")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -295,6 +314,7 @@ class _Connection(asyncio.Protocol):
         chunks_allowed = keep_alive or self._parser.get_http_version() != "1.0"
         exchange = _Exchange(request, keep_alive, chunks_allowed, answer)
         if not self._waiting and self._may_answer():
+            self._hold(-self._held_bytes)
             self._answer(exchange)  # the rule; to wait is for who sends ahead
             return
         self._waiting.append(exchange)
@@ -341,6 +361,7 @@ class _Connection(asyncio.Protocol):
                 return
             exchange = self._waiting.popleft()
             self._waiting_bytes -= len(exchange.request.body)
+            self._hold(-min(len(exchange.request.body), self._held_bytes))
             if self._reading_paused and not self._sink_paused and len(self._waiting) <= PIPELINED_REQUESTS_MAX // 2:
                 self._resume_reading()
             self._answer(exchange)
@@ -422,6 +443,10 @@ class _Connection(asyncio.Protocol):
                 await self._writable
         if chunked:
             self._transport.write(b"0\r\n\r\n")
+
+    def _hold(self, count: int) -> None:
+        self._held_bytes += count
+        self._server.held_bytes += count
 
     def _check_header_bytes(self) -> None:
         if len(self._target) + sum(map(len, self._lines)) > self._server.limits.header_bytes_max:

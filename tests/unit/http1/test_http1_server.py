@@ -387,3 +387,61 @@ async def test_a_unix_socket_serves_as_a_port_does(tmp_path_factory: pytest.Temp
 
     writer.close()
     await server.close()
+
+
+async def test_a_connection_too_many_is_closed_unread_and_a_free_place_is_taken() -> None:
+    async with talking_to(echo, Limits(connections_max=2)) as (first_reader, first, server):
+        _, second = await asyncio.open_connection("127.0.0.1", server.port)
+        reader, third = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await reader.read() == b""
+
+        first.write(b"GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await response(first_reader))[0] == 200
+        while len(server.connections) > 1:
+            await asyncio.sleep(0)
+        reader, fourth = await asyncio.open_connection("127.0.0.1", server.port)
+        fourth.write(b"GET /4 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await response(reader))[0] == 200
+
+        for each in (second, third, fourth):
+            each.close()
+
+
+async def test_unfinished_bodies_are_bounded_together_and_count_no_more_once_they_are_read_or_gone() -> None:
+    limits = Limits(body_bytes_max=1_000, held_bytes_max=1_500)
+    head = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    async with talking_to(echo, limits) as (reader, writer, server):
+        other_reader, other = await asyncio.open_connection("127.0.0.1", server.port)
+        other.write(head + b"x" * 900)
+        while server.held_bytes < 900:
+            await asyncio.sleep(0)
+
+        writer.write(head + b"x" * 900)
+        assert (await response(reader))[0] == 503
+        assert await reader.read() == b""
+
+        other.write(b"x" * 100)
+        assert (await response(other_reader))[0] == 200
+        while server.held_bytes:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            other.write(head + b"x" * 1_000)
+            assert (await response(other_reader))[0] == 200
+        assert server.held_bytes == 0
+        other.close()
+
+
+async def test_bodies_that_wait_for_their_turn_are_held_until_it_comes() -> None:
+    gate = LateResponse()
+    answers: list[Response | LateResponse] = [gate, Response(200), Response(200)]
+    async with talking_to(lambda _: answers.pop(0), Limits(held_bytes_max=1_000)) as (reader, writer, server):
+        writer.write(b"GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n" + b"x" * 400)
+        writer.write(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n" + b"x" * 400)
+        while server.held_bytes < 800:
+            await asyncio.sleep(0)
+
+        gate.give(Response(200))
+
+        assert [(await response(reader))[0] for _ in range(3)] == [200] * 3
+        assert server.held_bytes == 0
