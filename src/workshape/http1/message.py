@@ -1,12 +1,22 @@
 """HTTP requests and responses as values."""
 
 from collections.abc import AsyncIterable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import msgspec
 
 HeaderPairs = tuple[tuple[str, str], ...]
+
+
+class Connection(Protocol):
+    """A listener's connection, as far as who asks whose it is needs that. A socket is one."""
+
+    def getsockname(self) -> Any:
+        """Return its address here."""
+
+    def getpeername(self) -> Any:
+        """Return its address there. Raises OSError: it was reset."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -18,6 +28,8 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
     peer: str = ""
     """Address of the client, without its port; empty on a Unix socket."""
+    connection: "Connection | None" = None
+    """What a listener's TCP connection is to the system: who looks may ask whose it is, and not read or write."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import cast
 
 import httptools
@@ -92,11 +93,13 @@ class HttpServer:
         self._listener = listener
 
     def may_connect(self, connected: socket.socket) -> bool:
-        """Tell whether a new connection is to be served."""
-        connections_max = self.limits.connections_max
-        if connections_max is not None and len(self.connections) >= connections_max:
+        """Tell whether a new connection is to be served. It is not when nobody can tell whose it is."""
+        if len(self.connections) >= (self.limits.connections_max or inf):
             return False
-        return self.admits is None or self.admits(connected)
+        try:
+            return self.admits is None or self.admits(connected)
+        except OSError:
+            return False
 
     async def adopt(self, connected: socket.socket) -> None:
         """Serve a connection that came about elsewhere; it is ours from now on."""
@@ -180,6 +183,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._peer = ""
+        self._connected: socket.socket | None = None
         self._target = b""
         self._is_reading = False
         """In the middle of a request."""
@@ -206,13 +210,14 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peername = transport.get_extra_info("peername")
-        if isinstance(peername, tuple):
-            connected = transport.get_extra_info("socket")
-            if not self._server.may_connect(connected):
+        connected = transport.get_extra_info("socket")
+        if connected.family != socket.AF_UNIX:
+            # No name: it was reset already, by somebody who need not hear an answer, and what was sent can be read.
+            if not peername or not self._server.may_connect(connected):
                 self._refused = True
                 self._transport.abort()
                 return
-            self._peer = str(peername[0])
+            self._peer, self._connected = str(peername[0]), connected
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Written is sent: without this uvloop sends once it has called everybody else, who may have much to do.
         self._transport.set_write_buffer_limits(0)
@@ -295,9 +300,8 @@ class _Connection(asyncio.Protocol):
         if self._body_bytes > self._server.limits.body_bytes_max:
             raise _Refused(413, f"the body is over {self._server.limits.body_bytes_max} bytes")
         self._hold(len(body))
-        held_bytes_max = self._server.limits.held_bytes_max
-        if held_bytes_max is not None and self._server.held_bytes > held_bytes_max:
-            raise _Refused(503, f"all bodies together are over {held_bytes_max} bytes")
+        if self._server.held_bytes > (self._server.limits.held_bytes_max or inf):
+            raise _Refused(503, f"all bodies together are over {self._server.limits.held_bytes_max} bytes")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -476,6 +480,7 @@ class _Connection(asyncio.Protocol):
             self._headers if len(self._lines) == 2 * len(self._headers) else decoded(self._lines),
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._peer,
+            self._connected,
         )
 
 

@@ -4,8 +4,10 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -56,9 +58,32 @@ def test_a_connection_is_its_makers(user: int, then: Callable[[socket.socket], N
         assert is_no_function(accepted) is (user == 0)
 
 
-def test_a_connection_that_its_maker_has_closed_is_nobodys() -> None:
-    """The kernel says 0 then, as if it were root's; what was sent before can be read all the same."""
-    with made_by(FUNCTION, lambda mine: mine.close()) as accepted:
+@pytest.mark.parametrize("linger_s", [1, 0], ids=["closed", "reset"])
+def test_a_connection_that_its_maker_has_closed_is_nobodys(linger_s: int) -> None:
+    """The kernel says 0 then, as if it were root's, or nothing; what was sent before can be read all the same."""
+
+    def close(mine: socket.socket) -> None:
+        if linger_s == 0:
+            mine.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        mine.close()
+
+    with made_by(FUNCTION, close) as accepted:
         assert accepted.recv(4) == b"POST"
-        assert peer_user(accepted) is None
         assert not is_no_function(accepted)
+
+
+class _FromAfar:
+    """A connection from an address that documentation alone has, as far as who asks can see."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def getpeername(self) -> tuple[str, int]:
+        return "192.0.2.1", 40_000
+
+
+def test_a_connection_of_another_machine_is_no_functions() -> None:
+    afar = cast("socket.socket", _FromAfar())
+
+    assert peer_user(afar) is None
+    assert is_no_function(afar)

@@ -1,13 +1,24 @@
 """The HTTP/1.1 server, spoken to in bytes."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 
 from workshape.http1.message import LateResponse, Request, Response
-from workshape.http1.server import PIPELINED_REQUESTS_MAX, Handler, HttpServer, Limits, serve_tcp, serve_unix
+from workshape.http1.server import (
+    PIPELINED_REQUESTS_MAX,
+    Handler,
+    HttpServer,
+    Limits,
+    serve_socket,
+    serve_tcp,
+    serve_unix,
+)
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -445,3 +456,46 @@ async def test_bodies_that_wait_for_their_turn_are_held_until_it_comes() -> None
 
         assert [(await response(reader))[0] for _ in range(3)] == [200] * 3
         assert server.held_bytes == 0
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_was_sent_on_a_connection_that_is_reset_before_it_is_seen_is_not_heard(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """uvloop cannot tell whose it was then: nobody would be asked whether it is admitted."""
+    heard: list[str] = []
+
+    def hear(request: Request) -> Response:
+        heard.append(request.target)
+        return Response(200)
+
+    async def serve() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        for _ in range(5):
+            client = socket.create_connection(listening.getsockname())
+            client.sendall(b"GET /reset HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        server = await serve_socket(hear, listening, admits=lambda _: False)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /refused HTTP/1.1\r\nHost: x\r\n\r\n")
+        with suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        await server.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
+
+    assert heard == []
+
+
+async def test_a_connection_that_nobody_can_tell_whose_it_is_is_closed_unread() -> None:
+    def cannot_tell(_: socket.socket) -> bool:
+        raise OSError(24, "Too many open files")
+
+    server = await serve_socket(echo, socket.create_server(("127.0.0.1", 0)), admits=cannot_tell)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    assert await reader.read() == b""
+    writer.close()
+    await server.close()

@@ -13,6 +13,7 @@ import struct
 import sys
 
 from workshape.functions.launch.users import USERS_FROM
+from workshape.http1.message import Connection
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -22,9 +23,11 @@ _ALL_STATES = 0xFFFFFFFF
 _NO_COOKIE = b"\xff" * 8
 _HEADER = struct.Struct("=IHHII")
 _ANSWER_BYTES = 8_192
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""The kernel would tell, and a function may have brought them about."""
 
 
-def peer_user(connection: socket.socket) -> int | None:
+def peer_user(connection: Connection) -> int | None:
     """Return the user id of the process that made an IPv4 connection from this machine; None: it has closed that.
 
     What is closed is nobody's, and the kernel says 0, root's: whoever asks must not take that for an answer.
@@ -32,7 +35,11 @@ def peer_user(connection: socket.socket) -> int | None:
     Raises:
         OSError: the kernel does not tell.
     """
-    ours, theirs = connection.getsockname(), connection.getpeername()
+    ours = connection.getsockname()
+    try:
+        theirs = connection.getpeername()
+    except OSError:  # it was reset
+        return None
     addresses = struct.pack(
         "!HH4s12x4s12x", theirs[1], ours[1], socket.inet_aton(theirs[0]), socket.inet_aton(ours[0])
     ) + struct.pack("=I8s", 0, _NO_COOKIE)
@@ -52,15 +59,28 @@ def peer_user(connection: socket.socket) -> int | None:
     return int(user) if inode else None
 
 
-def is_no_function(connection: socket.socket) -> bool:
+def is_no_function(connection: Connection) -> bool:
     """Tell whether a connection is not a sandboxed function's. Without sandboxes nobody can tell: then none is.
 
-    Whoever has closed it already may be one, and waits for no answer.
+    Whoever has closed it already may be one, and waits for no answer; but for other machines, which have none.
     """
     if sys.platform != "linux":
         return True
     try:
         user = peer_user(connection)
-    except OSError:
-        return True
-    return user is not None and user < USERS_FROM
+    except OSError as error:
+        return error.errno not in _SHORTAGES
+    return user < USERS_FROM if user is not None else _is_another_machines(connection)
+
+
+def _is_another_machines(connection: Connection) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            address = connection.getpeername()[0]
+        except OSError:  # it was reset: who knows
+            return False
+        try:
+            trial.bind((address, 0))
+        except OSError:
+            return True
+    return False
