@@ -16,7 +16,7 @@ from workshape.functions.log_reader import FOREVER_S, read_lines
 from workshape.functions.log_selection import LogSelection
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
-from workshape.http1.message import Request, Response
+from workshape.http1.message import Connection, Request, Response
 from workshape.http1.origins import is_from_a_web_page
 from workshape.metrics.exposition import CONTENT_TYPE
 from workshape.remedies import Remedies
@@ -26,6 +26,8 @@ PREFIX = "/_workshape/"
 KILL_CONNECTIONS = "kill-connections"
 SIGNING_CERTIFICATE = "topics.pem"
 """What notifications of topics name as their SigningCertURL."""
+FOR_EVERYBODY = frozenset({"health", SIGNING_CERTIFICATE})
+"""What functions get, too. They may not read of others here, or end what others have, as the console's buttons do."""
 TAIL_LINES_MAX = 10_000  # a bound on one answer; the files themselves are in the state folder
 
 _JSON = (("content-type", "application/json"),)
@@ -47,8 +49,9 @@ class Admin:
         scrape: Callable[[], Awaitable[bytes]],
         signing_certificate: Callable[[], bytes],
         remedies: Remedies,
+        is_no_function: Callable[[Connection], bool],
     ) -> None:
-        """`scrape` writes the figures as Prometheus reads them."""
+        """`scrape` writes the figures as Prometheus reads them; `is_no_function` is shown whose requests come."""
         self._app = app
         self._status = status
         self._catalog = catalog
@@ -56,6 +59,7 @@ class Admin:
         self._scrape = scrape
         self._signing_certificate = signing_certificate
         self._remedies = remedies
+        self._is_no_function = is_no_function
         self.ready = False
         """Set once everything is applied: until then the health is 503."""
 
@@ -65,6 +69,8 @@ class Admin:
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
         what = request.path.removeprefix(PREFIX)
+        if what not in FOR_EVERYBODY and request.connection and not self._is_no_function(request.connection):
+            return _refusal(403, f"functions get {' and '.join(sorted(FOR_EVERYBODY))} here, and nothing else")
         if what == KILL_CONNECTIONS and request.method == "POST":
             if is_from_a_web_page(request):
                 return _refusal(403, "a web page cannot ask for this: the console can, and workshape kill-connections")

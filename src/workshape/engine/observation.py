@@ -93,6 +93,7 @@ def open_observation(
         scrape=scrape.text,
         signing_certificate=deliveries.topics.signer.certificate,
         remedies=remedies,
+        is_no_function=is_no_function,
     )
     ask_proxy = None if proxy is None else ProxyWatch(proxy).status
     return Observation(admin, Console([now_view(report.now, ask_proxy, remedies)], is_no_function))

@@ -11,11 +11,13 @@ import pytest
 from tests.fakes.live_engine import LiveEngine, live_engine
 
 LOOK = """
-import urllib.request, os
+import urllib.error, urllib.request
 
 def handler(event, context):
     try:
-        return urllib.request.urlopen(event["url"], timeout=5).status
+        return urllib.request.urlopen(event["url"], event.get("body", "").encode() or None, timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
     except Exception as error:
         return type(error).__name__
 """
@@ -141,3 +143,19 @@ def test_a_sandboxed_function_cannot_reach_the_console(engine: LiveEngine) -> No
 
     # Closed unread: whether that comes as a reset depends on how far the request was.
     assert json.loads(invoked["Payload"].read()) in ("ConnectionResetError", "RemoteDisconnected", "URLError")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="functions are sandboxed for root on Linux")
+def test_a_sandboxed_function_learns_nothing_of_others_by_the_front_doors_own_pages(engine: LiveEngine) -> None:
+    pages = engine.run_file.endpoint + "/_workshape/"
+
+    def look(page: str, body: str = "") -> object:
+        event = json.dumps({"url": pages + page, "body": body})
+        return json.loads(engine.client("lambda").invoke(FunctionName="look", Payload=event)["Payload"].read())
+
+    refused = [look(page) for page in ("status", "metrics", "logs?function=look&tail=1")]
+
+    assert [*refused, look("kill-connections?all=1&dry=1", "x")] == [403] * 4
+    assert [look(page) for page in ("health", "topics.pem")] == [200, 200]
+    with httpx.Client(trust_env=False) as client:
+        assert [client.get(pages + page).status_code for page in ("status", "metrics", "logs?tail=1")] == [200] * 3
