@@ -105,6 +105,19 @@ async def test_a_place_that_nothing_is_mounted_at_is_read_only(owner: RuntimeOwn
     assert await owner.invoke(environment, "writable(['/', '/opt', '/var/task', '/usr', '/tmp'])") == ("", ["/tmp"])
 
 
+async def test_the_platforms_state_beside_a_functions_code_is_none_of_its_own(
+    owner: RuntimeOwner, probes: Path
+) -> None:
+    """Of an app that is one folder."""
+    (probes / ".workshape").mkdir()
+    (probes / ".workshape" / "of others").touch()
+    environment, _ = await owner.started(probes, runtime=HERE)
+
+    assert await owner.invoke(environment, "sorted(os.listdir('.'))") == ("", [".workshape", "index.py"])
+    assert await owner.invoke(environment, "os.listdir('.workshape')") == ("", [])
+    assert await owner.invoke(environment, "writable(['.workshape'])") == ("", [])
+
+
 async def test_what_is_mounted_below_the_systems_folders_is_read_only_too(tmp_path: Path) -> None:
     """A file system of its own at /usr/local, say, or a developer's folder in a container's /usr/src."""
     (tmp_path / "root").mkdir()

@@ -66,6 +66,9 @@ USER_NAME = "sbx_user1051"  # as on Lambda, where functions see it
 _SLOTS = "/.slots"
 _STAGE = f"{_SLOTS}/stage"
 """Where the spawner makes a mount ready, out of sight, before it moves it to an environment's place."""
+_STATE = ".workshape"
+"""In a folder of code that is the app's own: the platform's state, with everybody's code, logs and messages. Nothing of
+it is the function's, and on AWS it would not be in the package."""
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 _ETC = (
     "alternatives",
@@ -273,6 +276,8 @@ class Slot:
         """Mount a folder in one of the places: read-only before it gets there, since its copies do not change later."""
         try:
             linux.bind(source, _STAGE, _READ_ONLY)
+            if os.path.isdir(f"{_STAGE}/{_STATE}") and not os.path.islink(f"{_STAGE}/{_STATE}"):
+                linux.mount("none", f"{_STAGE}/{_STATE}", "tmpfs", _READ_ONLY, "size=4k,mode=755")
             linux.mount(_STAGE, f"{self._folder}/{name}", "", MS_MOVE)
         except OSError:
             with contextlib.suppress(OSError):  # it is not there at all
