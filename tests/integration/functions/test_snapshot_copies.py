@@ -51,6 +51,9 @@ if "LATER" in os.environ:  # a process that leaves one behind, when it is copied
         signal.setitimer(signal.ITIMER_REAL, later)
     else:
         leave_one()
+if "FOLDER" in os.environ:
+    os.chdir(os.environ["FOLDER"])
+    FOLDER = os.open(os.environ["FOLDER"], os.O_RDONLY)
 if "THREAD" in os.environ:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 
@@ -257,6 +260,18 @@ async def test_nothing_that_a_snapshot_starts_outlives_it(live: LiveFunctions) -
     await live.client("delete_function", FunctionName="f", Qualifier="1")
 
     await until(lambda: not left())
+
+
+async def test_a_copy_is_in_its_own_tmp_where_the_snapshot_was_in_its(live: LiveFunctions) -> None:
+    await publish(live, FOLDER="/tmp")
+    write = "open('by path', 'w').close(); os.close(os.open('by folder', os.O_CREAT, dir_fd=FOLDER)); "
+
+    wrote = await run(live, write + "result = sorted(os.listdir('/tmp'))")
+    await start_anew(live)
+    seen = await run(live, "result = [sorted(os.listdir('.')), sorted(os.listdir(FOLDER))]")
+
+    assert wrote == ["by folder", "by path", "folder", "kept"]
+    assert seen == [["folder", "kept"]] * 2
 
 
 async def test_what_a_copy_uses_up_is_not_roots(live: LiveFunctions) -> None:

@@ -130,13 +130,16 @@ def _be_copy(descriptors: Sequence[int], prepare: Callable[[], None]) -> dict[st
 
 
 def _own_files() -> None:
-    """Open the files again that are open: two descriptors from one `open` share their position.
+    """Open the files and folders again that are open: two descriptors from one `open` share their position.
 
-    What was in the snapshot's /tmp has been copied, and is found there by its name. A file whose name is gone, or that
-    this user may not open, stays shared.
+    What was in the snapshot's /tmp has been copied, and is found there by its name; so is the working directory. A file
+    whose name is gone, or that this user may not open, stays shared.
     """
+    with contextlib.suppress(OSError):
+        os.chdir(os.getcwd())
     for descriptor in _open_descriptors():
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             continue
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         with contextlib.suppress(OSError):
