@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 KEPT = sum(1 << each for each in (linux.CAP_SYS_ADMIN, linux.CAP_SETUID, linux.CAP_SETPCAP))
 CODE = """
-import os, random, signal, socket, threading, time, uuid
+import os, random, socket, threading, time, uuid
 from snapshot_restore_py import register_after_restore
 
 SHARED = str(uuid.uuid4())
@@ -38,19 +38,21 @@ FILE.read(2)
 FILE.seek(2)
 if "PORT" in os.environ:
     CONNECTION = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
-if "LATER" in os.environ:  # a process that leaves one behind, when it is copied or now
-    def leave_one(*_):
-        if os.fork() == 0:
+if "DAEMON" in os.environ:  # left now, or as it is copied for the first time
+    LEFT = []
+    def leave_one():
+        if not LEFT:
+            LEFT.append(True)
             if os.fork() == 0:
-                os.closerange(3, 64)
-                time.sleep(600)
-            os._exit(0)
-        os.wait()
-    signal.signal(signal.SIGALRM, leave_one)
-    if later := float(os.environ["LATER"]):
-        signal.setitimer(signal.ITIMER_REAL, later)
-    else:
+                if os.fork() == 0:
+                    os.closerange(3, 64)
+                    time.sleep(600)
+                os._exit(0)
+            os.wait()
+    if os.environ["DAEMON"] == "now":
         leave_one()
+    else:
+        os.register_at_fork(before=leave_one)
 if "FOLDER" in os.environ:
     os.chdir(os.environ["FOLDER"])
     FOLDER = os.open(os.environ["FOLDER"], os.O_RDONLY)
@@ -241,7 +243,7 @@ async def test_what_has_left_a_daemon_is_initialised_each_time(
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    await publish(live, LATER="0")
+    await publish(live, DAEMON="now")
 
     [record] = [each for each in caplog.records if each.message == "snapshot_not_copied"]
     assert vars(record)["reason"] == "its init phase has left a process running"
@@ -249,14 +251,15 @@ async def test_what_has_left_a_daemon_is_initialised_each_time(
 
 async def test_nothing_that_a_snapshot_starts_outlives_it(live: LiveFunctions) -> None:
     """It holds the capability to become any user of its version's, and those are another version's users later."""
-    await publish(live, LATER="0.5")
+    await publish(live, DAEMON="as it is copied")
     [snapshot] = copied()
     user = facts_of(snapshot)["Uid"]
 
     def left() -> list[int]:
-        return [pid for pid in descendants(os.getpid()) if facts_of(pid).get("Uid") == user]
+        found = [(pid, facts_of(pid)) for pid in descendants(os.getpid())]
+        return [pid for pid, facts in found if facts.get("Uid") == user and not facts["State"].startswith("Z")]
 
-    await until(lambda: len(left()) == 3)
+    await until(lambda: len(left()) == 3)  # the first process, what is copied, and the daemon
     await live.client("delete_function", FunctionName="f", Qualifier="1")
 
     await until(lambda: not left())
