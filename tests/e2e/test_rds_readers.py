@@ -1,5 +1,7 @@
 """A database with streaming replicas behind RDS's API: an endpoint for readers, and a fail-over that all follow."""
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +42,17 @@ class Cluster:
 
     def targets(self, proxy: str) -> dict[str, tuple[str, str]]:
         """Role and health of each instance behind a proxy."""
-        found = self.running.client("rds").describe_db_proxy_targets(DBProxyName=proxy)["Targets"]
-        return {
-            one["RdsResourceId"]: (one["Role"], one["TargetHealth"]["State"])
-            for one in found
-            if one["Type"] == "RDS_INSTANCE"
-        }
+        return targets(self.running, proxy)
+
+
+def targets(running: Running, proxy: str) -> dict[str, tuple[str, str]]:
+    """Role and health of each instance behind a proxy."""
+    found = running.client("rds").describe_db_proxy_targets(DBProxyName=proxy)["Targets"]
+    return {
+        one["RdsResourceId"]: (one["Role"], one["TargetHealth"]["State"])
+        for one in found
+        if one["Type"] == "RDS_INSTANCE"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +122,40 @@ def test_a_reader_endpoint_and_a_fail_over(cluster: Cluster) -> None:
     }
     assert [one["IsClusterWriter"] for one in shown["DBClusterMembers"]] == [False, True, False]
     assert (shown["Endpoint"], shown["Port"]) == ("127.0.0.1", first.port)
+
+
+def test_our_own_server_has_readers_where_they_are_asked_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "workshape.toml").write_text(
+        '[platform]\nupstream = { dynamodb = "moto" }\n[database]\nname = "shop"\nreaders = 1\n'
+    )
+    with bring_up(folder, "--no-follow") as running:
+        client = running.client("rds")
+        auth = [{"AuthScheme": "SECRETS", "SecretArn": make_secret(running, "shop"), "IAMAuth": "DISABLED"}]
+        endpoint = client.create_db_proxy(
+            DBProxyName="front", EngineFamily="POSTGRESQL", Auth=auth, RoleArn=ROLE, VpcSubnetIds=["subnet-1"]
+        )["DBProxy"]["Endpoint"]
+        client.register_db_proxy_targets(DBProxyName="front", DBClusterIdentifiers=["shop"])
+        reader_endpoint = client.create_db_proxy_endpoint(
+            DBProxyName="front", DBProxyEndpointName="reports", VpcSubnetIds=["subnet-1"], TargetRole="READ_ONLY"
+        )["DBProxyEndpoint"]["Endpoint"]
+        wanted = {"shop-instance-1": ("READ_WRITE", "AVAILABLE"), "shop-instance-2": ("READ_ONLY", "AVAILABLE")}
+        eventually(lambda: targets(running, "front") == wanted)
+        with connect(running, endpoint) as writing, connect(running, reader_endpoint) as reading:
+            writing.execute("CREATE TABLE posts AS SELECT 1 AS id")
+            eventually(lambda: reading.execute("SELECT to_regclass('posts') IS NOT NULL").fetchone() == (True,))
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                reading.execute("INSERT INTO posts VALUES (2)")
+            os.kill(running.part("postgres-reader-1").pid, signal.SIGKILL)
+            running.wait_until_said("postgres-reader-1", times=1)
+            eventually(lambda: posts_read_at(running, reader_endpoint) == 1, within_s=90.0)
+
+
+def posts_read_at(running: Running, endpoint: str) -> int | None:
+    """How many posts there are, to a client that comes now; None: nobody tells."""
+    try:
+        with connect(running, endpoint) as connection:
+            row = connection.execute("SELECT count(*) FROM posts").fetchone()
+    except psycopg.OperationalError:  # it came to a connection that was just ending
+        return None
+    return None if row is None else int(row[0])

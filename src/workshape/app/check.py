@@ -222,12 +222,14 @@ def _storage_problems(app: App) -> Iterator[Problem]:
 
 def _reader_problems(database: Database) -> Iterator[Problem]:
     place = ("database", "readers")
-    if database.readers and database.url is None:
-        yield Problem(place, "it goes with url: no server follows the embedded one")
+    if database.readers_at and database.url is None:
+        yield Problem(place, "addresses go with url; of our server it is how many follow it")
         return
+    if database.reader_count and database.url is not None:
+        yield Problem(place, "with url it is the addresses of servers of yours that follow it")
     parts = urlsplit(database.url or "")
     known = {(parts.hostname, parts.port or POSTGRES_PORT)}
-    for reader in database.readers:
+    for reader in database.readers_at:
         address = server_address(reader)
         if address is None:
             yield Problem(place, f"{reader!r} reads HOST:PORT, or HOST")

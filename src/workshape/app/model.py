@@ -218,12 +218,24 @@ class Database(msgspec.Struct, frozen=True):
 
     name: str = "app"
     url: str | None = None
-    readers: tuple[str, ...] = ()
-    """`HOST:PORT` of servers that follow the one at `url`, reached as it is."""
+    readers: Annotated[int, Meta(ge=1, le=5)] | tuple[str, ...] = ()
+    """How many servers follow the embedded one (`parts/postgres_reader.py` has the bound); or `HOST:PORT` of those that
+    follow the one at `url`, reached as it is.
+    """
     max_connections: Annotated[int, Meta(ge=5, le=10_000)] = 100
     """Three of them are the superuser's own, as PostgreSQL has it."""
     init_sql: str | None = None
     proxy: bool = True
+
+    @property
+    def readers_at(self) -> tuple[str, ...]:
+        """Addresses of the owner's own readers."""
+        return () if isinstance(self.readers, int) else self.readers
+
+    @property
+    def reader_count(self) -> int:
+        """How many readers we run."""
+        return self.readers if isinstance(self.readers, int) else 0
 
 
 class App(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,8 @@ from workshape.parts.dynamodb import dynamodb_local
 from workshape.parts.jars import JavaUnavailable
 from workshape.parts.kafka import kafka_broker
 from workshape.parts.moto import IN_MEMORY, MotoMissing, moto_server
-from workshape.parts.postgres import Postgres, PostgresOrder
+from workshape.parts.postgres import Credentials, Postgres, PostgresOrder
+from workshape.parts.postgres_reader import PostgresReader, ReaderOrder, discard_readers
 from workshape.parts.process import PartFailed, Program, Server
 from workshape.parts.supervisor import Started, Supervisor, SupervisorEvent
 from workshape.parts.tls_front import tls_front
@@ -189,9 +190,9 @@ class Platform:
         if database is None:
             return None
         if database.url is not None:
-            return own_database(database.url, database.readers)
+            return own_database(database.url, database.readers_at)
         host = self._settings.host
-        (server_port,) = free_ports(host, 1)
+        server_port, *reader_ports = free_ports(host, 1 + database.reader_count)
         server = (reached_at(host), server_port)
         ensure_certificates(self._state.tls)
         certificate, key = self._state.certificate_files("database")
@@ -207,6 +208,7 @@ class Platform:
         self._progress("starting PostgreSQL")
         postgres = Postgres(order)
         await self._supervisor.start(postgres)
+        await self._start_readers(order, postgres.credentials, reader_ports)
         front = tls_front(
             listen=(host, self._settings.ports.database),
             server=server,
@@ -217,7 +219,16 @@ class Platform:
         )
         await self._supervisor.start(front)
         public = (reached_at(host), self._settings.ports.database)
-        return embedded_database(database, postgres.credentials, public, server, str(self._state.ca_file))
+        found = embedded_database(database, postgres.credentials, public, server, str(self._state.ca_file))
+        return msgspec.structs.replace(found, readers=tuple((server[0], port) for port in reader_ports))
+
+    async def _start_readers(self, writer: PostgresOrder, credentials: Credentials, ports: Sequence[int]) -> None:
+        """Start the servers that follow ours, one after the other: each is copied from it first."""
+        await discard_readers(writer.folder, beyond=len(ports))
+        for number, port in enumerate(ports, 1):
+            log_file = self._state.part_log(f"postgres-reader-{number}")
+            order = ReaderOrder(number, port, log_file, writer, credentials.superuser_password)
+            await self._supervisor.start(PostgresReader(order))
 
     async def _start_kafka(self) -> tuple[str, ...]:
         """Start a broker, unless the app names servers of its owner's; return the cluster's addresses."""

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from workshape.errors import PlatformError
 from workshape.parts.process import (
+    Account,
     ChildProcess,
     PartFailed,
     Program,
@@ -27,6 +27,7 @@ from workshape.parts.process import (
     describe_exit,
     log_excerpt,
 )
+from workshape.parts.psql import SQL_S_MAX, Outcome, Psql
 from workshape.parts.refusals import LOG_LINE_PREFIX
 
 SUPERUSER = "postgres"
@@ -34,7 +35,6 @@ APP_USER = "app"
 READY_S_MAX = 60.0  # crash recovery of a large journal takes its time
 STOP_WAIT_S = 20.0  # a fast shutdown writes a checkpoint
 INITDB_S_MAX = 60.0
-SQL_S_MAX = 300.0  # the app's init_sql may load data
 LEFTOVER_WAIT_S = 10.0
 LEFTOVER_POLL_S = 0.05
 
@@ -109,8 +109,7 @@ class Postgres:
         self._programs = postgres_programs()
         self._cluster = order.folder / "cluster"
         self._child: ChildProcess | None = None
-        # Whoever runs the server needs a name in the passwd file: initdb looks it up.
-        self._account = account_named("postgres", "nobody") if os.geteuid() == 0 else None
+        self._account = server_account()
         self.credentials = self._read_credentials()
 
     def __repr__(self) -> str:
@@ -127,11 +126,13 @@ class Postgres:
         Raises:
             PartFailed, ClusterUnusable: the server does not run; InitSqlFailed: it does, the schema does not.
         """
-        await self._end_leftover()
+        await end_leftover(self._cluster)
         if not self._cluster.exists():
             await self._make_cluster()
         self._check_version()
-        child = self._child = await ChildProcess.start(self._program())
+        order = self._order
+        program = server_program(self.name, self._cluster, order.log_file, order, order.port)
+        child = self._child = await ChildProcess.start(program)
         try:
             await child.ready(self._is_ready, READY_S_MAX)
             await self._ensure_database()
@@ -148,30 +149,6 @@ class Postgres:
         """Shut down fast: transactions are rolled back, everything committed is kept."""
         if self._child is not None:
             await self._child.stop()
-
-    def _program(self) -> Program:
-        order = self._order
-        parameters = {
-            "listen_addresses": order.host,
-            "port": str(order.port),
-            "max_connections": str(order.max_connections),
-            "unix_socket_directories": "",
-            "password_encryption": "scram-sha-256",
-            "logging_collector": "off",
-            "log_line_prefix": LOG_LINE_PREFIX,
-        }
-        arguments = [str(self._programs / "postgres"), "-D", str(self._cluster)]
-        for name, value in parameters.items():
-            arguments += ["-c", f"{name}={value}"]
-        return Program(
-            name=self.name,
-            arguments=arguments,
-            folder=self._cluster,
-            log_file=order.log_file,
-            account=self._account,
-            stop_signal=signal.SIGINT,  # the fast shutdown
-            stop_wait_s=STOP_WAIT_S,
-        )
 
     async def _is_ready(self) -> bool:
         outcome = await self._psql("SELECT 1", database="postgres")
@@ -253,30 +230,6 @@ class Postgres:
         if how != describe_exit(0):
             raise PartFailed(part="initdb", reason=f"{how}{log_excerpt(log_file)}")
 
-    async def _end_leftover(self) -> None:
-        """End a server that a killed supervisor left on our files, or forget one that is long gone.
-
-        PostgreSQL itself takes `postmaster.pid` for stale only when no process has that id; after a restart of
-        the machine or container another program may.
-        """
-        pid_file = self._cluster / "postmaster.pid"
-        try:
-            pid = int(pid_file.read_text().split()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return
-        if not _runs_on(pid, self._cluster):
-            pid_file.unlink(missing_ok=True)
-            return
-        for end in (signal.SIGINT, signal.SIGQUIT):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, end)
-            for _ in range(int(LEFTOVER_WAIT_S / LEFTOVER_POLL_S)):
-                if not _runs_on(pid, self._cluster):
-                    return
-                await asyncio.sleep(LEFTOVER_POLL_S)
-        reason = f"a server left from before (process {pid}) does not end"
-        raise ClusterUnusable(folder=str(self._cluster), reason=reason)
-
     # the database
 
     async def _ensure_database(self) -> None:
@@ -320,56 +273,72 @@ class Postgres:
         variables: Mapping[str, str] | None = None,
         as_app: bool = False,
         file: Path | None = None,
-    ) -> "_Outcome":
-        """Run statements (from `sql`, or a file) with psql, which reads files as PostgreSQL's users write them."""
-        credentials = self.credentials
+    ) -> Outcome:
+        order, credentials = self._order, self.credentials
         user = credentials.user if as_app else SUPERUSER
         password = credentials.password if as_app else credentials.superuser_password
-        arguments = ["-X", "-q", "-t", "-A", "-h", self._order.host, "-p", str(self._order.port), "-U", user]
-        arguments += ["-d", database, "-v", "ON_ERROR_STOP=1"]
-        arguments += ["-f", str(file) if file is not None else "-"]
-        settings = "".join(f"\\set {name} {_psql_quoted(value)}\n" for name, value in (variables or {}).items())
-        with tempfile.TemporaryFile() as script:  # not a pipe: psql may be gone before we could write to it
-            script.write(f"{settings}{sql or ''}\n".encode())
-            script.seek(0)
-            process = await asyncio.create_subprocess_exec(
-                str(self._programs / "psql"),
-                *arguments,
-                cwd=file.parent if file is not None else self._order.folder,
-                env=_psql_environment(password),
-                stdin=script,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
+        psql = Psql(self._programs / "psql", order.host, order.port, user, password, order.folder)
         try:
-            async with asyncio.timeout(SQL_S_MAX):
-                output, errors = await process.communicate()
+            return await psql.run(sql, database=database, variables=variables, file=file)
         except TimeoutError as error:
             raise PartFailed(part=self.name, reason=f"psql took longer than {SQL_S_MAX:g} s") from error
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        return _Outcome(process.returncode or 0, output.decode(), errors.decode())
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    status: int
-    output: str
-    errors: str
+def server_account() -> Account | None:
+    """Whom the server runs as: root may not. Who does needs a name in the passwd file, which initdb looks up."""
+    return account_named("postgres", "nobody") if os.geteuid() == 0 else None
 
 
-def _psql_environment(password: str) -> dict[str, str]:
-    """Our own environment, but for what would point psql elsewhere."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**own, "PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10", "PGSSLMODE": "disable"}
+def server_program(name: str, cluster: Path, log_file: Path, order: PostgresOrder, port: int) -> Program:
+    """Describe a server on these files, with the settings of the order but at this port."""
+    parameters = {
+        "listen_addresses": order.host,
+        "port": str(port),
+        "max_connections": str(order.max_connections),
+        "unix_socket_directories": "",
+        "password_encryption": "scram-sha-256",
+        "logging_collector": "off",
+        "log_line_prefix": LOG_LINE_PREFIX,
+    }
+    arguments = [str(postgres_programs() / "postgres"), "-D", str(cluster)]
+    for setting, value in parameters.items():
+        arguments += ["-c", f"{setting}={value}"]
+    return Program(
+        name=name,
+        arguments=arguments,
+        folder=cluster,
+        log_file=log_file,
+        account=server_account(),
+        stop_signal=signal.SIGINT,  # the fast shutdown
+        stop_wait_s=STOP_WAIT_S,
+    )
 
 
-def _psql_quoted(value: str) -> str:
-    """Quote for psql's \\set: single quotes, with backslash escapes inside."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+async def end_leftover(cluster: Path) -> None:
+    """End a server that a killed supervisor left on these files, or forget one that is long gone.
+
+    PostgreSQL itself takes `postmaster.pid` for stale only when no process has that id; after a restart of the machine
+    or container another program may.
+
+    Raises:
+        ClusterUnusable: it does not end.
+    """
+    pid_file = cluster / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().split()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return
+    if not _runs_on(pid, cluster):
+        pid_file.unlink(missing_ok=True)
+        return
+    for end in (signal.SIGINT, signal.SIGQUIT):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, end)
+        for _ in range(int(LEFTOVER_WAIT_S / LEFTOVER_POLL_S)):
+            if not _runs_on(pid, cluster):
+                return
+            await asyncio.sleep(LEFTOVER_POLL_S)
+    raise ClusterUnusable(folder=str(cluster), reason=f"a server left from before (process {pid}) does not end")
 
 
 def _major_version(programs: Path) -> str:

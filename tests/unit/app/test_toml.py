@@ -347,7 +347,9 @@ def test_readers_are_servers_that_follow_another(folder: Path) -> None:
     def told(readers: str, beside: str = url) -> str:
         return load(folder, f"[database]\n{beside}readers = {readers}")
 
-    assert "[database] readers: it goes with url" in told('["db2.example"]', beside="")
+    assert "[database] readers: addresses go with url" in told('["db2.example"]', beside="")
+    assert "[database] readers: with url it is the addresses" in told("2")
+    assert "[database] readers" in told("6", beside="")
     assert "[database] readers: 'db2:x' reads HOST:PORT, or HOST" in told('["db2:x"]')
     for twice in ('["db.example:5433"]', '["db2.example", "db2.example:5432"]'):
         assert "is named already" in told(twice)
