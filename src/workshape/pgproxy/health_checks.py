@@ -14,8 +14,8 @@ from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.target_choice import roles
 from workshape.pgproxy.target_health import AUTH_FAILURE, Checked, check_target
 
-CHECK_S = 5.0  # between two health checks of one server
-RETRY_S = 1.0  # while one is not available: how soon a fail-over is told
+RETRY_S = 1.0  # between two health checks of one server while any is not available: how soon a fail-over is told
+PAUSES = 5  # of that length, while all are
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +53,18 @@ class HealthChecks:
         return health_of_database(list(self.servers.values()))
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check until cancelled; a server that says nothing holds up no others' checks."""
+        async with asyncio.TaskGroup() as group:
+            for name in self._targets:
+                group.create_task(self._check_on(name))
+
+    async def _check_on(self, name: str) -> None:
         while True:
-            await asyncio.gather(*(self._check(name) for name in self._targets))
-            is_well = all(one.health.is_available for one in self._found.values())
-            await asyncio.sleep(CHECK_S if is_well else RETRY_S)
+            await self._check(name)
+            for _ in range(PAUSES):
+                await asyncio.sleep(RETRY_S)
+                if not all(one.health.is_available for one in self._found.values()):
+                    break
 
     async def _check(self, name: str) -> None:
         before, found = self._found[name], await self._look(name)

@@ -18,6 +18,7 @@ from workshape.errors import NotFound
 from workshape.hosted import HostedEndpoint, HostedProxy, HostedUser, ProxyPlan, TargetState
 from workshape.pgproxy.accounts import SecretValue
 from workshape.pgproxy.config import AwsAccess, DatabaseServer
+from workshape.pgproxy.database_connection import CONNECT_S_MAX
 from workshape.pgproxy.hosting import HostGround, ProxyHost
 from workshape.pgproxy.lending import target_of
 from workshape.pgproxy.target_health import check_target
@@ -275,6 +276,24 @@ async def test_while_no_reader_is_there_clients_wait_up_to_the_borrow_timeout_an
 
     assert whole.is_available, "who writes is served"
     assert found == reader.port
+
+
+async def test_a_server_that_says_nothing_holds_up_no_others_checks(server: Server, tmp_path: Path) -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = Server(server.folder, silent.getsockname()[1])
+        async with hosting(server, tmp_path, Secrets({SECRET: PASSWORD}), mute) as host:
+            await host.apply(ProxyPlan("1", (proxy(port),)))
+            await until(lambda: roles(host)["writer"] == ("READ_WRITE", "AVAILABLE"))
+            before = roles(host)["reader1"]
+            server.stop()
+            try:
+                async with asyncio.timeout(CONNECT_S_MAX - 1.0):
+                    await until(lambda: roles(host)["writer"] == ("READ_WRITE", "UNAVAILABLE"))
+            finally:
+                server.start()
+
+    assert before == ("UNKNOWN", "REGISTERING")
 
 
 async def test_roles_and_reader_endpoints_follow_a_fail_over(
