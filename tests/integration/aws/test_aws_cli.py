@@ -52,3 +52,20 @@ def test_a_queue_is_used(door: LiveDoor) -> None:
     (message,) = aws(door, "sqs", "receive-message", "--queue-url", queue)["Messages"]
     assert message["Body"] == "hello ü"
     aws(door, "sqs", "delete-message", "--queue-url", queue, "--receipt-handle", message["ReceiptHandle"])
+
+
+def test_a_database_with_readers_is_found_waited_for_and_given_an_endpoint_for_them(door_of_cluster: LiveDoor) -> None:
+    door = door_of_cluster
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf"
+    auth = ["--auth", f"AuthScheme=SECRETS,SecretArn={secret},IAMAuth=DISABLED"]
+    front, network = ["--db-proxy-name", "front"], ["--vpc-subnet-ids", "subnet-1"]
+
+    aws(door, "rds", "wait", "db-cluster-available", "--db-cluster-identifier", "shop")
+    aws(door, "rds", "create-db-proxy", *front, "--engine-family", "POSTGRESQL", *auth, "--role-arn", ROLE, *network)
+    aws(door, "rds", "register-db-proxy-targets", *front, "--db-cluster-identifiers", "shop")
+    targets = aws(door, "rds", "describe-db-proxy-targets", *front)["Targets"]
+    reports = ["--db-proxy-endpoint-name", "reports", "--target-role", "READ_ONLY"]
+    endpoint = aws(door, "rds", "create-db-proxy-endpoint", *front, *reports, *network)["DBProxyEndpoint"]
+
+    assert [one["Type"] for one in targets] == ["TRACKED_CLUSTER", *["RDS_INSTANCE"] * 3]
+    assert endpoint["TargetRole"] == "READ_ONLY"
