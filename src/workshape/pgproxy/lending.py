@@ -165,18 +165,23 @@ class Lending:
         limits, link = database.limits, database.link
         assert link is not None
         self._is_standby = link.parameters.get(STANDBY) == "on"
+        if STANDBY in link.parameters:
+            self.welcomes.restate(STANDBY, link.parameters[STANDBY])
         if limits is not None and limits.takes_writes is not self.takes_writes:
-            self.takes_writes = limits.takes_writes
-            _log.info("database_role", extra={"database": self.server.address, "takes_writes": limits.takes_writes})
-            self._ground.standing_changed()
+            self._change_role(limits.takes_writes)
 
     def _notice_promotion(self) -> None:
         """A standby that is promoted tells its sessions so."""
         links = [database.link for database in self.databases.values() if database.link is not None]
         if self._is_standby and any(link.parameters.get(STANDBY) == "off" for link in links):
-            self._is_standby, self.takes_writes = False, True
-            _log.info("database_role", extra={"database": self.server.address, "takes_writes": True})
-            self._ground.standing_changed()
+            self._is_standby = False
+            self.welcomes.restate(STANDBY, "off")
+            self._change_role(True)
+
+    def _change_role(self, takes_writes: bool) -> None:
+        self.takes_writes = takes_writes
+        _log.info("database_role", extra={"database": self.server.address, "takes_writes": takes_writes})
+        self._ground.standing_changed()
 
     # connections
 

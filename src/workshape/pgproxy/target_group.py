@@ -50,8 +50,14 @@ class TargetGroup:
             lending.withdraw(client)
 
     def known_welcome(self, key: PoolKey) -> Welcome | None:
-        """What one of the servers says to such clients; None while none has been asked."""
-        return next((known for one in self.lendings if (known := one.known_welcome(key)) is not None), None)
+        """What one of the servers that they may come to says to such clients; None while none has been asked.
+
+        A standby says that it is one, and drivers that look for a primary, or for a standby, go by that.
+
+        Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
+        """
+        meant = (one for one in self.lendings if one.takes_writes in (None, self.writes))
+        return next((known for one in meant if (known := one.known_welcome(key)) is not None), None)
 
     def reconsider(self) -> None:
         """A server is another than it was: those who wait for it go elsewhere, and those who wait here go to it."""

@@ -53,6 +53,12 @@ class Welcomes:
         """The welcome of such clients; None while the server has not been asked."""
         return self._by_key.get(key)
 
+    def restate(self, name: str, value: str) -> None:
+        """The server reports another value of a parameter by now, to everybody."""
+        for key, known in self._by_key.items():
+            if known.parameters.get(name, value) != value:
+                self._by_key[key] = Welcome.of({**known.parameters, name: value}, known.variables)
+
     def learn(self, key: PoolKey, parameters: Mapping[str, str], variables: Mapping[str, str]) -> None:
         """Take note of what the server said to a connection of that kind."""
         self._by_key[key] = Welcome.of(parameters, variables)

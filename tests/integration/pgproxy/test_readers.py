@@ -10,6 +10,7 @@ from psycopg import errors
 from tests.integration.pgproxy.conftest import MakeProxy, Proxy, Server
 from workshape.pgproxy.config import DatabaseServer, Endpoint, EndpointRole
 from workshape.pgproxy.routes import ProxiedDatabase
+from workshape.pgproxy.welcomes import Welcomes
 from workshape.settings import ProxySettings
 
 PATIENT = ProxySettings(connection_borrow_timeout_s=30.0)
@@ -27,9 +28,10 @@ def behind(writer: Server, *readers: Server) -> dict[str, Any]:
     }
 
 
-async def to_read(proxy: Proxy) -> psycopg.AsyncConnection[Any]:
+async def to_read(proxy: Proxy, **options: str) -> psycopg.AsyncConnection[Any]:
     """Connect at the endpoint for reading."""
-    url = proxy.server.url(port=proxy.ports[1])
+    added = "".join(f" {name}={value}" for name, value in options.items())
+    url = proxy.server.url(port=proxy.ports[1]) + added
     return await psycopg.AsyncConnection.connect(url, autocommit=True)
 
 
@@ -68,6 +70,18 @@ async def test_readers_share_who_reads_and_refuse_to_write(
     }
 
 
+async def test_clients_that_want_a_standby_find_one_where_readers_are_and_a_primary_where_they_write(
+    make_proxy: MakeProxy, server: Server, replicas: list[Server]
+) -> None:
+    async with make_proxy(PATIENT, **behind(server, *replicas)) as proxy, await proxy.connect():
+        async with await to_read(proxy, target_session_attrs="standby") as reading:
+            assert await port_of(reading) != server.port
+        async with await proxy.connect(target_session_attrs="primary") as writing:
+            assert await port_of(writing) == server.port
+        with pytest.raises(psycopg.OperationalError, match="hot standby"):
+            await to_read(proxy, target_session_attrs="primary")
+
+
 async def test_a_database_without_readers_has_nothing_for_who_only_reads(make_proxy: MakeProxy) -> None:
     async with make_proxy(PATIENT, endpoints=ENDPOINTS) as proxy:
         with pytest.raises(psycopg.OperationalError, match="has no readers"):
@@ -103,6 +117,12 @@ async def test_after_a_fail_over_clients_go_on_with_the_server_that_was_promoted
     promoted = replicas[0]
     async with make_proxy(PATIENT, **behind(server, *replicas)) as proxy:
         clients = [await proxy.connect() for _ in range(3)]
+        readers = [await to_read(proxy) for _ in range(2)]
+        for reader in readers:
+            await reader.execute("BEGIN")
+        assert {await port_of(reader) for reader in readers} == {replica.port for replica in replicas}
+        for reader in readers:
+            await reader.close()
         await clients[0].execute("CREATE TABLE written (n int)")
         held = clients[2]
         await held.execute("BEGIN")
@@ -119,6 +139,9 @@ async def test_after_a_fail_over_clients_go_on_with_the_server_that_was_promoted
             async with asyncio.timeout(WITHIN_S):
                 await asyncio.gather(*writing)
             ports = {await port_of(client) for client in clients[:2]}
+            proxy.proxy.lending("writer").welcomes = Welcomes()  # nobody knows any more what it would say
+            async with await proxy.connect(target_session_attrs="primary") as late:
+                ports.add(await port_of(late))
             for client in clients:
                 await client.close()
         finally:
