@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from workshape.hosted import AVAILABLE, REGISTERING, ServerState, TargetState, health_of_database
 from workshape.pgproxy.config import DatabaseServer
-from workshape.pgproxy.lending import target_of
 from workshape.pgproxy.server import ProxyServer
 from workshape.pgproxy.target_choice import roles
 from workshape.pgproxy.target_health import AUTH_FAILURE, Checked, check_target
@@ -24,16 +23,11 @@ class HealthChecks:
     """Those of one proxy. `run` it."""
 
     def __init__(self, proxy: ProxyServer, name: str, servers: Sequence[DatabaseServer], database: str) -> None:
-        """`name` is for the log; `database` is which database of theirs is asked for.
-
-        Raises:
-            Invalid: a file that TLS needs.
-        """
+        """`name` is for the log; `database` is which database of theirs is asked for."""
         self._proxy = proxy
         self._name = name
         self._database = database
-        self._targets = {server.name: target_of(server) for server in servers}
-        self._found = dict.fromkeys(self._targets, Checked(REGISTERING))
+        self._found = {server.name: Checked(REGISTERING) for server in servers}
 
     def __repr__(self) -> str:
         return f"<HealthChecks {self._name} {self.whole.state} of {list(self._found)}>"
@@ -55,7 +49,7 @@ class HealthChecks:
     async def run(self) -> None:
         """Check until cancelled; a server that says nothing holds up no others' checks."""
         async with asyncio.TaskGroup() as group:
-            for name in self._targets:
+            for name in self._found:
                 group.create_task(self._check_on(name))
 
     async def _check_on(self, name: str) -> None:
@@ -80,7 +74,7 @@ class HealthChecks:
         if lending.databases:
             return Checked(AVAILABLE, lending.takes_writes)
         passwords = self._proxy.passwords()
-        found = await check_target(self._targets[name], passwords, self._database)
+        found = await check_target(lending.target, passwords, self._database)
         if found.health.reason == AUTH_FAILURE:
             for user in list(passwords):
                 await self._proxy.learn_anew(user)  # it may be the secret that was wrong, and is right by now

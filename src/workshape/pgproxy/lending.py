@@ -85,7 +85,8 @@ class Lending:
         self._ground = ground
         self._counters = ground.counters
         self._target_counters = ground.counters.targets.setdefault(server.name, TargetCounters())
-        self._target = target
+        self.target = target
+        """How the server is reached."""
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
@@ -250,9 +251,9 @@ class Lending:
     async def _cancel_left(self, key: bytes) -> None:
         """Cancel what nobody waits for; again, for it is in vain before the server has begun."""
         for pause_s in CANCEL_PAUSES_S:
-            await self._target.cancel(key)
+            await self.target.cancel(key)
             await asyncio.sleep(pause_s)
-        await self._target.cancel(key)
+        await self.target.cancel(key)
 
     def _leave_alone(self, real_name: str) -> None:
         """Close what is idle of this database: the server waits some seconds for who is about to go, not for others."""
@@ -299,7 +300,7 @@ class Lending:
             if password is None:
                 raise LoginFailed(reason=f"no password of {key.user}", error=no_credentials(key.user), lasting=True)
             try:
-                return await self._target.connect(
+                return await self.target.connect(
                     link_id,
                     self._events,
                     user=key.user,
@@ -434,7 +435,7 @@ class Lending:
     def apply(self, server: DatabaseServer, target: DatabaseTarget) -> None:
         """Go by the ground's settings as they are now, and by what this server is now: elsewhere, perhaps."""
         is_another = server != self.server
-        self.server, self._target = server, target
+        self.server, self.target = server, target
         self.apply_settings()
         if is_another:
             self.takes_writes, self._is_standby = None, False
