@@ -45,8 +45,7 @@ class Limits:
     body_bytes_max: int = 64 * MIB
     header_bytes_max: int = 64 * KIB
     """All header lines and the target together."""
-    connections_max: int | None = None
-    """Further ones are closed unread."""
+    connections_max: int | None = None  # further ones are closed unread
     held_bytes_max: int | None = None
     """Of bodies on all connections that have not come to their end, or wait for their turn."""
 
@@ -66,8 +65,7 @@ class HttpServer:
         self.take_body = take_body
         self.admits = admits
         self.connections: set[_Connection] = set()
-        self.held_bytes = 0
-        """See `Limits.held_bytes_max`."""
+        self.held_bytes = 0  # see `Limits.held_bytes_max`
         self._listener: asyncio.Server | None = None
 
     def __repr__(self) -> str:
@@ -94,12 +92,11 @@ class HttpServer:
 
     def may_connect(self, connected: socket.socket) -> bool:
         """Tell whether a new connection is to be served. It is not when nobody can tell whose it is."""
-        if len(self.connections) >= (self.limits.connections_max or inf):
-            return False
         try:
-            return self.admits is None or self.admits(connected)
+            admitted = self.admits is None or self.admits(connected)
         except OSError:
             return False
+        return admitted and len(self.connections) < (self.limits.connections_max or inf)
 
     async def adopt(self, connected: socket.socket) -> None:
         """Serve a connection that came about elsewhere; it is ours from now on."""
@@ -189,6 +186,7 @@ class _Connection(asyncio.Protocol):
         """In the middle of a request."""
         self._lines: list[bytes] = []
         """Names and values of its headers and trailers, by turns."""
+        self._unheard_bytes = 0  # since a request began, or its headers ended, or more of its body was there
         self._headers: HeaderPairs = ()
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -201,8 +199,7 @@ class _Connection(asyncio.Protocol):
         self._waiting_bytes = 0
         self._current: _Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._reading_paused = False
-        self._writing_paused = False
+        self._reading_paused = self._writing_paused = False
         self._writable: asyncio.Future[None] | None = None
 
     # asyncio's callbacks
@@ -237,9 +234,10 @@ class _Connection(asyncio.Protocol):
         if self._refused:
             return
         try:
+            self._unheard_bytes += len(data)
             self._parser.feed_data(data)
             if self._is_reading:
-                self._check_header_bytes()
+                self._check_header_bytes(self._unheard_bytes)
         except _Refused as refusal:
             self._refuse(refusal.status, refusal.reason)
         except httptools.HttpParserUpgrade as offer:
@@ -267,6 +265,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._is_reading = True
+        self._unheard_bytes = 0
         self._target = b""
         self._lines = []
         self._body = []
@@ -279,7 +278,8 @@ class _Connection(asyncio.Protocol):
         self._lines += name, value
 
     def on_headers_complete(self) -> None:
-        self._check_header_bytes()
+        self._check_header_bytes(len(self._target) + sum(map(len, self._lines)))
+        self._unheard_bytes = 0
         self._headers = decoded(self._lines)
         fields, bytes_max = dict(self._headers), self._server.limits.body_bytes_max
         if int(fields.get("content-length", 0)) > bytes_max:
@@ -293,6 +293,7 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._continue_owed = False
+        self._unheard_bytes = 0
         if self._sink is not None:
             self._sink.data(body)
             return
@@ -452,8 +453,8 @@ class _Connection(asyncio.Protocol):
         self._held_bytes += count
         self._server.held_bytes += count
 
-    def _check_header_bytes(self) -> None:
-        if len(self._target) + sum(map(len, self._lines)) > self._server.limits.header_bytes_max:
+    def _check_header_bytes(self, count: int) -> None:
+        if count > self._server.limits.header_bytes_max:
             raise _Refused(431, f"the headers are over {self._server.limits.header_bytes_max} bytes")
 
     def _refuse(self, status: int, reason: str) -> None:
@@ -487,8 +488,7 @@ class _Connection(asyncio.Protocol):
 class _Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
-        self.status = status
-        self.reason = reason
+        self.status, self.reason = status, reason
 
 
 def _declares_body(headers: HeaderPairs) -> bool:

@@ -400,6 +400,33 @@ async def test_a_unix_socket_serves_as_a_port_does(tmp_path_factory: pytest.Temp
     await server.close()
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"GET / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: ",
+    ],
+    ids=["target", "header", "headers", "chunk extension", "trailer"],
+)
+async def test_what_never_ends_is_refused_when_it_is_over_the_limit_of_headers(begun: bytes) -> None:
+    more = b"a:b\r\n" * 20 if begun.endswith(b"HTTP/1.1\r\n") else b"a" * 100
+    async with talking_to(echo, Limits(header_bytes_max=1_000)) as (reader, writer, _):
+        writer.write(begun)
+        answer = asyncio.ensure_future(response(reader))
+        sent = 0
+        while not answer.done() and sent < 3_000:
+            writer.write(more)
+            sent += len(more)
+            await asyncio.sleep(0.002)
+
+        assert answer.done(), "it is read on and on"
+        assert (await answer)[0] == 431
+        assert sent < 2_000
+
+
 async def test_a_connection_too_many_is_closed_unread_and_a_free_place_is_taken() -> None:
     async with talking_to(echo, Limits(connections_max=2)) as (first_reader, first, server):
         _, second = await asyncio.open_connection("127.0.0.1", server.port)
