@@ -16,6 +16,7 @@ from workshape.functions.log_reader import FOREVER_S, read_lines
 from workshape.functions.log_selection import LogSelection
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionName
+from workshape.functions.telemetry_delivery import LISTENER_NAME
 from workshape.http1.message import Connection, Request, Response
 from workshape.http1.origins import is_from_a_web_page
 from workshape.metrics.exposition import CONTENT_TYPE
@@ -69,7 +70,7 @@ class Admin:
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
         what = request.path.removeprefix(PREFIX)
-        if what not in FOR_EVERYBODY and request.connection and not self._is_no_function(request.connection):
+        if what not in FOR_EVERYBODY and self._is_a_functions(request):
             return _refusal(403, f"functions get {' and '.join(sorted(FOR_EVERYBODY))} here, and nothing else")
         if what == KILL_CONNECTIONS and request.method == "POST":
             if is_from_a_web_page(request):
@@ -92,6 +93,11 @@ class Admin:
             case other:
                 there = f"health, status, metrics, logs, {SIGNING_CERTIFICATE} and {KILL_CONNECTIONS}"
                 return _refusal(404, f"there is no {PREFIX}{other}: {there} are there")
+
+    def _is_a_functions(self, request: Request) -> bool:
+        if request.header("host").partition(":")[0] == LISTENER_NAME:
+            return True  # ours, and yet a function's: it has subscribed to telemetry, and named this port as its own
+        return request.connection is not None and not self._is_no_function(request.connection)
 
     async def _kill_connections(self, query: dict[str, list[str]]) -> Response:
         function = query.get("function", [None])[-1]

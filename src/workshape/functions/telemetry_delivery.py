@@ -32,6 +32,8 @@ EARLY_EVENTS_MAX = 1_000  # kept in the init phase for those who subscribe in it
 SEND_S_MAX = 900.0  # a frozen listener answers when it is thawed: at the longest after what an invocation may take
 RETRY_S_MIN = 0.05
 RETRY_S_MAX = 2.0
+LISTENER_NAME = "sandbox.localdomain"
+"""By it a listener is called. No function's listener is anything else's: what gets this name can tell."""
 _HOST = "127.0.0.1"  # what is inside an environment listens there: environments have no network of their own yet
 
 _log = logging.getLogger(__name__)
@@ -178,7 +180,7 @@ class _Subscriber:
             delay_s = min(2 * delay_s, RETRY_S_MAX)
 
     async def _post(self, batch: list[bytes]) -> None:
-        headers = (("host", f"sandbox.localdomain:{self._subscription.port}"), ("content-type", "application/json"))
+        headers = (("host", f"{LISTENER_NAME}:{self._subscription.port}"), ("content-type", "application/json"))
         request = Request("POST", self._subscription.target, headers, b"[" + b",".join(batch) + b"]")
         answer = await self._http.send(request, SEND_S_MAX)
         if answer.status >= 300:

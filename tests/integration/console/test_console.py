@@ -159,3 +159,5 @@ def test_a_sandboxed_function_learns_nothing_of_others_by_the_front_doors_own_pa
     assert [look(page) for page in ("health", "topics.pem")] == [200, 200]
     with httpx.Client(trust_env=False) as client:
         assert [client.get(pages + page).status_code for page in ("status", "metrics", "logs?tail=1")] == [200] * 3
+        telemetry = {"host": "sandbox.localdomain:1"}  # sent by the engine to whatever port an extension names
+        assert client.post(pages + "kill-connections", headers=telemetry).status_code == 403
