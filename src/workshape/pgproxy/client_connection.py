@@ -195,8 +195,11 @@ class ClientConnection(asyncio.Protocol):
             if link is not None:
                 if not link.expected and self.database is not None:
                     self.database.asked_at = now
-            elif session.asks_at_once(data) and not self.is_waiting:
-                self._borrow_at_once(session, now)
+            elif session.asks_at_once(data) and not self.is_waiting and not self._borrow_at_once(session, now):
+                session.hold(data, now)
+                self._hold_back(len(data))
+                self.want()
+                return
             want = session.receive(data, now)
         except ProtocolViolation as error:
             self.end(refused(error.reason))
@@ -205,18 +208,20 @@ class ClientConnection(asyncio.Protocol):
             self._hold_back(len(data))
         self.obey(want)
 
-    def _borrow_at_once(self, session: Session, now: float) -> None:
+    def _borrow_at_once(self, session: Session, now: float) -> bool:
         """Go on with an idle connection, if there is one, before what asks for it is looked at."""
         assert self.lender is not None
         database = self.lender.lend_at_once(self, now)
-        if database is not None:
-            assert database.link is not None
-            self.database = database
-            database.serve(self.transport)
-            if self._is_slow:
-                database.pause(True)
-            session.attach(database.link)
-            database.asked_at = now
+        if database is None:
+            return False
+        assert database.link is not None
+        self.database = database
+        database.serve(self.transport)
+        if self._is_slow:
+            database.pause(True)
+        session.attach(database.link)
+        database.asked_at = now
+        return True
 
     def pause_writing(self) -> None:
         self._is_slow = True
@@ -296,7 +301,7 @@ class ClientConnection(asyncio.Protocol):
         self.obey(want)
         if database.link.expected:
             database.asked_at, database.waited_s = now, waited_s
-        if self.session.may_detach:  # there was nothing left to do
+        elif self.session.may_detach:  # there was nothing left to do
             database.events.rested(database)
 
     def take_back(self) -> DatabaseConnection:

@@ -22,8 +22,9 @@ from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
 from workshape.pgproxy.figures import MICROSECONDS, Counters, TargetCounters
 from workshape.pgproxy.pins import BEYOND_RESET
-from workshape.pgproxy.pool import PlaceState, Pools
+from workshape.pgproxy.pool import Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
+from workshape.pgproxy.pool_places import PlaceState
 from workshape.pgproxy.routes import Routes
 from workshape.pgproxy.sqlstate import INVALID_PASSWORD, WireError, idle_in_transaction, no_credentials
 from workshape.pgproxy.target_choice import Standing
@@ -74,7 +75,6 @@ class Lending:
         """Open connections by the number that the pools know them by."""
         self.borrowers: dict[int, ClientConnection] = {}
         """Who has which of them."""
-        self.waiting_since: dict[ClientConnection, float] = {}
         self.takes_writes: bool | None = None
         """As it said when it was last asked; None: it has not been asked."""
         self.last_key: PoolKey | None = None
@@ -107,9 +107,9 @@ class Lending:
     def want(self, client: ClientConnection, since: float | None = None) -> None:
         """Lend the client a connection: now, or as soon as there is one. It may have waited elsewhere before."""
         assert client.pool_key is not None
-        now = monotonic()
-        self.waiting_since[client] = now if since is None else since
-        self._perform(self.pools.borrow(client, client.pool_key, now, since))
+        actions = self.pools.borrow(client, client.pool_key, monotonic(), since)
+        if actions:
+            self._perform(actions)
 
     def lend_at_once(self, client: ClientConnection, now: float) -> DatabaseConnection | None:
         """Lend the client an idle connection, if there is one: what `want` comes to, without a detour."""
@@ -123,8 +123,13 @@ class Lending:
 
     def withdraw(self, client: ClientConnection) -> None:
         """The client does not want one any more."""
-        if self.waiting_since.pop(client, None) is not None:
-            self.pools.withdraw(client)
+        self.pools.withdraw(client)
+
+    def waits(self) -> Iterator[tuple[ClientConnection, float]]:
+        """Who waits here, longest first, and since when."""
+        for borrower, _, since in self.pools.waits():
+            assert isinstance(borrower, ClientConnection)
+            yield borrower, since
 
     def known_welcome(self, key: PoolKey) -> Welcome | None:
         """What the server says to such clients; None while it has not been asked."""
@@ -350,9 +355,9 @@ class Lending:
 
     def _do(self, action: PoolAction) -> None:
         match action:
-            case Lend(borrower, link_id):
+            case Lend(borrower, link_id, since):
                 assert isinstance(borrower, ClientConnection)
-                self._lend(borrower, link_id)
+                self._lend(borrower, link_id, since)
             case Connect(link_id, key):
                 self._ground.own(self._connect(link_id, key))
             case Check(link_id):
@@ -363,7 +368,6 @@ class Lending:
                     database.hang_up()
             case Refuse(borrower, error):
                 assert isinstance(borrower, ClientConnection)
-                self.waiting_since.pop(borrower, None)
                 self._counters.borrow_timeouts += 1
                 borrower.refuse(error)
 
@@ -373,7 +377,7 @@ class Lending:
         self._resetting[database.id] = monotonic()
         database.send(database.link.ask(CHECK_SQL))
 
-    def _lend(self, client: ClientConnection, link_id: int) -> None:
+    def _lend(self, client: ClientConnection, link_id: int, since: float) -> None:
         now = monotonic()
         database = self.databases.get(link_id)
         if client.is_ended:  # it left since this was decided
@@ -382,10 +386,10 @@ class Lending:
             return
         if database is None or self._has_ended(database, now):  # the connection was lost since this was decided
             assert client.pool_key is not None
-            self._perform(self.pools.borrow(client, client.pool_key, now, self.waiting_since[client]))
+            self._perform(self.pools.borrow(client, client.pool_key, now, since))
             return
         self.borrowers[link_id] = client
-        waited_s = now - self.waiting_since.pop(client)
+        waited_s = now - since
         self._counters.borrow_latency_us.add(waited_s * MICROSECONDS)
         if client.session is None:
             assert client.pool_key is not None

@@ -9,10 +9,9 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-connect
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from workshape.pgproxy.pool_actions import Borrower, Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
+from workshape.pgproxy.pool_places import Place, PlaceState, Wait
 from workshape.pgproxy.sqlstate import WireError, borrow_timed_out
 from workshape.settings import ProxySettings
 
@@ -20,36 +19,7 @@ TAKE_OVER_S = 0.25  # connecting anew costs some 10 ms: a pool may keep what it 
 RETRY_S_MIN = 0.1  # after a failure to connect, doubled with each
 RETRY_S_MAX = 2.0  # a server that comes back is found within this
 
-
-class PlaceState(Enum):
-    """What a connection is doing."""
-
-    CONNECTING = auto()
-    IDLE = auto()
-    LENT = auto()
-    CHECKED = auto()
-    """Asked for a sign of life."""
-
-
 _IDLE, _LENT = PlaceState.IDLE, PlaceState.LENT  # names of this module's own: they are looked up at every borrow
-
-
-@dataclass(slots=True)
-class _Place:
-    link: int
-    key: PoolKey
-    state: PlaceState
-    since: float
-    """When this state began."""
-    connected: float = 0.0
-    checked: float = 0.0
-    """When the server last answered a check."""
-
-
-@dataclass(slots=True)
-class _Wait:
-    key: PoolKey
-    since: float
 
 
 class Pools:
@@ -68,10 +38,10 @@ class Pools:
         self._available: int | None = None
         self._limit: int | None = None
         self._idle_limit = 0
-        self._places: dict[int, _Place] = {}
-        self._idle: dict[PoolKey, deque[_Place]] = {}
+        self._places: dict[int, Place] = {}
+        self._idle: dict[PoolKey, deque[Place]] = {}
         self._connecting: dict[PoolKey, int] = {}
-        self._waiting: OrderedDict[Borrower, _Wait] = OrderedDict()
+        self._waiting: OrderedDict[Borrower, Wait] = OrderedDict()
         self._waiting_by_key: dict[PoolKey, OrderedDict[Borrower, None]] = {}
         self._idle_count = 0
         self._paused: set[str] = set()
@@ -136,10 +106,10 @@ class Pools:
         for place in self._places.values():
             yield place.link, place.key, place.state, place.since, place.connected
 
-    def waits(self) -> Iterator[tuple[PoolKey, float]]:
+    def waits(self) -> Iterator[tuple[Borrower, PoolKey, float]]:
         """Everybody who waits, longest first: for a connection of which pool, and since when."""
-        for wait in self._waiting.values():
-            yield wait.key, wait.since
+        for borrower, wait in self._waiting.items():
+            yield borrower, wait.key, wait.since
 
     # borrowers
 
@@ -151,9 +121,12 @@ class Pools:
         assert borrower not in self._waiting, "one wish at a time"
         link = self.borrow_idle(key, now)
         if link is not None:
-            return [Lend(borrower, link)]
-        self._waiting[borrower] = _Wait(key, now)
-        self._waiting_by_key.setdefault(key, OrderedDict())[borrower] = None
+            return [Lend(borrower, link, now if since is None else since)]
+        self._waiting[borrower] = Wait(key, now)
+        of_key = self._waiting_by_key.get(key)
+        if of_key is None:
+            of_key = self._waiting_by_key[key] = OrderedDict()
+        of_key[borrower] = None
         if since is not None and since < now:
             self._move_forward(borrower, key, since)
         return self._grow(now)
@@ -186,9 +159,13 @@ class Pools:
         assert place.state is _LENT, place
         if now - place.connected > self._settings.connection_lifetime_s or self._is_over_limit():
             return self._disconnect(place, now)
-        if not (self._waiting or self._renewed_at or self._paused or self._is_all_paused):
-            self._rest(place, now)  # the usual, seen at a glance
-            return []
+        if not (self._renewed_at or self._paused or self._is_all_paused):  # the usual, seen at a glance
+            if not self._waiting:
+                self._rest(place, now)
+                return []
+            own = self._waiting_by_key.get(place.key)
+            if own and len(self._waiting_by_key) == 1:
+                return [self._hand_over(place, own, now)]
         if self._is_wanted_elsewhere(place.key, now) or self._is_outdated(place):
             return self._disconnect(place, now)
         return self._offer(place, now)
@@ -236,7 +213,7 @@ class Pools:
         idle = [place for places in self._idle.values() for place in places]
         return [self._close_idle(place) for place in idle if of(place.key.database)]
 
-    def _is_outdated(self, place: _Place) -> bool:
+    def _is_outdated(self, place: Place) -> bool:
         ever = float("-inf")
         renewed = max(self._renewed_at.get(None, ever), self._renewed_at.get(place.key.database, ever))
         return place.connected <= renewed
@@ -437,40 +414,45 @@ class Pools:
 
     # bookkeeping
 
-    def _offer(self, place: _Place, now: float) -> list[PoolAction]:
+    def _offer(self, place: Place, now: float) -> list[PoolAction]:
         if self.is_paused(place.key.database):
             return self._disconnect(place, now)
         waiting = self._waiting_by_key.get(place.key)
         if waiting:
-            borrower = next(iter(waiting))
-            self._stop_waiting(borrower)
-            place.state, place.since = PlaceState.LENT, now
-            return [Lend(borrower, place.link)]
+            return [self._hand_over(place, waiting, now)]
         self._rest(place, now)
         # Somebody of another pool may wait for this very room.
         return self._grow(now) if self._waiting else []
 
-    def _rest(self, place: _Place, now: float) -> None:
+    def _hand_over(self, place: Place, waiting: OrderedDict[Borrower, None], now: float) -> Lend:
+        """Lend it to whoever of its own pool has waited longest."""
+        borrower, _ = waiting.popitem(last=False)
+        if not waiting:
+            del self._waiting_by_key[place.key]
+        place.state, place.since = _LENT, now
+        return Lend(borrower, place.link, self._waiting.pop(borrower).since)
+
+    def _rest(self, place: Place, now: float) -> None:
         place.state, place.since = _IDLE, now
         self._idle.setdefault(place.key, deque()).append(place)
         self._idle_count += 1
 
     def _connect(self, key: PoolKey, now: float) -> Connect:
         link = next(self._numbers)
-        self._places[link] = _Place(link, key, PlaceState.CONNECTING, now)
+        self._places[link] = Place(link, key, PlaceState.CONNECTING, now)
         self._connecting[key] = self._connecting.get(key, 0) + 1
         return Connect(link, key)
 
-    def _disconnect(self, place: _Place, now: float) -> list[PoolAction]:
+    def _disconnect(self, place: Place, now: float) -> list[PoolAction]:
         del self._places[place.link]
         return [Disconnect(place.link), *self._grow(now)]
 
-    def _close_idle(self, place: _Place) -> Disconnect:
+    def _close_idle(self, place: Place) -> Disconnect:
         self._not_idle(place)
         del self._places[place.link]
         return Disconnect(place.link)
 
-    def _not_idle(self, place: _Place) -> None:
+    def _not_idle(self, place: Place) -> None:
         """Take it from its pool's idle ones, the latest of which is lent first."""
         places = self._idle[place.key]
         if places[-1] is place:

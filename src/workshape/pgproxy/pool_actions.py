@@ -23,6 +23,8 @@ class Lend(Struct, frozen=True):
 
     borrower: Borrower
     link: int
+    since: float
+    """When the borrower began to wait."""
 
 
 class Connect(Struct, frozen=True):

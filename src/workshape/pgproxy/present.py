@@ -11,8 +11,8 @@ from workshape.pgproxy.figures import ClientFigures, Counters, PinShown, Snapsho
 from workshape.pgproxy.lenders import Lenders
 from workshape.pgproxy.lending import Lending
 from workshape.pgproxy.link import Link
-from workshape.pgproxy.pool import PlaceState
 from workshape.pgproxy.pool_actions import PoolKey
+from workshape.pgproxy.pool_places import PlaceState
 from workshape.pgproxy.shown import ClientShown, ClientState, DatabaseShown, PoolShown, ServerShown, TargetShown
 from workshape.pgproxy.target_choice import roles
 from workshape.status import ProxyHolder, ProxyPin, ProxyPool, ProxyStatus
@@ -153,7 +153,7 @@ class Present:
         """Every client, in the order in which they came."""
         waits = self.lenders.waits()
         for lending in self.lendings.values():
-            waits.update(lending.waiting_since)
+            waits.update(lending.waits())
         for client in sorted(self.clients, key=lambda one: one.id):
             database, session = client.database, client.session
             waiting_since = waits.get(client)
@@ -216,7 +216,7 @@ class Present:
                 pool.lent += state is PlaceState.LENT
                 pool.idle += state is PlaceState.IDLE
                 pool.connecting += state is PlaceState.CONNECTING
-            for key, since in lending.pools.waits():
+            for _, key, since in lending.pools.waits():
                 pool = pools.setdefault(key, PoolShown(key.database, key.user, dict(key.parameters)))
                 pool.waiting += 1
                 pool.longest_wait_s = max(pool.longest_wait_s, now - since)

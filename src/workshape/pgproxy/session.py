@@ -160,15 +160,20 @@ class Session:
         Raises:
             ProtocolViolation: it is no message; the session cannot go on.
         """
-        self._statements.now = now
         if self._held:
-            self._hold(data)
+            self.hold(data, now)
             return _NOTHING if self._held_bytes < self._needed else self._go_on()
+        self._statements.now = now
         if self.link is not None:
             return self._relay(self.link, data)
         asks = self.asks_at_once(data)
         self._hold(data)
         return _CONNECTION if asks else self._next_want()
+
+    def hold(self, data: bytes, now: float) -> None:
+        """Keep what the client sent, until there is a connection: for what `asks_at_once`."""
+        self._statements.now = now
+        self._hold(data)
 
     def refuse(self, error: WireError) -> Want:
         """Answer everything that was held in the database's place; the session survives."""

@@ -65,7 +65,7 @@ class TargetGroup:
         self.waiting.clear()
         for lending in self.lendings:
             if not fits(lending.standing(), writes=self.writes):
-                for client, since in list(lending.waiting_since.items()):
+                for client, since in list(lending.waits()):
                     if client.lender is self:
                         lending.withdraw(client)
                         moving[client] = since

@@ -22,6 +22,14 @@ FUNCTIONS = ["search", "events"]
 REFUSED = b"2026-01-01 03:00:00.123 UTC [4711] 53300 app@shop FATAL:  sorry, too many clients already\n"
 
 
+@pytest.fixture(autouse=True)
+async def nobody_from_before(server: Server) -> None:
+    """Other tests' connections end a little after their clients have gone."""
+    async with asyncio.timeout(10):
+        while server.run("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' OFFSET 1"):
+            await asyncio.sleep(0.01)
+
+
 def run_file(folder: Path, server: Server, status_port: int | None = None) -> RunFile:
     database = DatabaseRun("", "127.0.0.1", server.port, DATABASE, USER, PASSWORD, embedded=True)
     proxy = None if status_port is None else ProxyRun("", status_port, "", "", "")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import structs
 
-from workshape.pgproxy.pool import RETRY_S_MAX, TAKE_OVER_S, PlaceState, Pools
+from workshape.pgproxy.pool import RETRY_S_MAX, TAKE_OVER_S, Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
+from workshape.pgproxy.pool_places import PlaceState
 from workshape.pgproxy.sqlstate import CONNECTION_REFUSED, INVALID_PASSWORD, TOO_MANY_CONNECTIONS, WireError
 from workshape.settings import ProxySettings
 
@@ -68,7 +69,7 @@ class PoolsOfOneServer(RuleBasedStateMachine):
                     assert link not in self.lent, "nobody loses what he borrowed"
                     assert link not in self.checked, "an answer is on its way"
                     del self.opened[link]
-                case Lend(borrower, link):
+                case Lend(borrower, link, _):
                     assert isinstance(borrower, int)
                     assert link not in self.lent
                     assert link not in self.checked
@@ -366,7 +367,7 @@ def test_an_idle_connection_is_checked_again_and_again_and_stays_as_idle_as_it_w
     assert early == []
     assert due == [Check(lend.link)]
     assert meanwhile == [], "an answer is on its way: nobody gets it before"
-    assert served == [Lend("b", lend.link)]
+    assert served == [Lend("b", lend.link, 1.0 + CHECK_S)]
     assert rested == []
     assert since == {lend.link: 3.0 + CHECK_S}
 
@@ -481,7 +482,7 @@ def test_a_larger_share_lets_those_in_who_wait_and_a_smaller_one_takes_from_nobo
     smaller = pools.apply(shares[20], 2.0)
     back = pools.give_back(1, 3.0)
 
-    assert first == [Lend(1, 1), Connect(2, KEYS[0]), Lend(2, 2)]
+    assert first == [Lend(1, 1, 0.0), Connect(2, KEYS[0]), Lend(2, 2, 0.0)]
     assert larger == [Connect(3, KEYS[0])]
     assert (smaller, pools.limit, pools.connections) == ([], 2, 2)
     assert back == [Disconnect(1)]
