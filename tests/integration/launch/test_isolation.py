@@ -65,6 +65,22 @@ async def test_the_variables_of_one_function_are_nowhere_in_the_memory_of_anothe
     assert await owner.invoke(other, "secrets(1)") == ("", [])
 
 
+async def test_whoever_knocks_at_anothers_runtime_api_does_not_fill_the_log(
+    owner: RuntimeOwner, probes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, _ = await owner.started(probes, runtime=HERE)
+    environment, _ = await owner.started(probes, runtime=HERE)
+    host, port = owner.addresses[other].split(":")
+
+    knock = f"[connect(socket.AF_INET, ({host!r}, {port})) for _ in range(100)][0]"
+    assert await owner.invoke(environment, knock) == ("", "connected"), "and closed unread"
+    async with asyncio.timeout(10):
+        while 64 not in (counts := [vars(each).get("count") for each in caplog.records if "stranger" in each.message]):
+            await asyncio.sleep(0.01)
+
+    assert counts == [1, 2, 4, 8, 16, 32, 64]
+
+
 async def test_no_socket_leads_past_the_network(owner: RuntimeOwner, probes: Path) -> None:
     """To the hypervisor, or into modules that the kernel would load."""
     environment, _ = await owner.started(probes, runtime=HERE)
