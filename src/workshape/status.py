@@ -316,6 +316,17 @@ class ProxyTargetFigures(msgspec.Struct, frozen=True):
     """READ_WRITE or READ_ONLY, as it said of itself; else UNKNOWN."""
     is_failing: bool = False
     """The last attempt to connect to it failed, and no earlier connection is open any more."""
+    latencies_us: dict[str, bytes] = {}
+    """As those of the proxy, of what was asked there."""
+
+
+class ProxyEndpointFigures(msgspec.Struct, frozen=True):
+    """The clients of one endpoint."""
+
+    values: dict[str, int | float]
+    """By RDS Proxy's names."""
+    latencies_us: dict[str, bytes] = {}
+    """As those of the proxy, of what these clients asked."""
 
 
 class ProxyFigures(msgspec.Struct, frozen=True):
@@ -327,8 +338,8 @@ class ProxyFigures(msgspec.Struct, frozen=True):
     """By RDS Proxy's names."""
     latencies_us: dict[str, bytes]
     """Encoded distributions of microseconds, by RDS Proxy's names."""
-    endpoints: dict[str, dict[str, int | float]] = {}
-    """`values` of the clients of each endpoint, by its name."""
+    endpoints: dict[str, ProxyEndpointFigures] = {}
+    """By name."""
     targets: dict[str, ProxyTargetFigures] = {}
     """The database servers, by name."""
 

@@ -248,8 +248,8 @@ class AdminConsole:
         return TableShown(_columns("figure value:float"), rows)
 
     def _latency(self) -> TableShown:
-        counters = self._present.counters
-        measured = (counters.borrow_latency_us, counters.response_latency_us, counters.database_latency_us)
+        latencies = self._present.counters.summed_latencies()
+        measured = (latencies.borrow_us, latencies.response_us, latencies.database_us)
         bounds_us = [bound * 1_000 for bound in LATENCY_BOUNDS_MS]
         rows = zip(LATENCY_BOUNDS_MS, *(each.counts_up_to(bounds_us) for each in measured), strict=True)
         columns = _columns("up_to_ms:float borrows:int responses:int database_responses:int")

@@ -18,6 +18,7 @@ from workshape.pgproxy import messages
 from workshape.pgproxy.auth import ScramKeys
 from workshape.pgproxy.database_login import DatabaseLogin, LoginFailed, ServerLimits, no_tls
 from workshape.pgproxy.database_tls import DatabaseTls, end_point_hash
+from workshape.pgproxy.figures import Latencies
 from workshape.pgproxy.link import Link
 from workshape.pgproxy.messages import KIB, SSL_REQUEST, ProtocolViolation, cancel_request, startup_message
 
@@ -34,8 +35,6 @@ _log = logging.getLogger(__name__)
 class DatabaseEvents:
     """What a connection tells its owner."""
 
-    answered: Callable[[float, float], None]
-    """It has answered its client: how long that took, and how long the client had waited for it; in seconds."""
     rested: Callable[["DatabaseConnection"], None]
     """No transaction is open, nothing is owed."""
     lost: Callable[["DatabaseConnection", str], None]
@@ -66,6 +65,8 @@ class DatabaseConnection(asyncio.Protocol):
         """When the server last spoke inside a transaction."""
         self.rested_at = 0.0
         """When it last came back."""
+        self.latencies = Latencies()
+        """What its client, and others like it, have waited."""
         self.asked_at = 0.0
         """When what its client asked last, with nothing owed before, was sent; 0: that has been answered."""
         self.waited_s = 0.0
@@ -127,7 +128,7 @@ class DatabaseConnection(asyncio.Protocol):
     def answered(self, now: float) -> None:
         """The server owes nothing any more: tell how long that took, if a client asked."""
         if self.asked_at:
-            self.events.answered(now - self.asked_at, self.waited_s)
+            self.latencies.answered(now - self.asked_at, self.waited_s)
             self.asked_at = self.waited_s = 0.0
 
     def pause_writing(self) -> None:

@@ -3,12 +3,11 @@
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.monitoring.html
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 from workshape.hosted import TargetRole
 from workshape.metrics.distribution import Distribution
-from workshape.status import ProxyFigures, ProxyTargetFigures
+from workshape.status import ProxyEndpointFigures, ProxyFigures, ProxyTargetFigures
 
 MICROSECONDS = 1_000_000  # of a second
 
@@ -37,29 +36,23 @@ class TargetCounters:
 
 
 @dataclass(slots=True)
-class Counters:
-    """Since the proxy began."""
+class Latencies:
+    """How long clients waited since the proxy began: for connections, for answers."""
 
-    clients: dict[str, ClientCounters] = field(default_factory=dict)
-    """By the names of endpoints; what clients of one that is gone did stays."""
-    targets: dict[str, TargetCounters] = field(default_factory=dict)
-    """By the names of servers; what was done at one that is gone stays."""
-    clients_refused: int = 0
-    """For the client limit."""
-    waits_us: Distribution = field(default_factory=Distribution)
     lent_at_once: int = 0
-    """Connections lent without a wait, the most, that are not in `waits_us` yet."""
-    borrow_timeouts: int = 0
-    cancels: int = 0
-    idle_in_transaction_ended: int = 0
-    pins: int = 0
-    """Sessions that were pinned, each counted once."""
+    """Connections lent without a wait: the most."""
+    _waits_us: Distribution = field(default_factory=Distribution)
+    """Of the others."""
     _answers_us: Distribution = field(default_factory=Distribution)
     """How long the database took, where the client had its connection at once: that is what the client waited, too."""
     _late_answers_us: Distribution = field(default_factory=Distribution)
     """How long the database took, where the client had to wait for a connection first."""
     _late_responses_us: Distribution = field(default_factory=Distribution)
     """Both together, of the same."""
+
+    def lent(self, waited_s: float) -> None:
+        """A client got a connection, and has waited for it so long."""
+        self._waits_us.add(waited_s * MICROSECONDS)
 
     def answered(self, took_s: float, waited_s: float) -> None:
         """The database has answered all that a client asked at once, and has taken so long; so long it had waited."""
@@ -69,23 +62,74 @@ class Counters:
         else:
             self._answers_us.add(took_s * MICROSECONDS)
 
+    def add(self, other: "Latencies") -> None:
+        """Count others in."""
+        self.lent_at_once += other.lent_at_once
+        self._waits_us.merge(other._waits_us)
+        self._answers_us.merge(other._answers_us)
+        self._late_answers_us.merge(other._late_answers_us)
+        self._late_responses_us.merge(other._late_responses_us)
+
     @property
-    def database_latency_us(self) -> Distribution:
+    def borrow_us(self) -> Distribution:
+        """How long clients waited for the connections they got."""
+        waits_us = _both(self._waits_us, Distribution())
+        if self.lent_at_once:
+            waits_us.add(0.0, self.lent_at_once)
+        return waits_us
+
+    @property
+    def database_us(self) -> Distribution:
         """How long the database took to answer."""
         return _both(self._answers_us, self._late_answers_us)
 
     @property
-    def response_latency_us(self) -> Distribution:
+    def response_us(self) -> Distribution:
         """How long clients waited for their answers."""
         return _both(self._answers_us, self._late_responses_us)
 
-    @property
-    def borrow_latency_us(self) -> Distribution:
-        """How long clients waited for the connections they got."""
-        if self.lent_at_once:
-            self.waits_us.add(0.0, self.lent_at_once)
-            self.lent_at_once = 0
-        return self.waits_us
+    def cloudwatch(self) -> dict[str, Distribution]:
+        """They by RDS Proxy's names, in microseconds."""
+        return {
+            "DatabaseConnectionsBorrowLatency": self.borrow_us,
+            "QueryDatabaseResponseLatency": self.database_us,
+            "QueryResponseLatency": self.response_us,
+        }
+
+    def encoded(self) -> dict[str, bytes]:
+        """Write them for whoever keeps metrics."""
+        return {name: latency.encoded() for name, latency in self.cloudwatch().items()}
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the proxy began."""
+
+    clients: dict[str, ClientCounters] = field(default_factory=dict)
+    """By the names of endpoints; what clients of one that is gone did stays."""
+    targets: dict[str, TargetCounters] = field(default_factory=dict)
+    """By the names of servers; what was done at one that is gone stays."""
+    clients_refused: int = 0
+    """For the client limit."""
+    latencies: dict[tuple[str, str], Latencies] = field(default_factory=dict)
+    """By endpoint and server."""
+    borrow_timeouts: int = 0
+    cancels: int = 0
+    idle_in_transaction_ended: int = 0
+    pins: int = 0
+    """Sessions that were pinned, each counted once."""
+
+    def latencies_between(self, endpoint: str, server: str) -> Latencies:
+        """Those of an endpoint's clients at a server, to be counted on."""
+        return self.latencies.setdefault((endpoint, server), Latencies())
+
+    def summed_latencies(self, *, endpoint: str | None = None, server: str | None = None) -> Latencies:
+        """Those of an endpoint's clients, or those at a server; of all where neither is named."""
+        summed = Latencies()
+        for (of_endpoint, of_server), latencies in self.latencies.items():
+            if endpoint in (None, of_endpoint) and server in (None, of_server):
+                summed.add(latencies)
+        return summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,24 +264,29 @@ class Snapshot:
             **self.clients.cloudwatch(),
             **self.databases.cloudwatch(),
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
-            **{name: latency.average() for name, latency in self._latencies_us() if latency.count},
+            **{name: one.average() for name, one in self.latencies.cloudwatch().items() if one.count},
         }
 
-    def _latencies_us(self) -> Iterator[tuple[str, Distribution]]:
-        counters = self.counters
-        yield "DatabaseConnectionsBorrowLatency", counters.borrow_latency_us
-        yield "QueryDatabaseResponseLatency", counters.database_latency_us
-        yield "QueryResponseLatency", counters.response_latency_us
+    @property
+    def latencies(self) -> Latencies:
+        """Those of all clients."""
+        return self.counters.summed_latencies()
 
     def figures(self, began: str) -> ProxyFigures:
         """The figures for whoever keeps metrics; `began` is what tells this proxy from one before it."""
+        summed = self.counters.summed_latencies
         return ProxyFigures(
             began,
             self.cloudwatch(),
-            {name: latency.encoded() for name, latency in self._latencies_us()},
-            {name: figures.cloudwatch() for name, figures in self.endpoints.items()},
+            self.latencies.encoded(),
             {
-                name: ProxyTargetFigures(figures.cloudwatch(), figures.role.value, figures.is_failing)
+                name: ProxyEndpointFigures(figures.cloudwatch(), summed(endpoint=name).encoded())
+                for name, figures in self.endpoints.items()
+            },
+            {
+                name: ProxyTargetFigures(
+                    figures.cloudwatch(), figures.role.value, figures.is_failing, summed(server=name).encoded()
+                )
                 for name, figures in self.targets.items()
             },
         )

@@ -20,7 +20,7 @@ from workshape.pgproxy.config import DatabaseServer
 from workshape.pgproxy.database_connection import DatabaseConnection, DatabaseEvents, DatabaseTarget
 from workshape.pgproxy.database_login import LoginFailed
 from workshape.pgproxy.expected import OUR_SYNC
-from workshape.pgproxy.figures import MICROSECONDS, Counters, TargetCounters
+from workshape.pgproxy.figures import Counters, Latencies, TargetCounters
 from workshape.pgproxy.pins import BEYOND_RESET
 from workshape.pgproxy.pool import Pools
 from workshape.pgproxy.pool_actions import Check, Connect, Disconnect, Lend, PoolAction, PoolKey, Refuse
@@ -87,11 +87,12 @@ class Lending:
         self._target_counters = ground.counters.targets.setdefault(server.name, TargetCounters())
         self.target = target
         """How the server is reached."""
+        self._latencies: dict[str, Latencies] = {}
+        """By endpoint."""
         self._resetting: dict[int, float] = {}
         self._to_do: deque[PoolAction] = deque()
         self._is_performing = False
         self._events = DatabaseEvents(
-            answered=ground.counters.answered,
             rested=self._rested,
             lost=self._lost,
             left=self._left,
@@ -118,8 +119,17 @@ class Lending:
         if link_id is None or self._has_ended(self.databases[link_id], now):
             return None
         self.borrowers[link_id] = client
-        self._counters.lent_at_once += 1
-        return self.databases[link_id]
+        database = self.databases[link_id]
+        database.latencies = latencies = self._latencies_of(client)
+        latencies.lent_at_once += 1
+        return database
+
+    def _latencies_of(self, client: ClientConnection) -> Latencies:
+        endpoint = client.endpoint
+        latencies = self._latencies.get(endpoint)
+        if latencies is None:
+            latencies = self._latencies[endpoint] = self._counters.latencies_between(endpoint, self.server.name)
+        return latencies
 
     def withdraw(self, client: ClientConnection) -> None:
         """The client does not want one any more."""
@@ -390,7 +400,8 @@ class Lending:
             return
         self.borrowers[link_id] = client
         waited_s = now - since
-        self._counters.borrow_latency_us.add(waited_s * MICROSECONDS)
+        database.latencies = self._latencies_of(client)
+        database.latencies.lent(waited_s)
         if client.session is None:
             assert client.pool_key is not None
             welcome = self.welcomes.known(client.pool_key)

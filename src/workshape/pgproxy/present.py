@@ -113,7 +113,7 @@ class Present:
             max=databases.connections_max,
             query_requests=clients.queries,
             borrow_timeouts=self.counters.borrow_timeouts,
-            borrow_latency_ms=_latency_ms(self.counters.borrow_latency_us),
+            borrow_latency_ms=_latency_ms(figures.latencies.borrow_us),
             pools=tuple(_pool_status(pool) for pool in self.shown_pools(now)),
             holders=tuple(self._holders(now)),
             pins=tuple(

@@ -35,7 +35,6 @@ async def check_target(target: DatabaseTarget, passwords: Mapping[str, str], dat
         return Checked(TargetState(UNAVAILABLE, AUTH_FAILURE, _NO_PASSWORD))
     user, password = next(iter(passwords.items()))
     events = DatabaseEvents(
-        answered=lambda _took_s, _waited_s: None,
         rested=lambda _database: None,
         lost=lambda _database, _reason: None,
         left=lambda _database: None,

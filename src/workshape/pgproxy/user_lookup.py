@@ -9,7 +9,6 @@ from workshape.pgproxy.database_connection import DatabaseEvents, DatabaseTarget
 from workshape.pgproxy.messages import question
 
 _NOBODYS = DatabaseEvents(
-    answered=lambda _took_s, _waited_s: None,
     rested=lambda _database: None,
     lost=lambda _database, _reason: None,
     left=lambda _database: None,

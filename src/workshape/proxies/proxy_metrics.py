@@ -135,17 +135,15 @@ class ProxyMetrics:
 
         What is told by role goes to the role that a target has by then.
         """
-        began, latencies = figures.began, figures.latencies_us
+        began = figures.began
         self._observe(Measured(proxy), figures, at)
-        # Latencies are told apart neither by endpoints nor by targets; where there is one, they are its.
-        of_endpoints = latencies if len(figures.endpoints) == 1 else {}
-        for name, values in figures.endpoints.items():
-            self._observe(Measured(proxy, endpoint=name), ProxyFigures(began, values, of_endpoints), at)
-        of_targets = latencies if len(targets) == 1 else {}
+        for name, of_clients in figures.endpoints.items():
+            of_endpoint = ProxyFigures(began, of_clients.values, of_clients.latencies_us)
+            self._observe(Measured(proxy, endpoint=name), of_endpoint, at)
         for target in targets:
             known = figures.targets.get(target.server)
             if known is not None:
-                of_target = ProxyFigures(began, known.values, of_targets)
+                of_target = ProxyFigures(began, known.values, known.latencies_us)
                 self._observe(Measured(proxy, target=target.identifier), of_target, at, target.role)
 
     def _observe(

@@ -236,7 +236,7 @@ async def test_a_reader_endpoint_goes_to_readers_and_every_server_is_told_with_i
     assert where[0] == server.port
     assert where[1] in {replica.port for replica in replicas}
     assert figures is not None
-    assert {name: values["ClientConnections"] for name, values in figures.endpoints.items()} == {"e0": 1, "readers": 1}
+    assert {name: one.values["ClientConnections"] for name, one in figures.endpoints.items()} == {"e0": 1, "readers": 1}
     connections = {name: target.values["DatabaseConnections"] for name, target in figures.targets.items()}
     assert (connections["writer"], connections["reader1"] + connections["reader2"]) == (1, 1)
     assert figures.values["DatabaseConnections"] == 2

@@ -28,13 +28,13 @@ async def test_clients_and_queries_are_counted_by_endpoint(make_proxy: MakeProxy
             await job.execute("SELECT 3")
             present = proxy.proxy.snapshot().figures("x")
         await proxy.until(lambda: proxy.proxy.snapshot().client_connections == 0)
-        await proxy.until(lambda: proxy.proxy.snapshot().counters.borrow_latency_us.count >= 3)
+        await proxy.until(lambda: proxy.proxy.snapshot().latencies.borrow_us.count >= 3)
         left = proxy.proxy.snapshot().figures("x")
 
-    web_figures, jobs = present.endpoints["web"], present.endpoints["jobs"]
+    web_figures, jobs = present.endpoints["web"].values, present.endpoints["jobs"].values
     assert (web_figures["ClientConnectionsTLS"], web_figures["QueryRequestsTLS"]) == (1, 2)
     assert (jobs["ClientConnectionsNoTLS"], jobs["QueryRequestsNoTLS"]) == (1, 1)
-    assert present.endpoints["reports"]["ClientConnectionsReceived"] == 0
+    assert present.endpoints["reports"].values["ClientConnectionsReceived"] == 0
     assert present.values["QueryRequests"] == left.values["QueryRequests"] == 3
     assert (left.values["ClientConnections"], left.values["ClientConnectionsClosed"]) == (0, 2)
     assert Distribution.decoded(left.latencies_us["DatabaseConnectionsBorrowLatency"]).count >= 3
@@ -77,40 +77,38 @@ async def test_prometheus_reads_the_figures_of_several_proxies(make_proxy: MakeP
 async def test_what_the_database_takes_is_told_from_what_clients_wait(make_proxy: MakeProxy) -> None:
     one_connection = ProxySettings(max_connections_percent=5, connection_borrow_timeout_s=5.0)
     async with make_proxy(one_connection) as proxy, await proxy.connect() as first, await proxy.connect() as second:
-        counters = proxy.proxy.snapshot().counters
         await first.execute("SELECT 1")
         sleeping = asyncio.create_task(first.execute("SELECT pg_sleep(0.3)"))
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 1)
         await second.execute("SELECT 1")  # it waits for most of those 300 ms
         await sleeping
-        await proxy.until(lambda: counters.response_latency_us.count == 3)
+        await proxy.until(lambda: proxy.proxy.snapshot().latencies.response_us.count == 3)
 
-    database, response = counters.database_latency_us, counters.response_latency_us
+    latencies = proxy.proxy.snapshot().latencies
+    database, response = latencies.database_us, latencies.response_us
     assert (database.count, response.count) == (3, 3)
     assert 300_000 <= database.maximum < 5_000_000
-    assert response.total - database.total == pytest.approx(counters.borrow_latency_us.maximum)
+    assert response.total - database.total == pytest.approx(latencies.borrow_us.maximum)
     assert response.percentile(50) > 100_000 > database.percentile(50)
 
 
 async def test_each_statement_of_a_transaction_is_a_response_and_a_pipeline_is_one(make_proxy: MakeProxy) -> None:
     async with make_proxy() as proxy, await proxy.connect() as client:
-        counters = proxy.proxy.snapshot().counters
         async with client.transaction():
             await client.execute("SELECT 1")
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
-        by_themselves = counters.response_latency_us.count
+        by_themselves = proxy.proxy.snapshot().latencies.response_us.count
         async with client.pipeline():
             await client.execute("SELECT pg_sleep(0.2)")  # else the answers may come one by one
             await client.execute("SELECT 2")
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
 
     assert by_themselves == 3, "BEGIN, SELECT, COMMIT"
-    assert counters.response_latency_us.count == 4
+    assert proxy.proxy.snapshot().latencies.response_us.count == 4
 
 
 async def test_what_the_proxy_asks_for_itself_is_nobodys_response(make_proxy: MakeProxy) -> None:
     async with make_proxy() as proxy:
-        counters = proxy.proxy.snapshot().counters
         leaving = await proxy.connect()
         await leaving.execute("BEGIN")
         await leaving.close()
@@ -120,4 +118,19 @@ async def test_what_the_proxy_asks_for_itself_is_nobodys_response(make_proxy: Ma
             await another.execute("SELECT 1")
             await proxy.until(lambda: proxy.proxy.snapshot().idle == 1)
 
-    assert counters.response_latency_us.count == 3
+    assert proxy.proxy.snapshot().latencies.response_us.count == 3
+
+
+async def test_latencies_are_told_by_endpoint_and_by_server(make_proxy: MakeProxy) -> None:
+    async with make_proxy(endpoints=(Endpoint(name="web"), Endpoint(name="reports"))) as proxy:
+        async with await proxy.connect() as web, await connect(proxy, proxy.ports[1]) as report:
+            await web.execute("SELECT 1")
+            await report.execute("SELECT pg_sleep(0.2)")
+            await proxy.until(lambda: proxy.proxy.snapshot().latencies.response_us.count == 2)
+        figures = proxy.proxy.snapshot().figures("x")
+
+    encoded = {name: one.latencies_us for name, one in figures.endpoints.items()}
+    encoded.update((name, one.latencies_us) for name, one in figures.targets.items())
+    told = {name: Distribution.decoded(one["QueryDatabaseResponseLatency"]) for name, one in encoded.items()}
+    assert {name: values.count for name, values in told.items()} == {"web": 1, "reports": 1, "main": 2}
+    assert told["web"].maximum < 200_000 <= told["reports"].minimum == told["main"].maximum

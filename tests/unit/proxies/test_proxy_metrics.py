@@ -10,7 +10,7 @@ from workshape.metrics.book import total
 from workshape.metrics.distribution import Distribution
 from workshape.metrics.metric import Point, Unit
 from workshape.proxies.proxy_metrics import MeasuredTarget, ProxyMetrics
-from workshape.status import ProxyFigures, ProxyTargetFigures
+from workshape.status import ProxyEndpointFigures, ProxyFigures, ProxyTargetFigures
 
 ALONE = (MeasuredTarget("shopdb", "10.0.0.1:5432", TargetRole.READ_WRITE, is_available=True),)
 PROXY = (("ProxyName", "shop"),)
@@ -68,7 +68,8 @@ def test_metrics_have_the_sets_of_dimensions_that_aws_has() -> None:
     metrics = ProxyMetrics()
 
     totals = {"ClientConnections": 1.0, "DatabaseConnections": 2.0}
-    endpoints, targets = {"reports": {"ClientConnections": 1.0}}, {"10.0.0.1:5432": of_target(DatabaseConnections=2.0)}
+    endpoints = {"reports": ProxyEndpointFigures({"ClientConnections": 1.0})}
+    targets = {"10.0.0.1:5432": of_target(DatabaseConnections=2.0)}
     metrics.observe("shop", ProxyFigures("first", totals, {}, endpoints, targets), ALONE, 0.0)
 
     sets = [(point.metric.name, point.metric.dimensions) for point in metrics.take(0.0)]
@@ -94,6 +95,42 @@ def test_latencies_are_microseconds_and_only_what_came_since_the_last_time() -> 
     assert found(first, "DatabaseConnectionsBorrowLatency", PROXY).average() == 200.0
     latest = found(second, "DatabaseConnectionsBorrowLatency", PROXY)
     assert (latest.count, latest.total) == (1, 5_000.0)
+
+
+def test_latencies_are_told_by_endpoint_by_target_and_by_role() -> None:
+    metrics = ProxyMetrics()
+    name = "QueryDatabaseResponseLatency"
+
+    def spread(*values: float) -> dict[str, bytes]:
+        made = Distribution()
+        for value in values:
+            made.add(value)
+        return {name: made.encoded()}
+
+    endpoints = {"web": ProxyEndpointFigures({}, spread(1.0)), "reports": ProxyEndpointFigures({}, spread(2.0, 3.0))}
+    targets = {
+        "1": ProxyTargetFigures({}, "READ_WRITE", latencies_us=spread(1.0, 2.0)),
+        "2": ProxyTargetFigures({}, "READ_ONLY", latencies_us=spread(3.0)),
+    }
+    metrics.observe(
+        "shop",
+        ProxyFigures("first", {}, spread(1.0, 2.0, 3.0), endpoints, targets),
+        cluster("READ_WRITE", "READ_ONLY"),
+        0.0,
+    )
+    points = metrics.take(0.0)
+
+    totals = {
+        dimensions: found(points, name, dimensions).total
+        for dimensions in (
+            PROXY,
+            (("EndpointName", "web"), *PROXY),
+            (("EndpointName", "reports"), *PROXY),
+            by_role("READ_WRITE"),
+            by_role("READ_ONLY"),
+        )
+    }
+    assert list(totals.values()) == [6.0, 1.0, 5.0, 3.0, 3.0]
 
 
 def test_availability_is_the_share_of_good_checks_told_when_the_minute_is_over() -> None:
