@@ -109,6 +109,6 @@ def _json(payload: bytes) -> Any:
     try:
         msgspec.json.decode(payload, type=msgspec.Raw)
         payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested thousands deep
         return payload.decode(errors="replace")
     return msgspec.Raw(payload)

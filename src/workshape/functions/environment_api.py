@@ -196,7 +196,7 @@ class EnvironmentApi:
         try:
             told = msgspec.json.decode(request.body, type=_Exited)
             how = exit_words(told.status) if told.status is not None else told.error
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
             return refusal(400, "InvalidRequestFormat", str(error))
         if told.status is None:
             self.extensions.not_launched(told.name, how)

@@ -205,7 +205,7 @@ class Extensions:
             return refusal(403, "Extension.InvalidExtensionName", "Empty extension name")
         try:
             events = msgspec.json.decode(request.body or b"{}", type=_Registration).events
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return refusal(400, "InvalidRequestFormat", f"the body is no registration: {error}")
         extension = self._all.get(name)
         allowed = {INVOKE, SHUTDOWN} if extension is not None and extension.is_external else {INVOKE}

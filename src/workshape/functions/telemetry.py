@@ -72,7 +72,7 @@ def read_subscription(body: bytes) -> Subscription:
         request = msgspec.json.decode(body, type=_Request)
         uri = urlsplit(request.destination.URI)
         host, uri_port = uri.hostname or "", uri.port
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidSubscription(reason=str(error)) from error
     protocol = request.destination.protocol
     if request.destination.URI:

@@ -142,6 +142,15 @@ def test_the_record_is_awss() -> None:
     }
 
 
+def test_a_response_that_is_nested_thousands_deep_is_in_the_record_as_text() -> None:
+    nested = b"[" * 100_000 + b"]" * 100_000
+    end = Ended(Condition.SUCCESS, InvocationResult(RequestId("r"), nested, "$LATEST", None), 1)
+
+    record = json.loads(invocation_record(event(), end, ARN, 0.0))
+
+    assert record["responsePayload"] == nested.decode()
+
+
 def test_a_record_of_an_event_that_never_ran_has_no_response() -> None:
     record = json.loads(invocation_record(event(), Ended(Condition.EVENT_AGE_EXCEEDED, THROTTLED), ARN, 0.0))
 

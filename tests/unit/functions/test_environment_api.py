@@ -153,6 +153,7 @@ def test_registration_answers_who_the_function_is() -> None:
     [
         ("", b"{}", 403, "Extension.InvalidExtensionName"),
         ("one", b"{", 400, "InvalidRequestFormat"),
+        ("one", b"[" * 100_000 + b"]" * 100_000, 400, "InvalidRequestFormat"),
         ("one", b'{"events": "INVOKE"}', 400, "InvalidRequestFormat"),
         ("one", b'{"events": ["REBOOT"]}', 403, "Extension.InvalidEventType"),
         ("internal", b'{"events": ["SHUTDOWN"]}', 403, "Extension.InvalidEventType"),
@@ -223,6 +224,14 @@ def test_the_supervisor_tells_who_ended_and_how() -> None:
         ("extension failed", "three", "Extension.LaunchError", "no such file"),
     ]
     assert nonsense[0] == 400
+
+
+@pytest.mark.parametrize("status", [-1, 0x10000, 1 << 31, 1 << 62])
+def test_an_end_that_no_process_has_is_refused(status: int) -> None:
+    inside = Inside().open("one")
+    body = json.dumps({"name": "one", "status": status}).encode()
+
+    assert inside.refused("POST", "/_workshape/supervisor/exited", body)[0] == 400
 
 
 def test_shutdown_is_told_to_those_who_asked_for_it() -> None:

@@ -118,7 +118,7 @@ def check_payload(payload: bytes, bytes_max: int) -> None:
     try:
         _JSON.decode(payload)
         payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(reason=str(error)) from error
 
 
@@ -135,6 +135,6 @@ def client_context(encoded: str) -> str:
             raise InvalidClientContext()
         text = b64decode(encoded, validate=True).decode()
         msgspec.json.decode(text, type=dict[str, Any])
-    except (binascii.Error, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (binascii.Error, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise InvalidClientContext() from error
     return text

@@ -3,6 +3,8 @@
 import os
 import signal
 
+_STATUS_MAX = 0xFFFF
+
 
 def exit_words(status: int) -> str:
     """Say a wait status as Lambda does in `Runtime exited with error: ...`.
@@ -10,6 +12,8 @@ def exit_words(status: int) -> str:
     Raises:
         ValueError: it is none.
     """
+    if not 0 <= status <= _STATUS_MAX:
+        raise ValueError(f"{status} is no wait status")
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"
