@@ -30,6 +30,7 @@ import stat
 from collections.abc import Sequence
 
 from workshape.functions.launch import disk_maker, linux, seccomp
+from workshape.functions.launch.cgroups import PROCESSES_MAX
 from workshape.functions.launch.disks import Disk, Disks
 from workshape.functions.launch.linux import (
     CLONE_NEWIPC,
@@ -429,6 +430,8 @@ class ImageSlot:
 
 def drop(user: int) -> None:
     """Give up every privilege of this process and of whatever it starts, for good."""
+    # The same limit as the cgroup's, and by the user's processes: it holds where there is no such cgroup.
+    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_MAX, PROCESSES_MAX))
     linux.drop_bounding_capabilities()
     os.setgroups([])
     os.setresgid(GROUP, GROUP, GROUP)
