@@ -38,15 +38,15 @@ class SealedOrder:
         self._file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - it is held as long as this is
 
     def hand_on(self, control: socket.socket) -> None:
-        """Send it to the process that it is for.
+        """Send it to the process that it is for; then it is gone.
 
         Raises:
             OSError: that has died.
         """
-        left = os.fstat(self._file.fileno()).st_size
-        if sys.platform != "linux":  # where there is no sandbox, functions see each other as it is
-            control.sendall(os.pread(self._file.fileno(), left, 0))
-            return
-        sent = 0
-        while sent < left:
-            sent += os.sendfile(control.fileno(), self._file.fileno(), sent, left - sent)
+        with self._file:
+            size, sent = os.fstat(self._file.fileno()).st_size, 0
+            if sys.platform != "linux":  # where there is no sandbox, functions see each other as it is
+                control.sendall(os.pread(self._file.fileno(), size, 0))
+                return
+            while sent < size:
+                sent += os.sendfile(control.fileno(), self._file.fileno(), sent, size - sent)
