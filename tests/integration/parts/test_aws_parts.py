@@ -75,6 +75,36 @@ async def test_objects_keep_their_metadata_by_the_names_it_was_given(tmp_path: P
     assert answers == [(200, None), (200, None), (200, "mine")]
 
 
+async def test_pages_and_names_that_were_pointed_here_get_nothing(tmp_path: Path, free_port: int) -> None:
+    part = moto_server(
+        host="127.0.0.1", port=free_port, account="1" * 12, folder=tmp_path, log_file=tmp_path / "moto.log"
+    )
+    own, page = f"127.0.0.1:{free_port}", {"Origin": "http://elsewhere.example"}
+
+    def ask(method: str, headers: dict[str, str]) -> tuple[int, str | None]:
+        connection = HTTPConnection("127.0.0.1", free_port)
+        connection.request(method, "/", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, answer.getheader("access-control-allow-origin")
+
+    async with started(part):
+        answers = [
+            await asyncio.to_thread(ask, *asked)
+            for asked in (
+                ("GET", {"Host": own}),
+                ("GET", {"Host": own, "Sec-Fetch-Site": "cross-site"}),
+                ("OPTIONS", {"Host": own, "Access-Control-Request-Method": "PUT", **page}),
+                ("GET", {"Host": f"elsewhere.example:{free_port}"}),
+                ("GET", {"Host": "127.0.0.1:4566", **page}),
+            )
+        ]
+
+    assert [status for status, _ in answers] == [200, 403, 403, 403, 200]
+    assert answers[2][1] is None
+
+
 async def test_a_port_in_use_is_told_with_the_programs_own_words(tmp_path: Path, free_port: int) -> None:
     def part(name: str) -> Server:
         return moto_server(
