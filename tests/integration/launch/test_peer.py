@@ -20,17 +20,20 @@ WAIT_S = 10.0
 
 
 @contextlib.contextmanager
-def made_by(user: int, then: Callable[[socket.socket], None]) -> Iterator[socket.socket]:
+def made_by(
+    user: int, then: Callable[[socket.socket], None], at: str = "127.0.0.1", to: str = ""
+) -> Iterator[socket.socket]:
     """Accept a connection that another user has made, once that has done to it what it wanted."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    with socket.create_server((at, 0), family=family, dualstack_ipv6=at == "::") as listening:
         listening.settimeout(WAIT_S)
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
                 os.setresuid(user, user, user)
-                connection = socket.socket()
-                connection.connect(listening.getsockname())
+                connection = socket.socket(socket.AF_INET6 if ":" in (to or at) else socket.AF_INET)
+                connection.connect((to or at, listening.getsockname()[1]))
                 connection.sendall(b"POST / HTTP/1.1\r\n\r\n")
                 then(connection)
                 os.write(write, b"x")
@@ -69,6 +72,13 @@ def test_a_connection_that_its_maker_has_closed_is_nobodys(linger_s: int) -> Non
 
     with made_by(FUNCTION, close) as accepted:
         assert accepted.recv(4) == b"POST"
+        assert not is_no_function(accepted)
+
+
+@pytest.mark.parametrize(("at", "to"), [("::1", "::1"), ("::", "::1"), ("::", "127.0.0.1"), ("::", "::ffff:127.0.0.1")])
+def test_a_connection_is_its_makers_by_ipv6_too(at: str, to: str) -> None:
+    with made_by(FUNCTION, lambda _: None, at, to) as accepted:
+        assert peer_user(accepted) == FUNCTION
         assert not is_no_function(accepted)
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from workshape.functions.launch.users import USERS_FROM
 from workshape.http1.message import Connection
@@ -28,7 +29,7 @@ _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def peer_user(connection: Connection) -> int | None:
-    """Return the user id of the process that made an IPv4 connection from this machine; None: it has closed that.
+    """Return the user id of the process that made a connection from this machine; None: it has closed that.
 
     What is closed is nobody's, and the kernel says 0, root's: whoever asks must not take that for an answer.
 
@@ -40,10 +41,11 @@ def peer_user(connection: Connection) -> int | None:
         theirs = connection.getpeername()
     except OSError:  # it was reset
         return None
-    addresses = struct.pack(
-        "!HH4s12x4s12x", theirs[1], ours[1], socket.inet_aton(theirs[0]), socket.inet_aton(ours[0])
-    ) + struct.pack("=I8s", 0, _NO_COOKIE)
-    request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ALL_STATES) + addresses
+    there, here = _address(theirs[0]), _address(ours[0])
+    family = socket.AF_INET if there.version == 4 else socket.AF_INET6
+    addresses = struct.pack("!HH16s16s", theirs[1], ours[1], there.packed, here.packed)
+    addresses += struct.pack("=I8s", 0, _NO_COOKIE)
+    request = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ALL_STATES) + addresses
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.send(header + request)
@@ -74,13 +76,19 @@ def is_no_function(connection: Connection) -> bool:
 
 
 def _is_another_machines(connection: Connection) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+    try:
+        address = _address(connection.getpeername()[0])
+    except OSError:  # it was reset: who knows
+        return False
+    with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as trial:
         try:
-            address = connection.getpeername()[0]
-        except OSError:  # it was reset: who knows
-            return False
-        try:
-            trial.bind((address, 0))
+            trial.bind((str(address), 0))
         except OSError:
             return True
     return False
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Read an address. One of IPv4 on a socket of IPv6 is that of the other end's socket, which may be of either."""
+    address = ip_address(text.partition("%")[0])
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
