@@ -85,10 +85,10 @@ class Engine:
         functions = self._functions = open_functions(ground)
         deliveries = self._deliveries = open_deliveries(ground, broker, functions)
         events = self._events = open_events(ground, deliveries)
-        sources = self._sources = open_sources(ground, broker, functions, deliveries)
+        secrets = open_secrets(ground, functions)
+        sources = self._sources = open_sources(ground, broker, functions, deliveries, secrets.secrets)
         http = self._http = open_http(ground, functions, self._app)
         proxies = open_proxies(ground)
-        secrets = open_secrets(ground, functions)
         self._observation = open_observation(ground, self._app, functions, sources, deliveries, events, http, proxies)
         self._door = Door(
             services(ground, functions, sources, deliveries, events, http, proxies, secrets),

@@ -11,6 +11,7 @@ from workshape.functions.item_records import ItemRecordWriter
 from workshape.queues.broker import Broker
 from workshape.queues.model import FairDepth, QueueDepth, QueueName
 from workshape.queues.queue_metrics import QueueMetrics
+from workshape.secrets.registry import Secrets
 from workshape.triggers.mapping_metrics import MappingMetrics
 from workshape.triggers.supervisor import MappingSupervisor
 
@@ -42,7 +43,9 @@ class SourceParts:
     mappings: MappingSupervisor
 
 
-def open_sources(ground: Ground, broker: Broker, functions: FunctionParts, deliveries: DeliveryParts) -> SourceParts:
+def open_sources(
+    ground: Ground, broker: Broker, functions: FunctionParts, deliveries: DeliveryParts, secrets: Secrets
+) -> SourceParts:
     """Open what invokes functions by itself; nothing is polled before the engine serves."""
     items = ground.stack.enter_context(closing(ItemRecordWriter(ground.run.state.records)))
     metrics = MappingMetrics()
@@ -57,7 +60,7 @@ def open_sources(ground: Ground, broker: Broker, functions: FunctionParts, deliv
         note_items=items.note_items,
         function_timeout_s=functions.timeout_s,
         metrics=metrics,
-        kafka=open_kafka(ground, functions, deliveries),
+        kafka=open_kafka(ground, functions, deliveries, secrets),
         filters_max=ground.settings.functions.filters_per_mapping,
         loops=functions.loops,
     )

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 
+from workshape.streams.access import ClusterAccess
+from workshape.streams.kafka_access import ask_refusal, client_settings, refusal
 from workshape.streams.model import (
     Assignment,
     ClusterUnavailable,
@@ -23,6 +25,7 @@ from workshape.streams.model import (
 
 REQUEST_S_MAX = 10.0  # a broker that answers later than that is treated as away, and asked again
 METADATA_S_MAX = 30.0  # how soon partitions that were added are noticed
+ERRORS_S = 1.0  # how soon it is noticed that the group lets nobody in
 HEARTBEAT_S = 1.0  # how soon a member learns that partitions are to change hands
 POLL_INTERVAL_S_MAX = 86_400.0  # a function may fail for as long as it likes: its poller stays a member meanwhile
 PARTITION_FETCH_BYTES_MAX = 4 * 1024 * 1024  # of each partition in memory beside the batch: most of an event
@@ -31,15 +34,17 @@ PARTITION_FETCH_BYTES_MAX = 4 * 1024 * 1024  # of each partition in memory besid
 class KafkaReader:
     """A `LogReader`."""
 
-    def __init__(self, topic: KafkaTopic) -> None:
+    def __init__(self, topic: KafkaTopic, access: ClusterAccess) -> None:
         self._topic = topic
+        self._access = access
+        self._settings: dict[str, Any] = {}
         self._servers = ",".join(topic.bootstrap_servers)
         self._consumer: Any = None
         self._producer: Any = None
         self._assigned: Assignment | None = None
         self._generation = 0
         self._changed = asyncio.Event()
-        self._failure: BaseException | None = None
+        self._failure: KafkaError | None = None
 
     def __repr__(self) -> str:
         return f"<KafkaReader {self._topic.topic} at {self._servers} {self._assigned}>"
@@ -48,8 +53,9 @@ class KafkaReader:
         """Join the group.
 
         Raises:
-            ClusterUnavailable, TopicNotFound: it cannot.
+            ClusterUnavailable, TopicNotFound: it cannot. AccessRefused: it is not let in.
         """
+        self._settings = await client_settings(self._access)
         latest = self._topic.starting_position is StartingPosition.LATEST
         async with self._translated():
             consumer = AIOKafkaConsumer(
@@ -63,10 +69,17 @@ class KafkaReader:
                 metadata_max_age_ms=round(METADATA_S_MAX * 1_000),
                 max_poll_interval_ms=round(POLL_INTERVAL_S_MAX * 1_000),
                 max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
+                **self._settings,
             )
             self._consumer = consumer
-            await consumer.start()
+            try:
+                await consumer.start()
+            except KafkaConnectionError:
+                if self._settings:
+                    await self._raise_refusal()
+                raise
             if self._topic.topic not in await consumer.topics():
+                await self._raise_refusal()
                 raise TopicNotFound(kind="topic", name=self._topic.topic, servers=self._servers)
             consumer.subscribe([self._topic.topic], listener=_Listener(self))
 
@@ -86,11 +99,16 @@ class KafkaReader:
         """Wait for an assignment later than that generation."""
         while True:
             if self._failure is not None:
-                raise ClusterUnavailable(servers=self._servers, reason=str(self._failure)) from self._failure
+                async with self._translated():
+                    raise self._failure
             if self._assigned is not None and self._assigned.generation > after:
                 return self._assigned
             self._changed.clear()
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout(ERRORS_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                await self._raise_errors()
 
     async def fetch(
         self, generation: int, partitions: Collection[int], count_max: int, wait_s: float
@@ -139,6 +157,7 @@ class KafkaReader:
                     acks="all",
                     enable_idempotence=True,
                     request_timeout_ms=round(REQUEST_S_MAX * 1_000),
+                    **self._settings,
                 )
                 await producer.start()
                 self._producer = producer
@@ -158,6 +177,19 @@ class KafkaReader:
             self._generation += 1
             self._assigned = Assignment(self._generation, positions)
         self._changed.set()
+
+    async def _raise_errors(self) -> None:
+        """Raise what keeps the group from assigning anything: aiokafka says it to those who read."""
+        if self._assigned is None:
+            async with self._translated():
+                # Should it be a moment late and read something: whoever gets the assignment reads that again.
+                await self._consumer.getmany(timeout_ms=0, max_records=1)
+
+    async def _raise_refusal(self) -> None:
+        """Raise what the servers, asked again, say against this client, if anything."""
+        found = await ask_refusal(self._topic.bootstrap_servers, self._topic.topic, self._settings)
+        if found is not None:
+            raise found
 
     async def _start_of(self, partition: Any) -> int:
         consumer = self._consumer
@@ -187,6 +219,8 @@ class KafkaReader:
         except (CommitFailedError, IllegalStateError):
             raise
         except KafkaError as error:
+            if (found := refusal(error)) is not None:
+                raise found from error
             raise ClusterUnavailable(servers=self._servers, reason=str(error) or type(error).__name__) from error
 
 

@@ -76,7 +76,10 @@ class Assignment:
 
 
 class LogReader(Protocol):
-    """A member of a consumer group. All of it raises `ClusterUnavailable` when the cluster does not do its part."""
+    """A member of a consumer group.
+
+    All of it raises `ClusterUnavailable` when the cluster does not do its part, `AccessRefused` when it is not let in.
+    """
 
     async def start(self) -> None:
         """Join the group. Raises: TopicNotFound."""

@@ -22,6 +22,7 @@ from workshape.functions.batch_items import BatchItemFact, ItemOutcome
 from workshape.functions.function_invoker import InvokeFunction
 from workshape.functions.limits import SYNC_PAYLOAD_BYTES_MAX
 from workshape.functions.model import InvocationResult
+from workshape.streams.access import AccessRefused
 from workshape.streams.model import Assignment, ClusterUnavailable, KafkaTopic, LogReader, LogRecord
 from workshape.streams.offsets import PartitionOffsets
 from workshape.triggers.failure_delivery import FailureDelivery
@@ -87,12 +88,14 @@ class KafkaPoller:
         """Poll until `stop`, then until the batches under way have ended.
 
         Raises:
-            ClusterUnavailable, TopicNotFound: there is nothing to read from.
+            ClusterUnavailable, TopicNotFound: there is nothing to read from. AccessRefused: it may not be read.
             NotFound: there is no such function any more.
         """
         try:
             await self._reader.start()
             assignment = await self._unless_stopped(self._reader.assignment(0))
+            if assignment is not None:
+                self._notes.connected()
             while assignment is not None and not self._stopping.is_set():
                 assignment = await self._work(assignment)
         finally:
@@ -304,7 +307,7 @@ class KafkaPoller:
             return
         try:
             await self._reader.commit(moved)
-        except ClusterUnavailable as error:
+        except (AccessRefused, ClusterUnavailable) as error:
             self._notes.count(MappingMetric.COMMIT_ERRORS, 1)
             self._notes.result(f"PROBLEM: {error}")
             return

@@ -36,6 +36,38 @@ class MappingState(StrEnum):
     DELETING = "Deleting"
 
 
+class StateReason(StrEnum):
+    """StateTransitionReason: who or what made a mapping what it is.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kafka-troubleshoot.html
+    """
+
+    USER_INITIATED = "USER_INITIATED"
+    ESM_CONFIG_NOT_VALID = "ESM_CONFIG_NOT_VALID"
+    EVENT_SOURCE_AUTHN_ERROR = "EVENT_SOURCE_AUTHN_ERROR"
+    EVENT_SOURCE_AUTHZ_ERROR = "EVENT_SOURCE_AUTHZ_ERROR"
+
+
+class AccessKind(StrEnum):
+    """What a mapping can say of how its Kafka cluster is reached: the types of SourceAccessConfiguration for that."""
+
+    BASIC_AUTH = "BASIC_AUTH"
+    SASL_SCRAM_256_AUTH = "SASL_SCRAM_256_AUTH"
+    SASL_SCRAM_512_AUTH = "SASL_SCRAM_512_AUTH"
+    CLIENT_CERTIFICATE_TLS_AUTH = "CLIENT_CERTIFICATE_TLS_AUTH"
+    SERVER_ROOT_CA_CERTIFICATE = "SERVER_ROOT_CA_CERTIFICATE"
+    VPC_SUBNET = "VPC_SUBNET"
+    VPC_SECURITY_GROUP = "VPC_SECURITY_GROUP"
+
+
+class SourceAccess(msgspec.Struct, frozen=True):
+    """One of a mapping's SourceAccessConfigurations."""
+
+    kind: AccessKind
+    uri: str
+    """A secret's ARN, or what is meant in a VPC: kept and shown, for there is no VPC here."""
+
+
 class Pollers(msgspec.Struct, frozen=True):
     """Provisioned mode: how many event pollers there are at least, and at most."""
 
@@ -82,6 +114,8 @@ class EventSourceMapping(msgspec.Struct, frozen=True, kw_only=True):
     """Encryption at rest is AWS's affair: kept and shown; what it is said to encrypt is left out of lists."""
     metrics: tuple[str, ...] = ()
     failures: FailurePolicy = FailurePolicy()
+    access: tuple[SourceAccess, ...] = ()
+    """Of topics."""
     tags: dict[str, str] = {}
     enabled: bool = True
     last_modified: float = 0.0

@@ -34,3 +34,5 @@ class Notes:
     """The mapping's own metrics."""
     lag: Callable[[int], None] = lambda _lag: None
     """How many records of a topic wait."""
+    connected: Callable[[], None] = lambda: None
+    """A topic's partitions are there to be read."""

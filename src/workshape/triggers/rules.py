@@ -23,6 +23,7 @@ from workshape.triggers.model import (
     MappingInvalid,
     Pollers,
 )
+from workshape.triggers.source_access import check_access
 
 BATCH_SIZE_MAX = 10_000
 BATCH_SIZE_WITHOUT_WINDOW_MAX = 10
@@ -98,6 +99,8 @@ def _check_queue(mapping: EventSourceMapping) -> None:
     if mapping.failures != FailurePolicy():
         reason = "DestinationConfig and retry settings are not for SQS queues: use the queue's redrive policy"
         raise MappingInvalid(reason=reason)
+    if mapping.access:
+        raise MappingInvalid(reason="SourceAccessConfigurations is not for SQS queues")
     if not {EVENT_COUNT}.issuperset(mapping.metrics):
         raise MappingInvalid(reason=f"{ERROR_COUNT} and {KAFKA_METRICS} of MetricsConfig are for Kafka only")
 
@@ -125,6 +128,7 @@ def _check_topic(mapping: EventSourceMapping, topic: KafkaTopic) -> None:
     if mapping.pollers is not None:
         _check_pollers(mapping.pollers, TOPIC_POLLERS_MIN, TOPIC_POLLERS_MAX)
     _check_failures(mapping, mapping.failures, topic)
+    check_access(mapping.access)
 
 
 def _check_failures(mapping: EventSourceMapping, failures: FailurePolicy, topic: KafkaTopic) -> None:

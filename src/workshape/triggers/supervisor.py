@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from workshape.clock import Clock
-from workshape.errors import CallerError, NotFound, PlatformError
+from workshape.errors import CallerError, PlatformError
 from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.function_invoker import InvokeFunction
 from workshape.functions.loop_guard import LoopGuard
@@ -18,6 +18,7 @@ from workshape.functions.model import RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.model import QueueDoesNotExist, QueueName
 from workshape.store.documents import Documents
+from workshape.streams.access import AccessRefused
 from workshape.streams.model import KafkaTopic
 from workshape.triggers.mapping_metrics import MappingMetric, MappingMetrics
 from workshape.triggers.model import (
@@ -27,14 +28,20 @@ from workshape.triggers.model import (
     MappingInvalid,
     MappingNotFound,
     MappingState,
+    StateReason,
     TopicMappingExists,
 )
 from workshape.triggers.poller import DRAIN_S_MAX, Notes, Poller
 from workshape.triggers.rules import check_mapping, check_visibility
+from workshape.triggers.source_access import state_reason
 from workshape.triggers.sqs import SqsPoller
 
 KIND = "event-source-mapping"
-NO_RESULT = "No records processed"
+NO_RESULT, CONNECTED = "No records processed", "OK"
+"""The second when polling had failed before.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kafka-troubleshoot.html
+"""
 RESTART_DELAY_S_FIRST = 0.5
 RESTART_DELAY_S_MAX = 30.0  # a queue made again later is noticed within half a minute
 
@@ -50,6 +57,7 @@ class MappingView:
     last_processing_result: str
     last_modified: float = 0.0
     """When it was changed, or its state did: Unix time."""
+    state_reason: StateReason = StateReason.USER_INITIATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,10 @@ class _Live:
         self.mapping = mapping
         self.state = MappingState.CREATING
         self.state_changed_at = mapping.last_modified
+        self.state_reason = StateReason.USER_INITIATED
         self.result = NO_RESULT
+        self.is_broken = False
+        """The result is why polling ended, or did not begin."""
         self.changed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -80,9 +91,25 @@ class _Live:
         if state is not self.state:
             self.state, self.state_changed_at = state, now
 
+    def note(self, result: str) -> None:
+        self.result, self.is_broken = result, False
+
+    def broke(self, error: BaseException | None) -> None:
+        """It cannot poll, for now: it stays in its state, and is tried again."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        self.result, self.is_broken = _problem(self.mapping.id, error), True
+        self.state_reason = state_reason(error)
+
+    def connected(self) -> None:
+        """It polls."""
+        self.state_reason = StateReason.USER_INITIATED
+        if self.is_broken:
+            self.note(CONNECTED)
+
     def view(self) -> MappingView:
         modified = max(self.mapping.last_modified, self.state_changed_at)
-        return MappingView(self.mapping, self.state, self.result, modified)
+        return MappingView(self.mapping, self.state, self.result, modified, self.state_reason)
 
 
 class MappingSupervisor:
@@ -208,6 +235,7 @@ class MappingSupervisor:
         else:
             live.enter(MappingState.UPDATING, now)
         live.wanted = live.mapping = wanted
+        live.state_reason = StateReason.USER_INITIATED
         live.changed.set()
         return live.view()
 
@@ -220,6 +248,7 @@ class MappingSupervisor:
         live = self._find(mapping_id)
         self._documents.delete(KIND, mapping_id)
         live.enter(MappingState.DELETING, self._clock.wall_s())
+        live.state_reason = StateReason.USER_INITIATED
         live.wanted = None
         live.changed.set()
         if self._owners is None:
@@ -282,29 +311,26 @@ class MappingSupervisor:
     async def _work(self, live: _Live, mapping: EventSourceMapping) -> bool:
         """Poll until something else is wanted (True) or polling breaks (False)."""
 
-        def note_result(result: str) -> None:
-            live.result = result
-
         def count(metric: MappingMetric, value: int) -> None:
             self._metrics.count(live.mapping, metric, value, self._clock.wall_s())
 
         def note_lag(lag: int) -> None:
             self._metrics.offset_lag(live.mapping, lag, self._clock.wall_s())
 
-        notes = Notes(self._note_batch, self._note_items, note_result, count, note_lag)
+        notes = Notes(self._note_batch, self._note_items, live.note, count, note_lag, live.connected)
         try:
             # Lambda polls as the function: while there is none its messages stay where they are.
             self._function_timeout_s(mapping.function, mapping.qualifier)
             poller = self._poller(mapping, notes)
         except CallerError as error:
-            live.result = f"PROBLEM: {error}"
+            live.broke(error)
             return False
         running = asyncio.create_task(poller.run())
         changed = asyncio.create_task(live.changed.wait())
         try:
             await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
-                live.result = _reason(running)
+                live.broke(running.exception())
                 return False
             return True
         finally:
@@ -347,12 +373,12 @@ async def _drain(poller: Poller, running: "asyncio.Task[None]") -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
-def _reason(broken: "asyncio.Task[None]") -> str:
-    """Say why polling ended by itself."""
-    error = broken.exception()
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, NotFound | PlatformError):
+def _problem(mapping_id: str, error: BaseException | None) -> str:
+    """Say why polling ended by itself, or did not begin."""
+    if isinstance(error, AccessRefused):
+        extra = {"mapping": mapping_id, "problem": str(error), "reason": error.reason}
+        _log.warning("mapping_refused", extra=extra)
+    if isinstance(error, CallerError | PlatformError):
         return f"PROBLEM: {error}"
     _log.error("mapping_broke", exc_info=error)
     return f"PROBLEM: {type(error).__name__}: {error}"

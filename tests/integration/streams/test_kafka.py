@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from tests.fakes.live_engine import LiveEngine, live_engine
 from tests.integration.streams.conftest import Cluster
 from workshape.cli.ports import free_ports
+from workshape.streams.access import ClusterAccess
 from workshape.streams.model import (
     Assignment,
     ClusterUnavailable,
@@ -27,6 +28,7 @@ from workshape.streams.model import (
 )
 
 FOUND_S_MAX = 30.0
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:broker"
 FUSSY = """
 import base64, json
 def handler(event, context):
@@ -51,7 +53,7 @@ def described(
 
 
 def make(topic: KafkaTopic) -> LogReader:
-    reader: LogReader = import_module("workshape.streams.kafka_reader").KafkaReader(topic)
+    reader: LogReader = import_module("workshape.streams.kafka_reader").KafkaReader(topic, ClusterAccess())
     return reader
 
 
@@ -265,8 +267,11 @@ def test_what_a_topics_mapping_may_not_say_is_refused(cluster: Cluster, engine: 
             "other",
             DestinationConfig={"OnFailure": {"Destination": "arn:aws:events:us-east-1:123456789012:event-bus/default"}},
         ),
-        "without encryption": source(
+        "must be the ARN of a Secrets Manager secret": source(
             cluster, "other", SourceAccessConfigurations=[{"Type": "BASIC_AUTH", "URI": "arn:secret"}]
+        ),
+        "OAUTHBEARER_AUTH": source(
+            cluster, "other", SourceAccessConfigurations=[{"Type": "OAUTHBEARER_AUTH", "URI": SECRET}]
         ),
     }
 

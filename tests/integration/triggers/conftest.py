@@ -22,7 +22,7 @@ from workshape.queues.model import NewMessage, QueueAttributes, QueueName, Redri
 from workshape.store.documents import Documents
 from workshape.triggers.mapping_metrics import MappingMetrics
 from workshape.triggers.model import EventSourceMapping
-from workshape.triggers.supervisor import MappingSupervisor
+from workshape.triggers.supervisor import KafkaPolling, MappingSupervisor
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 EVENTS, DEAD = QueueName("events"), QueueName("events-dlq")
@@ -39,6 +39,7 @@ class Stage:
     folder: Path
     function: BatchFunction = field(default_factory=BatchFunction)
     function_exists: bool = True
+    kafka: KafkaPolling | None = None
     stops_loops: bool = True
     timeout_s: int = VISIBILITY_TIMEOUT_S
     """The function's."""
@@ -61,7 +62,7 @@ class Stage:
             note_items=self._note_items,
             function_timeout_s=self._function_timeout_s,
             metrics=self.metrics,
-            kafka=None,
+            kafka=self.kafka,
             filters_max=5,
             loops=LoopGuard(lambda _name: self.stops_loops, self.function_metrics, Clock()),
         )

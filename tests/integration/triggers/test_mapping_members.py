@@ -48,6 +48,7 @@ EFFECTIVE: dict[str, Any] = {
     "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["127.0.0.1:9092"]}},
     "StartingPosition": "LATEST",
     "Topics": ["orders"],
+    "SourceAccessConfigurations": [{"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"}],
 }
 
 

@@ -16,17 +16,18 @@ from workshape.errors import Invalid
 from workshape.streams.model import KafkaTopic, StartingPosition
 from workshape.triggers.model import (
     STREAM_BATCH_SIZE_DEFAULT,
+    AccessKind,
     EventSourceMapping,
     FailurePolicy,
     MappingInvalid,
     Pollers,
+    SourceAccess,
 )
 from workshape.triggers.supervisor import MappingView
 
 Members = dict[str, Any]
 
 REPORT_BATCH_ITEM_FAILURES = "ReportBatchItemFailures"
-USER_INITIATED = "USER_INITIATED"
 BOOTSTRAP_SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 QUEUE_POLLERS_DEFAULT = (2, 200)
 TOPIC_POLLERS_DEFAULT = (1, 200)
@@ -45,6 +46,7 @@ _READ: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
         "filters",
         lambda criteria: tuple(each.get("Pattern", "") for each in criteria.get("Filters") or ()),
     ),
+    "SourceAccessConfigurations": ("access", lambda configs: tuple(map(_access, configs))),
     "MetricsConfig": ("metrics", lambda config: tuple(config.get("Metrics") or ())),
 }
 """Members that are taken away by being set to nothing."""
@@ -54,7 +56,6 @@ _OF_FAILURES = {
     "BisectBatchOnFunctionError": "bisect",
 }
 _NOT_BUILT: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "SourceAccessConfigurations": (bool, "workshape speaks to Kafka without encryption and authentication only."),
     "LoggingConfig": (
         bool,
         "workshape writes no logs of event pollers: see LastProcessingResult and metrics.",
@@ -162,12 +163,14 @@ def write_mapping(call: Call, view: MappingView, *, listed: bool = False) -> Mem
         "LastModified": datetime.fromtimestamp(view.last_modified, UTC),
         "LastProcessingResult": view.last_processing_result,
         "State": view.state.value,
-        "StateTransitionReason": USER_INITIATED,
+        "StateTransitionReason": view.state_reason.value,
     }
     if mapping.kafka is None:
         members["EventSourceArn"] = mapping.queue_arn
     else:
         members |= _write_topic(mapping.kafka, mapping.failures)
+    if mapping.access:
+        members["SourceAccessConfigurations"] = [{"Type": each.kind.value, "URI": each.uri} for each in mapping.access]
     if mapping.concurrency_max is not None:
         members["ScalingConfig"] = {"MaximumConcurrency": mapping.concurrency_max}
     if mapping.pollers is not None:
@@ -212,6 +215,15 @@ def _destination(config: Members) -> str:
         raise NotOfMappings(member="DestinationConfig.OnSuccess", reason="mappings have on-failure destinations only.")
     arn: str = (config.get("OnFailure") or {}).get("Destination") or ""
     return arn
+
+
+def _access(config: Members) -> SourceAccess:
+    kind = config.get("Type") or ""
+    try:
+        return SourceAccess(AccessKind(kind), config.get("URI") or "")
+    except ValueError:
+        reason = f"the type {kind!r} is not one that workshape knows for Kafka: {', '.join(AccessKind)}."
+        raise NotOfMappings(member="SourceAccessConfigurations", reason=reason) from None
 
 
 def _pollers(config: Members, *, topic: bool) -> Pollers | None:
