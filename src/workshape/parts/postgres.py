@@ -20,6 +20,7 @@ from pathlib import Path
 from workshape.errors import PlatformError
 from workshape.parts.process import (
     Account,
+    ChildPart,
     ChildProcess,
     PartFailed,
     Program,
@@ -99,7 +100,7 @@ def postgres_programs() -> Path:
     return folder
 
 
-class Postgres:
+class Postgres(ChildPart):
     """The server as a part. `start` makes the cluster and the database when they are not there yet."""
 
     name = "postgres"
@@ -108,17 +109,11 @@ class Postgres:
         self._order = order
         self._programs = postgres_programs()
         self._cluster = order.folder / "cluster"
-        self._child: ChildProcess | None = None
         self._account = server_account()
         self.credentials = self._read_credentials()
 
     def __repr__(self) -> str:
         return f"<Postgres {self._order.host}:{self._order.port} {self._child}>"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the postmaster; 0 before the first start."""
-        return self._child.pid if self._child is not None else 0
 
     async def start(self) -> None:
         """Start the server and wait until the app's database is there.
@@ -132,23 +127,7 @@ class Postgres:
         self._check_version()
         order = self._order
         program = server_program(self.name, self._cluster, order.log_file, order, order.port)
-        child = self._child = await ChildProcess.start(program)
-        try:
-            await child.ready(self._is_ready, READY_S_MAX)
-            await self._ensure_database()
-        except BaseException:  # cancelled or failed alike: it must not stay
-            await child.stop()
-            raise
-
-    async def wait(self) -> str:
-        """Wait until the server dies; tell how."""
-        assert self._child is not None, "not started"
-        return await self._child.wait()
-
-    async def stop(self) -> None:
-        """Shut down fast: transactions are rolled back, everything committed is kept."""
-        if self._child is not None:
-            await self._child.stop()
+        await self._begin(program, self._is_ready, READY_S_MAX, self._ensure_database)
 
     async def _is_ready(self) -> bool:
         outcome = await self._psql("SELECT 1", database="postgres")

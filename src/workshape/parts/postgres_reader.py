@@ -22,7 +22,7 @@ from workshape.parts.postgres import (
     server_account,
     server_program,
 )
-from workshape.parts.process import ChildProcess, PartFailed, Program, describe_exit, log_excerpt
+from workshape.parts.process import ChildPart, ChildProcess, PartFailed, Program, describe_exit, log_excerpt
 from workshape.parts.psql import Psql
 
 READERS_MAX = 5  # the writer's ten walsenders are enough for them, and two more while one is copied
@@ -43,7 +43,7 @@ class ReaderOrder:
     """The writer's, and so its own."""
 
 
-class PostgresReader:
+class PostgresReader(ChildPart):
     """The server as a part, started after the one that it follows."""
 
     def __init__(self, order: ReaderOrder) -> None:
@@ -52,16 +52,10 @@ class PostgresReader:
         self._programs = postgres_programs()
         self._folder = order.writer.folder / f"reader-{order.number}"
         self._cluster = self._folder / "cluster"
-        self._child: ChildProcess | None = None
         self._account = server_account()
 
     def __repr__(self) -> str:
         return f"<PostgresReader {self._order.writer.host}:{self._order.port} {self._child}>"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the postmaster; 0 before the first start."""
-        return self._child.pid if self._child is not None else 0
 
     async def start(self) -> None:
         """Copy the writer's cluster, start the server, and wait until it answers.
@@ -74,22 +68,7 @@ class PostgresReader:
         await self._copy()
         order = self._order
         program = server_program(self.name, self._cluster, order.log_file, order.writer, order.port)
-        child = self._child = await ChildProcess.start(program)
-        try:
-            await child.ready(self._is_ready, READY_S_MAX)
-        except BaseException:  # cancelled or failed alike: it must not stay
-            await child.stop()
-            raise
-
-    async def wait(self) -> str:
-        """Wait until the server dies; tell how."""
-        assert self._child is not None, "not started"
-        return await self._child.wait()
-
-    async def stop(self) -> None:
-        """Shut down fast."""
-        if self._child is not None:
-            await self._child.stop()
+        await self._begin(program, self._is_ready, READY_S_MAX)
 
     async def _copy(self) -> None:
         """Copy the cluster; the copy knows then whom it follows, and where its password is."""

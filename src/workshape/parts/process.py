@@ -162,7 +162,49 @@ class ChildProcess:
             await self._process.wait()
 
 
-class Server:
+class ChildPart:
+    """A part that is one child process, whatever has to be done before it starts."""
+
+    _child: ChildProcess | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the last start; 0 before the first."""
+        return self._child.pid if self._child is not None else 0
+
+    async def wait(self) -> str:
+        """Wait until it dies; tell how."""
+        assert self._child is not None, "not started"
+        return await self._child.wait()
+
+    async def stop(self) -> None:
+        """End it, as its program wants to be ended."""
+        if self._child is not None:
+            await self._child.stop()
+
+    async def _begin(
+        self,
+        program: Program,
+        check: Callable[[], Awaitable[bool]] | None,
+        ready_s_max: float,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Start it, wait until it is ready, and then `prepare` it.
+
+        Raises:
+            PartFailed: it ended, or was not ready in time. And what `prepare` raises.
+        """
+        child = self._child = await ChildProcess.start(program, tells=check is None)
+        try:
+            await child.ready(check, ready_s_max)
+            if prepare is not None:
+                await prepare()
+        except BaseException:  # cancelled or failed alike: it must not stay
+            await child.stop()
+            raise
+
+
+class Server(ChildPart):
     """A program that is a part: started again as it was, ready when its check says so, or by itself."""
 
     def __init__(self, program: Program, check: Callable[[], Awaitable[bool]] | None, ready_s_max: float) -> None:
@@ -170,7 +212,6 @@ class Server:
         self._program = program
         self._check = check
         self._ready_s_max = ready_s_max
-        self._child: ChildProcess | None = None
 
     def __repr__(self) -> str:
         return f"<Server {self.name} {self._child}>"
@@ -180,38 +221,18 @@ class Server:
         """The program's name."""
         return self._program.name
 
-    @property
-    def pid(self) -> int:
-        """Process id of the last start; 0 before the first."""
-        return self._child.pid if self._child is not None else 0
-
     async def start(self) -> None:
         """Start it and wait until it is ready.
 
         Raises:
             PartFailed: it ended, or was not ready in time.
         """
-        child = self._child = await ChildProcess.start(self._program, tells=self._check is None)
-        try:
-            await child.ready(self._check, self._ready_s_max)
-        except BaseException:  # cancelled or failed alike: it must not stay
-            await child.stop()
-            raise
-
-    async def wait(self) -> str:
-        """Wait until it dies; tell how."""
-        assert self._child is not None, "not started"
-        return await self._child.wait()
+        await self._begin(self._program, self._check, self._ready_s_max)
 
     def failed(self, what: str) -> PartFailed:
         """Make the error that tells what happened, with the end of the log."""
         assert self._child is not None, "not started"
         return self._child.failed(what)
-
-    async def stop(self) -> None:
-        """End it."""
-        if self._child is not None:
-            await self._child.stop()
 
 
 def describe_exit(status: int) -> str:
