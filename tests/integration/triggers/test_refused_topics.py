@@ -27,12 +27,14 @@ class IdlePoller:
 
     notes: Notes
     refused: WorkshapeError | None
+    polls: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         if self.refused is not None:
             raise self.refused
         self.notes.connected()
+        self.polls = True
         await self.stopped.wait()
 
     def stop(self) -> None:
@@ -82,13 +84,18 @@ async def test_a_mapping_says_why_it_is_refused_until_it_is_not(
 
 
 async def test_a_mapping_that_was_never_refused_has_no_result_before_its_first_batch(stage: Stage) -> None:
-    stage.kafka = KafkaPolling(lambda _mapping, notes: IdlePoller(notes, None), lambda _mapping: None)
+    made: list[IdlePoller] = []
+
+    def poller(_mapping: EventSourceMapping, notes: Notes) -> IdlePoller:
+        made.append(IdlePoller(notes, None))
+        return made[-1]
+
+    stage.kafka = KafkaPolling(poller, lambda _mapping: None)
     supervisor = stage.supervisor()
-    made = supervisor.create(EventSourceMapping(id="", kafka=TOPIC, function="events", function_arn="arn"))
+    created = supervisor.create(EventSourceMapping(id="", kafka=TOPIC, function="events", function_arn="arn"))
     running = asyncio.create_task(supervisor.run())
-    await stage.settled(lambda: supervisor.get(made.mapping.id).state is MappingState.ENABLED)
-    await asyncio.sleep(0)
-    result = supervisor.get(made.mapping.id).last_processing_result
+    await stage.settled(lambda: made and made[0].polls)
+    result = supervisor.get(created.mapping.id).last_processing_result
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
