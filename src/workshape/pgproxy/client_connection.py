@@ -26,6 +26,8 @@ from workshape.pgproxy.welcomes import Welcome
 TLS_HANDSHAKE_S_MAX = 10.0
 HELD_BYTES_MAX = 256 * KIB  # while a client waits it is read on, to notice that it left; but not without end
 SECRET_BYTES = 4  # of BackendKeyData, after the process id
+LONG_SECRET_BYTES = 32  # since version 3.2 of the protocol, as the server's
+LONG_SECRET_SINCE = 2  # that is 3.2
 PROCESS_ID_BITS = 31  # drivers read it as a signed number, and the server's are positive
 
 _numbers = count(1)
@@ -462,6 +464,10 @@ class ClientConnection(asyncio.Protocol):
         self._held_bytes = 0
 
 
-def new_session_key() -> bytes:
-    """Make what a client is given for its cancel requests: a process id and a secret, neither to be guessed."""
-    return (secrets.randbits(PROCESS_ID_BITS) or 1).to_bytes(4, "big") + secrets.token_bytes(SECRET_BYTES)
+def new_session_key(minor_version: int) -> bytes:
+    """Make what a client is given for its cancel requests: a process id and a secret, neither to be guessed.
+
+    Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData, by protocol version)
+    """
+    secret_bytes = LONG_SECRET_BYTES if minor_version >= LONG_SECRET_SINCE else SECRET_BYTES
+    return (secrets.randbits(PROCESS_ID_BITS) or 1).to_bytes(4, "big") + secrets.token_bytes(secret_bytes)

@@ -203,8 +203,9 @@ class ClientLogin:
             return self._refuse(refused(reason, INVALID_AUTHORIZATION))
         if startup.parameters.get("replication", "").lower() not in NOT_A_REPLICATION:
             return self._refuse(refused("replication through the proxy is not supported", FEATURE_NOT_SUPPORTED))
-        if startup.minor_version or startup.protocol_extensions:
-            self.to_client.append(messages.negotiate_protocol_version(startup.protocol_extensions))
+        minor_version = min(startup.minor_version, messages.MINOR_VERSION_MAX)
+        if startup.minor_version > minor_version or startup.protocol_extensions:
+            self.to_client.append(messages.negotiate_protocol_version(minor_version, startup.protocol_extensions))
         self._messages.feed(self._data)
         self._data = b""
         return self._identify(self._account)

@@ -27,11 +27,11 @@ from workshape.pgproxy.harmless import Harmless
 from workshape.pgproxy.link import Link
 from workshape.pgproxy.pins import NO_EFFECTS, UNREAD, Effects, Pin, PinReason, shown
 from workshape.pgproxy.recognition import effects_of
+from workshape.pgproxy.rewording import NO_SUCH_STATEMENT
 
 APPLICATION = "application_name"
 """The one variable that clients of one connection may begin with differently; see `pool_key`."""
 STATEMENTS_MAX = 10_000  # a client's prepared statements; one more is not carried, and pins
-NO_SUCH_STATEMENT = b"(unnamed)"  # what the error names, when a client binds what it has not parsed
 TRACKED_KEPT = 16  # servers of different versions report different variables
 UNSAFE_ENCODINGS = frozenset({"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"})
 """Their characters may end in a backslash's byte. Source: https://www.postgresql.org/docs/current/multibyte.html"""

@@ -37,6 +37,7 @@ HEAD_BYTES = 5
 read_head = struct.Struct("!BI").unpack_from
 
 PROTOCOL_3_0 = 196608
+MINOR_VERSION_MAX = 2  # 3.2 is what PostgreSQL 18 speaks: keys for cancel requests may be longer, nothing else differs
 SSL_REQUEST_CODE = 80877103
 GSSENC_REQUEST_CODE = 80877104
 CANCEL_REQUEST_CODE = 80877102
@@ -108,7 +109,7 @@ def read_first_packet(data: bytes) -> tuple[FirstPacket, int] | None:
         return CancelRequest(body), length
     if code >> 16 != 3:
         raise ProtocolViolation(
-            reason=f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0"
+            reason=f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.2"
         )
     return _startup(body, code & 0xFFFF), length
 
@@ -268,10 +269,12 @@ def ready_for_query(status: int) -> bytes:
     return message(READY_FOR_QUERY, bytes((status,)))
 
 
-def negotiate_protocol_version(extensions: Iterable[str]) -> bytes:
-    """Tell a client that we speak 3.0 and none of these extensions."""
+def negotiate_protocol_version(minor_version: int, extensions: Iterable[str]) -> bytes:
+    """Tell a client that we speak this version of 3 and none of these extensions."""
     names = tuple(extensions)
-    return message(ord("v"), struct.pack("!II", PROTOCOL_3_0, len(names)) + b"".join(map(_zero_ended, names)))
+    return message(
+        ord("v"), struct.pack("!II", PROTOCOL_3_0 + minor_version, len(names)) + b"".join(map(_zero_ended, names))
+    )
 
 
 def read_error_fields(body: bytes) -> dict[str, str]:

@@ -19,7 +19,11 @@ NOTIFIER_END = HEAD_BYTES + PROCESS_ID_BYTES  # a NotificationResponse begins wi
 NAME_PREFIX = f"workshape_{secrets.token_hex(8)}_".encode()  # not to be guessed: a client could use another's
 REWORDED = frozenset({messages.ERROR_RESPONSE, messages.NOTIFICATION_RESPONSE})
 
+NO_SUCH_STATEMENT = f"workshape_unnamed_{secrets.token_hex(8)}".encode()
+"""What is bound on a connection instead of an unnamed statement that its client does not have."""
+
 _NAME = re.compile(re.escape(NAME_PREFIX) + rb"\d+")
+_NO_UNNAMED = b'prepared statement "' + NO_SUCH_STATEMENT + b'" does not exist'
 
 
 class Serving(Protocol):
@@ -50,8 +54,13 @@ def reworded(
         if notifier is None or not notifier.served:
             return None
         return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
+    if len(message) > ERROR_BYTES_MAX:
+        return None
+    if NO_SUCH_STATEMENT in message:
+        words = message[HEAD_BYTES:].replace(_NO_UNNAMED, b"unnamed prepared statement does not exist")
+        return messages.message(kind, words.replace(NO_SUCH_STATEMENT, b""))  # where it speaks another language
     found = _NAME.search(message)
-    if found is None or len(message) > ERROR_BYTES_MAX:
+    if found is None:
         return None
     statement = next((one for one, name in prepared.items() if name == found.group()), None)
     names = (name for name, named in holder.names.by_name.items() if named.statement is statement)

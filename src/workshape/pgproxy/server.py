@@ -249,7 +249,7 @@ class ProxyServer:
         application_name = client.login.startup.parameters.get("application_name")
         if application_name is not None:
             welcome = welcome.for_application(application_name)
-        client.session_key = new_session_key()
+        client.session_key = new_session_key(client.login.startup.minor_version)
         self._by_session_key[client.session_key] = client
         key_data = messages.message(messages.BACKEND_KEY_DATA, client.session_key)
         said = welcome.words + key_data + messages.ready_for_query(messages.IDLE)

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/protocol-error-fields.html
 
 from dataclasses import dataclass
 
-from workshape.pgproxy.messages import ERROR_RESPONSE, message
+from workshape.pgproxy.messages import ERROR_RESPONSE, NOTICE_RESPONSE, message
 
 CONNECTION_FAILURE = "08006"
 CONNECTION_REFUSED = "08001"  # sqlclient_unable_to_establish_sqlconnection
@@ -17,6 +17,7 @@ IDLE_IN_TRANSACTION = "25P03"
 INVALID_STATEMENT_NAME = "26000"
 INVALID_CURSOR_NAME = "34000"
 INVALID_CATALOG_NAME = "3D000"
+NAME_TOO_LONG = "42622"
 SYNTAX_ERROR = "42601"
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"
@@ -34,7 +35,7 @@ _LASTING_CLASSES = ("28", "3D", "42", "0A", "22")
 
 @dataclass(frozen=True, slots=True)
 class WireError:
-    """An error on its way to a client."""
+    """An error, or a notice, on its way to a client."""
 
     code: str
     message: str
@@ -42,11 +43,19 @@ class WireError:
     hint: str = ""
     fatal: bool = False
 
+    is_notice: bool = False
+
     def __bytes__(self) -> bytes:
-        severity = "FATAL" if self.fatal else "ERROR"
+        severity = "NOTICE" if self.is_notice else "FATAL" if self.fatal else "ERROR"
         fields = {"S": severity, "V": severity, "C": self.code, "M": self.message, "D": self.detail, "H": self.hint}
-        body = b"".join(f"{letter}{text}".encode() + b"\0" for letter, text in fields.items() if text)
-        return message(ERROR_RESPONSE, body + b"\0")
+        texts = (f"{letter}{text}" for letter, text in fields.items() if text)
+        body = b"".join(text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
+        return message(NOTICE_RESPONSE if self.is_notice else ERROR_RESPONSE, body + b"\0")
+
+
+def name_was_cut(name: str, cut: str) -> WireError:
+    """What a server tells a client whose application's name is longer than it keeps."""
+    return WireError(NAME_TOO_LONG, f'identifier "{name}" will be truncated to "{cut}"', is_notice=True)
 
 
 def is_lasting(code: str) -> bool:

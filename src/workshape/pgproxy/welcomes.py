@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from workshape.pgproxy import messages
+from workshape.pgproxy.application_name import cut_name, printable
 from workshape.pgproxy.pool_actions import PoolKey
+from workshape.pgproxy.sqlstate import name_was_cut
 
 KNOWN_KEYS_MAX = 1_000  # kinds of clients whose welcome is known; beyond, it is asked again
 APPLICATIONS_MAX = 1_000  # names of applications remembered for each of them
@@ -33,8 +35,11 @@ class Welcome:
         """As the server would report it to a client that calls itself so."""
         found = self.by_application.get(name)
         if found is None:
-            own = {"application_name": name}
+            cut = cut_name(name)
+            own = {"application_name": printable(cut, self.parameters.get("server_version", ""))}
             found = Welcome.of({**self.parameters, **own}, {**self.variables, **own})
+            if cut != name:
+                found = replace(found, words=bytes(name_was_cut(name, cut)) + found.words)
             if len(self.by_application) < APPLICATIONS_MAX:
                 self.by_application[name] = found
         return found
