@@ -1,7 +1,8 @@
 """A PostgreSQL server that knows the protocol and a handful of statements: what a client would see directly.
 
-Statements: `rows N` (N rows whose values look like messages), `error`, `begin`, `commit`, `rollback`, `set NAME VALUE`
-(reported), `show NAME`, `copy in`, `deallocate NAME`, `discard all`, `select set_config(...)` as the proxy sends it.
+Statements: `rows N` (N rows whose values look like messages), `error`, `parameter` (cannot be bound without one),
+`begin`, `commit`, `rollback`, `set NAME VALUE` (reported), `show NAME`, `copy in`, `deallocate NAME`, `discard all`,
+`select set_config(...)` as the proxy sends it.
 Answers are as PostgreSQL's: errors skip to the Sync, a failed transaction refuses everything but its end, a named
 statement must not exist yet to be parsed and must exist to be bound, a Sync among COPY data is ignored.
 """
@@ -78,14 +79,7 @@ class ScriptedPostgres:
         if kind == messages.PARSE:
             self._parse(body)
         elif kind == messages.BIND:
-            portal, name = body.split(b"\0")[:2]
-            if name not in self.statements:
-                self._fail("26000")
-            elif self.status == messages.FAILED_TRANSACTION and self.statements[name] not in ENDS:
-                self._fail("25P02")
-            else:
-                self.portals[portal] = self.statements[name]
-                self._say(messages.BIND_COMPLETE)
+            self._bind(*body.split(b"\0")[:2])
         elif kind == messages.DESCRIBE:
             self._describe(body[:1], body[1:-1])
         elif kind == messages.CLOSE:
@@ -103,6 +97,17 @@ class ScriptedPostgres:
                 self._run(bound, extended=True)
         else:
             raise AssertionError(kind)
+
+    def _bind(self, portal: bytes, name: bytes) -> None:
+        if name not in self.statements:
+            self._fail("26000")
+        elif self.status == messages.FAILED_TRANSACTION and self.statements[name] not in ENDS:
+            self._fail("25P02")
+        elif self.statements[name] == "parameter":
+            self._fail("08P01", says=f'prepared statement "{name.decode()}" requires 1')
+        else:
+            self.portals[portal] = self.statements[name]
+            self._say(messages.BIND_COMPLETE)
 
     def _parse(self, body: bytes) -> None:
         name, _, rest = body.partition(b"\0")

@@ -140,7 +140,7 @@ class ClientStatements:
             return None if not first else first + messages.parse(name, body)
         if name in names:  # the server refuses it, as it would without us
             taken, again = link.prepare(names[name].statement, ours=True)
-            link.expected.append(PARSE_UNNAMED)
+            link.expected.append(Expected(AnswerKind.PARSE, named=name))
             return first + again + messages.parse(taken, body)
         if len(names) >= STATEMENTS_MAX:
             self._pin(PinReason.PREPARED, text)
@@ -182,11 +182,16 @@ class ClientStatements:
 
     def bind(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
         """Do as `find`, and note what the statement will do when it is executed."""
-        found = self.find(link, name)
+        found, first = self.find(link, name)
         prepared = self._state.names.by_name.get(name)
+        undo = None
         if prepared is not None and prepared.effects is not NO_EFFECTS:
-            self._bound(link, prepared)
-        return found
+            undo = self._bound(link, prepared)
+        if found == name and undo is None:
+            link.expected.append(BIND)
+        else:
+            link.expected.append(Expected(AnswerKind.BIND, undo=undo, named=name))
+        return found, first
 
     def close(self, link: Link, name: bytes) -> bool:
         """Note the Close of a statement; True when the server need not hear of it."""
@@ -243,15 +248,13 @@ class ClientStatements:
     def _pin(self, reason: PinReason, text: bytes) -> None:
         self._state.pin(Pin(reason, shown(text), self.now))
 
-    def _bound(self, link: Link, prepared: Prepared) -> None:
+    def _bound(self, link: Link, prepared: Prepared) -> Undo | None:
         effects, lift = prepared.effects, self._lift
         if effects.lifts:
             earlier = Lift(frozenset(), self._state.pins_made) if lift is None else lift
             self._lift = Lift(earlier.reasons | effects.lifts, earlier.pins_before)
         self._apply(link, effects, prepared.statement.body)
-        undo = self._forget_names(link, effects)
-        if undo is not None:
-            link.expected.append(Expected(AnswerKind.MADE_HERE, undo=undo))
+        return self._forget_names(link, effects)
 
     def _forget_names(self, link: Link, effects: Effects) -> Undo | None:
         """The server drops prepared statements: so do we."""

@@ -111,6 +111,8 @@ class Expected(Struct, frozen=True, eq=False):
     """The proxy asked in the client's wake: that may fail as what it follows did, and the client hears of changes."""
     restores: Mapping[str, str] | None = None
     """The variables the connection has when this succeeded."""
+    named: bytes | None = None
+    """What the client calls the statement that this is about, where the server calls it otherwise."""
 
 
 SYNC = Expected(AnswerKind.READY)

@@ -223,7 +223,8 @@ class Link:
             if kind not in _PASSIVE:
                 if size < end and size - position < self._needed(kind, length):
                     break
-                words = reworded(data, position, end, self._backends, self.holder, self.prepared)
+                named = expected[0].named if expected else None
+                words = None if self.holder is None else reworded(data, position, end, self._backends, named)
                 swallowed = self._note(kind, data, position, end)
             if swallowed:
                 out.append(data[done:position])

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from workshape.pgproxy import messages
-from workshape.pgproxy.client_state import ClientState
-from workshape.pgproxy.expected import Statement
 from workshape.pgproxy.messages import HEAD_BYTES, KIB
 
 ERROR_BYTES_MAX = 8 * KIB  # a longer error is passed on as it comes: it is not about a prepared statement's name
@@ -34,19 +32,15 @@ class Serving(Protocol):
 
 
 def reworded(
-    data: bytes,
-    position: int,
-    end: int,
-    backends: Mapping[bytes, Serving],
-    holder: ClientState | None,
-    prepared: Mapping[Statement, bytes],
+    data: bytes, position: int, end: int, backends: Mapping[bytes, Serving], named: bytes | None
 ) -> bytes | None:
     """Give the message there, as far as it is here, in the words of the client whose connection it is; None as it is.
 
-    `backends` are the connections to the server by their process ids, `prepared` has this one's names of statements.
+    `backends` are the connections to the server by their process ids. `named` is what the client calls the statement
+    that an error is about; None: as the server calls it.
     """
     kind = data[position]
-    if holder is None or kind not in REWORDED:
+    if kind not in REWORDED:
         return None
     message = data[position:end]
     if kind == messages.NOTIFICATION_RESPONSE:
@@ -54,15 +48,10 @@ def reworded(
         if notifier is None or not notifier.served:
             return None
         return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
-    if len(message) > ERROR_BYTES_MAX:
+    if named is None or len(message) > ERROR_BYTES_MAX:
         return None
-    if NO_SUCH_STATEMENT in message:
-        words = message[HEAD_BYTES:].replace(_NO_UNNAMED, b"unnamed prepared statement does not exist")
+    words = message[HEAD_BYTES:]
+    if not named:
+        words = words.replace(_NO_UNNAMED, b"unnamed prepared statement does not exist")
         return messages.message(kind, words.replace(NO_SUCH_STATEMENT, b""))  # where it speaks another language
-    found = _NAME.search(message)
-    if found is None:
-        return None
-    statement = next((one for one, name in prepared.items() if name == found.group()), None)
-    names = (name for name, named in holder.names.by_name.items() if named.statement is statement)
-    name = next(names, found.group())
-    return messages.message(kind, message[HEAD_BYTES : found.start()] + name + message[found.end() :])
+    return messages.message(kind, _NAME.sub(lambda _: named, words))

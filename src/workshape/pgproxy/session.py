@@ -12,7 +12,6 @@ from workshape.pgproxy import messages
 from workshape.pgproxy.client_state import ClientState
 from workshape.pgproxy.client_statements import ClientStatements, Statements
 from workshape.pgproxy.expected import (
-    BIND,
     CLOSE,
     COPY_END,
     DESCRIBE,
@@ -351,7 +350,6 @@ class Session:
         name_end = _zero(data, portal_end + 1, end)
         name = data[portal_end + 1 : name_end]
         found, first = self._statements.bind(link, name)
-        link.expected.append(BIND)
         if found == name:
             return None if not first else first + data[position:end]
         length = end - position - 1 + len(found) - len(name)
@@ -365,7 +363,7 @@ class Session:
             link.expected.append(DESCRIBE)
             return None
         found, first = self._statements.find(link, name)
-        link.expected.append(DESCRIBE)
+        link.expected.append(DESCRIBE if found == name else Expected(AnswerKind.DESCRIBE, named=name))
         if found == name:
             return None if not first else first + data[position:end]
         return first + messages.message(messages.DESCRIBE, STATEMENT + found + b"\0")

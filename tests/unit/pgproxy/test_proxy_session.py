@@ -267,6 +267,33 @@ def test_an_error_names_a_prepared_statement_as_its_client_does(chunk_bytes: int
     assert kinds(client.seen) == "1Z" + "EZ"
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1 << 16])
+@pytest.mark.parametrize("gone", [close("mine"), parse("last", "deallocate mine") + bind("last"), b""])
+def test_an_error_names_the_statement_that_was_meant_whatever_becomes_of_it(gone: bytes, chunk_bytes: int) -> None:
+    bench = Bench.of(1, chunk_bytes)
+    client = bench.client()
+    client.send(parse("other", "parameter") + parse("mine", "parameter") + SYNC)
+
+    client.send(bind("mine") + execute() + gone + SYNC)
+
+    assert b'prepared statement "mine" requires 1' in client.seen
+    assert kinds(client.seen) == "11Z" + "EZ"
+
+
+@pytest.mark.parametrize("drop", ["deallocate mine", "discard all"])
+def test_a_deallocation_that_is_refused_when_it_is_bound_takes_nothing_away(drop: str) -> None:
+    bench = Bench.of(1)
+    client = bench.client()
+    client.send(parse("mine", "rows 1") + parse("drop", drop) + SYNC)
+    client.send(query("begin") + query("error"))
+
+    client.send(bind("drop") + execute() + SYNC)
+    client.send(query("rollback"))
+    client.send(bind("mine") + execute() + SYNC + parse("mine", "rows 2") + SYNC)
+
+    assert kinds(client.seen) == "11Z" + "CZ" + "EZ" + "EZ" + "CZ" + "2DCZ" + "EZ"
+
+
 def test_an_unnamed_statement_is_never_another_clients() -> None:
     bench = Bench.of(1)
     first, second = bench.client(), bench.client()
