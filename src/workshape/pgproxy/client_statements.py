@@ -16,12 +16,14 @@ from workshape.pgproxy.expected import (
     OUR_SYNC,
     PARSE_UNNAMED,
     QUERY,
+    Again,
     AnswerKind,
     Expected,
     Lift,
     Prepared,
     Statement,
     Undo,
+    may_fail_before_next,
 )
 from workshape.pgproxy.harmless import Harmless
 from workshape.pgproxy.link import Link
@@ -138,10 +140,8 @@ class ClientStatements:
         if not name:
             self._parse_unnamed(link, body, effects)
             return None if not first else first + messages.parse(name, body)
-        if name in names:  # the server refuses it, as it would without us
-            taken, again = link.prepare(names[name].statement, ours=True)
-            link.expected.append(Expected(AnswerKind.PARSE, named=name))
-            return first + again + messages.parse(taken, body)
+        if name in names:
+            return first + self._parse_again(link, name, body, effects)
         if len(names) >= STATEMENTS_MAX:
             self._pin(PinReason.PREPARED, text)
             link.expected.append(PARSE_UNNAMED)
@@ -149,6 +149,21 @@ class ClientStatements:
         prepared = names[name] = Prepared(self._known.intern(body), effects)
         undo = Undo(self._state.names, {name: None}, after=prepared)
         return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
+
+    def _parse_again(self, link: Link, name: bytes, body: bytes, effects: Effects) -> bytes:
+        """Note a Parse of a name that stands for something: the server refuses it, as it would without us.
+
+        Unless it refuses what the name stands for, in a batch before this one.
+        """
+        names = self._state.names
+        taken, first = link.prepare(names.by_name[name].statement, ours=True)
+        if may_fail_before_next(link.expected):
+            self._apply(link, effects, body)  # whether it is this one that is bound next is not known in time
+            again = Again(names, Prepared(self._known.intern(body), effects), taken)
+            link.expected.append(Expected(AnswerKind.PARSE_AGAIN, named=name, again=again))
+        else:
+            link.expected.append(Expected(AnswerKind.PARSE, named=name))
+        return first + messages.parse(taken, body)
 
     def _parse_unnamed(self, link: Link, body: bytes, effects: Effects) -> None:
         names = self._state.names

@@ -10,7 +10,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -26,6 +26,8 @@ class AnswerKind(Enum):
     READY = auto()
     """ReadyForQuery: after Query, FunctionCall, Sync."""
     PARSE = auto()
+    PARSE_AGAIN = auto()
+    """ParseComplete, should it come: the name stood for something already, unless that is refused yet."""
     BIND = auto()
     DESCRIBE = auto()
     EXECUTE = auto()
@@ -85,6 +87,15 @@ class Undo(Struct, frozen=True, eq=False):
                 self.names.by_name[name] = prepared
 
 
+class Again(Struct, frozen=True, eq=False):
+    """What a name stands for, should the server take a statement of this name: what it stood for was refused then."""
+
+    names: Names
+    prepared: Prepared
+    taken: bytes
+    """What the server calls it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lift:
     """Pins that end when this succeeded."""
@@ -113,6 +124,7 @@ class Expected(Struct, frozen=True, eq=False):
     """The variables the connection has when this succeeded."""
     named: bytes | None = None
     """What the client calls the statement that this is about, where the server calls it otherwise."""
+    again: Again | None = None
 
 
 SYNC = Expected(AnswerKind.READY)
@@ -156,6 +168,16 @@ def take_made_here(expected: deque[Expected]) -> bytes:
     while expected and expected[0].kind in NOT_ASKED:
         answers += expected.popleft().answer
     return answers
+
+
+def take_again(expected: deque[Expected], prepared: MutableMapping[Statement, bytes]) -> bool:
+    """Let the name that comes next stand for what the server took. False: its client is to see that."""
+    entry = expected.popleft()
+    assert entry.again is not None
+    assert entry.named is not None
+    entry.again.names.by_name[entry.named] = entry.again.prepared
+    prepared.setdefault(entry.again.prepared.statement, entry.again.taken)
+    return False
 
 
 def may_fail_before_next(expected: deque[Expected]) -> bool:

@@ -27,6 +27,7 @@ from workshape.pgproxy.expected import (
     Statement,
     Undo,
     may_fail_before_next,
+    take_again,
     take_made_here,
 )
 from workshape.pgproxy.messages import HEAD_BYTES, KIB, ProtocolViolation, read_head
@@ -58,7 +59,6 @@ _PASSIVE = frozenset(
 _ROWS = frozenset({messages.DATA_ROW, messages.PARAMETER_DESCRIPTION})
 _SCHEMA_INITIALS = frozenset(tag[0] for tag in SCHEMA_TAGS)
 _MUST_MATCH = frozenset({messages.PARSE_COMPLETE, messages.BIND_COMPLETE, messages.CLOSE_COMPLETE})
-
 
 # Names of this module's own: they are looked up for every message.
 _MADE_HERE, _COPY_END = AnswerKind.MADE_HERE, AnswerKind.COPY_END
@@ -403,6 +403,8 @@ class Link:
         expected = self.expected
         if expected and expected[0].kind is completes:
             return expected.popleft().ours
+        if kind == messages.PARSE_COMPLETE and expected and expected[0].again is not None:
+            return take_again(expected, self.prepared)
         if kind in _MUST_MATCH or not expected:
             raise ProtocolViolation(reason=f"the database answered out of turn with {chr(kind)!r}")
         return expected[0].ours

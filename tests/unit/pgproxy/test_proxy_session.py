@@ -294,6 +294,26 @@ def test_a_deallocation_that_is_refused_when_it_is_bound_takes_nothing_away(drop
     assert kinds(client.seen) == "11Z" + "CZ" + "EZ" + "EZ" + "CZ" + "2DCZ" + "EZ"
 
 
+def test_a_name_that_is_defined_again_stands_for_what_the_server_took() -> None:
+    bench = Bench.of(1)
+    client = bench.client()
+
+    client.send(bind("none") + parse("mine", "rows 1") + SYNC + parse("mine", "rows 2") + SYNC)
+    client.send(bind("mine") + execute() + SYNC + parse("mine", "rows 3") + SYNC)
+
+    assert kinds(client.seen) == "EZ" + "1Z" + "2DDCZ" + "EZ"
+
+
+def test_a_name_that_is_defined_twice_keeps_its_first_meaning() -> None:
+    bench = Bench.of(1)
+    client = bench.client()
+
+    client.send(parse("mine", "rows 1") + SYNC + parse("mine", "rows 2") + SYNC)
+    client.send(bind("mine") + execute() + SYNC)
+
+    assert kinds(client.seen) == "1Z" + "EZ" + "2DCZ"
+
+
 def test_an_unnamed_statement_is_never_another_clients() -> None:
     bench = Bench.of(1)
     first, second = bench.client(), bench.client()
