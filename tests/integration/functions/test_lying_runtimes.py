@@ -116,7 +116,7 @@ async def test_lies_that_harm_nobody(live: LiveFunctions) -> None:
 
 
 async def test_lies_that_cost_the_invocation_and_no_more(live: LiveFunctions) -> None:
-    await live.create_obedient(Timeout=1)
+    await live.create_obedient(Timeout=3)
 
     for lie, (steps, expected) in FATAL.items():
         _, kind = await invoke(live, steps)

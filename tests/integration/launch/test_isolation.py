@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import fork_bomb
 from tests.fakes.runtime_owner import RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
 from workshape.functions.launch import linux, sandbox
 from workshape.functions.launch.cgroups import PROCESSES_MAX
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root")
-NOBODYS_FROM = 0x60000000
-"""Users that nobody is: the kernel counts the processes of one on the whole machine, where other tests may run."""
 SECRET = "correct-horse-battery"
 PROBES = """
 import errno, os, re, socket
@@ -138,34 +137,12 @@ async def test_the_platforms_state_beside_a_functions_code_is_none_of_its_own(
 
 
 async def test_a_fork_bomb_ends_at_lambdas_limit_also_where_there_is_no_cgroup_for_it() -> None:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            sandbox.drop(NOBODYS_FROM + os.getpid())
-            os._exit(_bomb() != PROCESSES_MAX - 1)  # itself is one, too
-        finally:
-            os._exit(255)
-    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    bomb = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", fork_bomb.__name__, stdout=asyncio.subprocess.PIPE
+    )
+    forked, _ = await bomb.communicate()
 
-
-def _bomb() -> int:
-    """Fork as often as possible, and little more than that should be; return how often it was."""
-    ends, end = os.pipe()
-    children: list[int] = []
-    try:
-        while len(children) < PROCESSES_MAX + 16:
-            children.append(os.fork())
-            if children[-1] == 0:
-                os.close(end)
-                os.read(ends, 1)
-                os._exit(0)
-    except BlockingIOError:
-        pass
-    os.close(end)
-    for child in children:
-        os.waitpid(child, 0)
-    return len(children)
+    assert int(forked) == PROCESSES_MAX - 1, "itself is one, too"
 
 
 async def test_what_is_mounted_below_the_systems_folders_is_read_only_too(tmp_path: Path) -> None:

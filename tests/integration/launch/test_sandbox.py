@@ -4,23 +4,19 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
+import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes import entering
 from tests.fakes.runtime_owner import FUNCTION, RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
-from workshape.functions.launch import sandbox
 from workshape.settings import FunctionSettings
 
 WAIT_S = 15.0
-RACES = 1_500
-RACING_S_MAX = 20.0  # where others load the machine, fewer have to do
-RACE_S = 0.0006  # longer than it takes to enter a sandbox
 PLACES = 3  # of each process that waits: its task root, /opt and /tmp
 PROBES = """
 import ctypes, errno, os, signal, socket, subprocess, sys, tempfile
@@ -167,49 +163,13 @@ async def test_it_sees_what_is_mounted_just_as_it_enters(tmp_path: Path, code: P
     """Of a process that enters while its function is shown to it, whichever of the two is first, and at every step."""
     (code / "index.py").touch()
     (tmp_path / "root").mkdir()
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(int(2 * RACING_S_MAX))
-        try:
-            os._exit(min(255, _blind(tmp_path / "root", str(code))))
-        except OSError:
-            os._exit(255)
-    status = await asyncio.to_thread(os.waitpid, pid, 0)
-    assert os.waitstatus_to_exitcode(status[1]) == 0, "so many saw nothing of their code or layers"
 
+    racing = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", entering.__name__, str(tmp_path / "root"), str(code)), stdout=asyncio.subprocess.PIPE
+    )
+    blind, _ = await racing.communicate()
 
-def _blind(root: Path, code: str) -> int:
-    """Count the processes that have entered and do not see what was mounted for them."""
-    made = sandbox.Root(str(root))
-    made.enter()
-    blind = 0
-    end = time.monotonic() + RACING_S_MAX
-    for number in range(RACES):
-        if time.monotonic() > end:
-            break
-        slot = sandbox.Slot(number, 70_000 + number)
-        entering, enters = os.pipe()
-        filled, fills = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.write(enters, b"x")
-                slot.enter()
-                os.read(filled, 1)
-                os._exit(not all(os.path.exists(f"{place}/index.py") for place in (sandbox.TASK, sandbox.LAYERS)))
-            finally:
-                os._exit(2)
-        os.read(entering, 1)
-        begin = time.perf_counter() + RACE_S * (number * 7 % 100) / 100
-        while time.perf_counter() < begin:
-            pass
-        slot.fill(code, code, sandbox.TMP_MB)
-        os.write(fills, b"x")
-        blind += os.waitpid(pid, 0)[1] != 0
-        for descriptor in (entering, enters, filled, fills):
-            os.close(descriptor)
-        slot.remove()
-    return blind
+    assert blind == b"0", "so many saw nothing of their code or layers"
 
 
 async def test_it_sees_nothing_of_the_hosts_files(inside: Inside, tmp_path: Path) -> None:

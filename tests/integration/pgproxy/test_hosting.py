@@ -262,13 +262,18 @@ async def test_while_no_reader_is_there_clients_wait_up_to_the_borrow_timeout_an
         await host.apply(ProxyPlan("1", (with_reader_endpoint(write, read, connection_borrow_timeout_s=1.5),)))
         async with await connect(server, read) as client:
             await port_of(client)
+            await until(lambda: roles(host)["reader1"] == ("READ_ONLY", "AVAILABLE"))
             reader.stop()
-            with pytest.raises(psycopg.OperationalError, match=r"no reader of the database was there within 1\.5 s"):
-                await port_of(client)
-            await until(lambda: roles(host)["reader1"] == ("READ_ONLY", "UNAVAILABLE"))
-            whole = host.state().proxies["prx-front"].target
-            waiting = asyncio.create_task(connect(server, read))
-            reader.start()
+            try:
+                with pytest.raises(
+                    psycopg.OperationalError, match=r"no reader of the database was there within 1\.5 s"
+                ):
+                    await port_of(client)
+                await until(lambda: roles(host)["reader1"] == ("READ_ONLY", "UNAVAILABLE"))
+                whole = host.state().proxies["prx-front"].target
+                waiting = asyncio.create_task(connect(server, read))
+            finally:
+                reader.start()
             async with asyncio.timeout(30.0):
                 async with await waiting as late:
                     found = await port_of(late)
