@@ -13,21 +13,12 @@ import secrets
 import shutil
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from workshape.errors import PlatformError
-from workshape.parts.process import (
-    Account,
-    ChildPart,
-    ChildProcess,
-    PartFailed,
-    Program,
-    account_named,
-    describe_exit,
-    log_excerpt,
-)
+from workshape.parts.process import Account, ChildPart, PartFailed, Program, account_named, run_to_end, write_password
 from workshape.parts.psql import SQL_S_MAX, Outcome, Psql
 from workshape.parts.refusals import LOG_LINE_PREFIX
 
@@ -156,11 +147,7 @@ class Postgres(ChildPart):
                 reason = f"{file} with its passwords is gone; bring it back, or move the folder away to start empty"
                 raise ClusterUnusable(folder=str(self._cluster), reason=reason) from None
             made = Credentials(secrets.token_hex(24), APP_USER, secrets.token_hex(24))
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            json.dump(
-                {"superuser_password": made.superuser_password, "user": made.user, "password": made.password}, opened
-            )
+        write_password(file, json.dumps(asdict(made)))
         return made
 
     async def _make_cluster(self) -> None:
@@ -170,9 +157,7 @@ class Postgres(ChildPart):
         making.mkdir(mode=0o700)
         password_file = making.with_suffix(".password")
         password_file.unlink(missing_ok=True)
-        descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(self.credentials.superuser_password)
+        write_password(password_file, self.credentials.superuser_password)
         if self._account is not None:
             for path in (making, password_file):
                 os.chown(path, self._account.user, self._account.group)
@@ -198,16 +183,9 @@ class Postgres(ChildPart):
             environment={"LC_ALL": "C"},
             account=self._account,
         )
-        child = await ChildProcess.start(program)
-        try:
-            async with asyncio.timeout(INITDB_S_MAX):
-                how = await child.wait()
-        except TimeoutError as error:
-            raise child.failed(f"not done after {INITDB_S_MAX:g} s") from error
-        finally:
-            await child.stop()
-        if how != describe_exit(0):
-            raise PartFailed(part="initdb", reason=f"{how}{log_excerpt(log_file)}")
+        failure = await run_to_end(program, INITDB_S_MAX)
+        if failure:
+            raise PartFailed(part="initdb", reason=failure)
 
     # the database
 

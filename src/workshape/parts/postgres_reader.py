@@ -22,7 +22,7 @@ from workshape.parts.postgres import (
     server_account,
     server_program,
 )
-from workshape.parts.process import ChildPart, ChildProcess, PartFailed, Program, describe_exit, log_excerpt
+from workshape.parts.process import ChildPart, PartFailed, Program, run_to_end, write_password
 from workshape.parts.psql import Psql
 
 READERS_MAX = 5  # the writer's ten walsenders are enough for them, and two more while one is copied
@@ -82,16 +82,9 @@ class PostgresReader(ChildPart):
             log_file=log_file,
             account=self._account,
         )
-        child = await ChildProcess.start(program)
-        try:
-            async with asyncio.timeout(COPY_S_MAX):
-                how = await child.wait()
-        except TimeoutError as error:
-            raise child.failed(f"not done after {COPY_S_MAX:g} s") from error
-        finally:
-            await child.stop()
-        if how != describe_exit(0):
-            raise PartFailed(part=self.name, reason=f"pg_basebackup: {how}{log_excerpt(log_file)}")
+        failure = await run_to_end(program, COPY_S_MAX)
+        if failure:
+            raise PartFailed(part=self.name, reason=f"pg_basebackup: {failure}")
 
     def _write_passwords(self) -> Path:
         """Write the file of passwords that libpq reads: a command line is there for all to see.
@@ -100,9 +93,7 @@ class PostgresReader(ChildPart):
         """
         self._folder.mkdir(mode=0o700)
         file = self._folder / "pgpass"
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(f"*:*:*:{SUPERUSER}:{self._order.superuser_password}\n")
+        write_password(file, f"*:*:*:{SUPERUSER}:{self._order.superuser_password}\n")
         if self._account is not None:
             for path in (self._folder, file):
                 os.chown(path, self._account.user, self._account.group)

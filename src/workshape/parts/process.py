@@ -162,6 +162,30 @@ class ChildProcess:
             await self._process.wait()
 
 
+async def run_to_end(program: Program, seconds_max: float) -> str:
+    """Run a program that ends by itself; say how it failed, with the end of its log. Empty: it did not.
+
+    Raises:
+        PartFailed: it was not done in time.
+    """
+    child = await ChildProcess.start(program)
+    try:
+        async with asyncio.timeout(seconds_max):
+            how = await child.wait()
+    except TimeoutError as error:
+        raise child.failed(f"not done after {seconds_max:g} s") from error
+    finally:
+        await child.stop()
+    return "" if how == describe_exit(0) else f"{how}{log_excerpt(program.log_file)}"
+
+
+def write_password(file: Path, text: str) -> None:
+    """Write a file that is not there yet, and that nobody else can read from the first byte on."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text)
+
+
 class ChildPart:
     """A part that is one child process, whatever has to be done before it starts."""
 
