@@ -260,11 +260,14 @@ class Snapshot:
 
     def cloudwatch(self) -> dict[str, int | float]:
         """The figures by RDS Proxy's names; what is not known yet is not there. Latencies are averages."""
+        return self._values(self.latencies)
+
+    def _values(self, latencies: Latencies) -> dict[str, int | float]:
         return {
             **self.clients.cloudwatch(),
             **self.databases.cloudwatch(),
             "DatabaseConnectionsCurrentlySessionPinned": self.pinned,
-            **{name: one.average() for name, one in self.latencies.cloudwatch().items() if one.count},
+            **{name: one.average() for name, one in latencies.cloudwatch().items() if one.count},
         }
 
     @property
@@ -274,11 +277,11 @@ class Snapshot:
 
     def figures(self, began: str) -> ProxyFigures:
         """The figures for whoever keeps metrics; `began` is what tells this proxy from one before it."""
-        summed = self.counters.summed_latencies
+        summed, of_all = self.counters.summed_latencies, self.latencies
         return ProxyFigures(
             began,
-            self.cloudwatch(),
-            self.latencies.encoded(),
+            self._values(of_all),
+            of_all.encoded(),
             {
                 name: ProxyEndpointFigures(figures.cloudwatch(), summed(endpoint=name).encoded())
                 for name, figures in self.endpoints.items()

@@ -159,10 +159,10 @@ class Session:
         Raises:
             ProtocolViolation: it is no message; the session cannot go on.
         """
-        if self._held:
-            self.hold(data, now)
-            return _NOTHING if self._held_bytes < self._needed else self._go_on()
         self._statements.now = now
+        if self._held:
+            self._hold(data)
+            return _NOTHING if self._held_bytes < self._needed else self._go_on()
         if self.link is not None:
             return self._relay(self.link, data)
         asks = self.asks_at_once(data)
