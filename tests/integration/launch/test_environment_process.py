@@ -140,8 +140,10 @@ async def test_no_environment_outlives_a_killed_engine(tmp_path: Path, code: Pat
         "index.py",
         f"""
         import subprocess, sys
-        arguments = [sys.executable, "-S", "-c", "import time; time.sleep(600)", "{marker}"]
-        subprocess.Popen(arguments, start_new_session=True)
+        # It has told that it runs before it is looked for: Popen returns before /proc knows a command line.
+        runs = "import time; print(flush=True); time.sleep(600)"
+        arguments = [sys.executable, "-S", "-c", runs, "{marker}"]
+        subprocess.Popen(arguments, start_new_session=True, stdout=subprocess.PIPE).stdout.readline()
         def handler(event, context): return "up"
         """,
     )
