@@ -24,16 +24,52 @@ def test_a_version_1_hierarchy_serves_when_its_limit_can_be_written(tmp_path: Pa
 
 
 def test_a_version_2_hierarchy_serves_for_what_its_parent_hands_down(tmp_path: Path) -> None:
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    (tmp_path / "cgroup.subtree_control").touch()
-    (folder / "cgroup.subtree_control").touch()
-    (folder / "cgroup.freeze").touch()
+    _offer(tmp_path, "engine", limits=True)
 
     found = CgroupFolders.open(UNIFIED.format(tmp_path), "0::/\n", "engine")
 
-    assert found.folders == dict.fromkeys(("memory", "cpu", "pids", "freezer"), str(folder))
+    assert found.folders == dict.fromkeys(("memory", "cpu", "pids", "freezer"), str(tmp_path / "engine"))
     assert found.missing == {}
+
+
+def test_version_2_is_taken_above_a_cgroup_whose_own_processes_forbid_limits_below_it(tmp_path: Path) -> None:
+    session = tmp_path / "user.slice" / "session.scope"
+    session.mkdir(parents=True)
+    _offer(session, "engine", limits=False)
+    _offer(tmp_path / "user.slice", "engine", limits=True)
+
+    found = CgroupFolders.open(UNIFIED.format(tmp_path), "0::/user.slice/session.scope\n", "engine")
+
+    above = str(tmp_path / "user.slice" / "engine")
+    assert found.folders == dict.fromkeys(("memory", "cpu", "pids", "freezer"), above)  # a process can be in one alone
+    assert found.missing == {}
+
+
+def test_version_2_is_taken_in_our_own_cgroup_where_none_above_it_offers_more(tmp_path: Path) -> None:
+    session = tmp_path / "user.slice" / "session.scope"
+    session.mkdir(parents=True)
+    for parent in (session, tmp_path / "user.slice"):
+        _offer(parent, "engine", limits=False)
+
+    found = CgroupFolders.open(UNIFIED.format(tmp_path), "0::/user.slice/session.scope\n", "engine")
+
+    assert found.folders == {"freezer": str(session / "engine")}
+    assert {name: str(session) in reason for name, reason in found.missing.items()} == {
+        "memory": True,
+        "cpu": True,
+        "pids": True,
+    }
+
+
+def test_no_cgroup_is_looked_for_above_what_is_mounted(tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    _offer(mounted, "engine", limits=False)
+    _offer(tmp_path, "engine", limits=True)
+
+    found = CgroupFolders.open(UNIFIED.format(mounted), "0::/\n", "engine")
+
+    assert set(found.missing) == {"memory", "cpu", "pids"}
 
 
 def test_a_folder_that_turns_out_to_limit_nothing_is_removed_and_said_to_be_missing(tmp_path: Path) -> None:
@@ -94,3 +130,12 @@ def test_a_cgroup_of_version_2_is_made_and_removed_once_for_all_its_controllers(
     assert cgroup.folders["memory"] == cgroup.folders["freezer"] == f"{tmp_path}/7"
     assert cgroup.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def _offer(parent: Path, name: str, *, limits: bool) -> None:
+    """Lay out what the kernel has in a cgroup of version 2 and in one below it; `limits`: it hands controllers down."""
+    (parent / "cgroup.procs").touch()
+    (parent / name).mkdir()
+    for control in (parent / "cgroup.subtree_control", parent / name / "cgroup.subtree_control"):
+        control.touch() if limits else control.mkdir()  # a folder refuses to be written, even by root
+    (parent / name / "cgroup.freeze").touch()

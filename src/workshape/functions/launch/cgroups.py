@@ -9,8 +9,9 @@ Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.
 """
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 CONTROLLERS = ("memory", "cpu", "pids", "freezer")
@@ -44,21 +45,57 @@ class CgroupFolders:
 
         `mounts` and `memberships` are the texts of /proc/self/mounts and /proc/self/cgroup.
         """
-        folders: dict[str, str] = {}
-        missing: dict[str, str] = {}
+        found = cls({}, dict.fromkeys(CONTROLLERS, "this machine has no such cgroup"))
         for controller in CONTROLLERS:
-            reason = "this machine has no such cgroup"
-            for parent, unified in _parents(mounts, memberships, controller):
-                try:
-                    folder = _make(parent / name, controller, unified=unified)
-                except OSError as error:
-                    reason = str(error)
-                else:
-                    folders[controller] = str(folder)
-                    break
+            for parent in _parents(mounts, memberships, controller):
+                found._take_legacy(parent / name, controller)
+        for member, top in _unified(mounts, memberships):
+            if found._take_unified(member, top, name):
+                break
+        return found
+
+    def _take_legacy(self, folder: Path, controller: str) -> None:
+        """Have a controller of version 1 by this cgroup, if it works there."""
+        if controller in self.folders:
+            return
+        try:
+            folder.mkdir(exist_ok=True)
+            for name in _LIMIT_FILES[controller]:
+                if not os.access(folder / name, os.W_OK):
+                    raise PermissionError(f"{folder / name} cannot be written")
+        except OSError as error:
+            self.missing[controller] = str(error)
+            _remove(folder)
+        else:
+            self.folders[controller] = str(folder)
+            del self.missing[controller]
+
+    def _take_unified(self, member: Path, top: Path, name: str) -> bool:
+        """Have what is still missing by one cgroup of version 2, if any of it works: a process is in one alone.
+
+        It is made in the cgroup we are in, or in the nearest above it where more of the controllers work: none limits
+        what is below a cgroup with processes of its own, and ours, which the machine made for a session, has them.
+        """
+        wanted = tuple(self.missing)
+        best: Path | None = None
+        works: list[str] = []
+        for parent in (member, *member.parents):
+            folder = parent / name
+            refused = _make_unified(folder, wanted)
+            if parent == member:
+                self.missing.update(refused)
+            if len(wanted) - len(refused) > len(works):
+                if best is not None:
+                    _remove(best)
+                best, works = folder, [each for each in wanted if each not in refused]
             else:
-                missing[controller] = reason
-        return cls(folders, missing)
+                _remove(folder)
+            if not refused or parent == top:
+                break
+        for controller in works:
+            self.folders[controller] = str(best)
+            del self.missing[controller]
+        return bool(works)
 
     def close(self) -> None:
         """Remove what is left; a cgroup that still has processes stays."""
@@ -152,48 +189,68 @@ def freeze(folder: str, *, frozen: bool) -> None:
     _write(f"{folder}/cgroup.freeze", "1" if frozen else "0")
 
 
-def _parents(mounts: str, memberships: str, controller: str) -> Iterator[tuple[Path, bool]]:
-    """List the cgroups we are in that may have the controller, as folders, and whether they are of version 2."""
-    paths: dict[str, str] = {}
-    for line in memberships.splitlines():
-        _, controllers, path = line.split(":", 2)
-        paths.update(dict.fromkeys(controllers.split(","), path))
+def _parents(mounts: str, memberships: str, controller: str) -> Iterator[Path]:
+    """List the cgroups of version 1 we are in that have the controller, as folders."""
+    if controller not in _LIMIT_FILES:
+        return
+    for place, kind, options in _mounted(mounts):
+        if kind == "cgroup" and controller in options:
+            for _, inner in _inner(place, memberships, controller):
+                yield inner
+
+
+def _unified(mounts: str, memberships: str) -> Iterator[tuple[Path, Path]]:
+    """List the cgroups of version 2 we are in, as folders, each with the one at the top of what is mounted."""
+    for place, kind, _ in _mounted(mounts):
+        if kind == "cgroup2":
+            for top, inner in _inner(place, memberships, ""):
+                yield inner, top
+
+
+def _mounted(mounts: str) -> Iterator[tuple[Path, str, list[str]]]:
     for line in mounts.splitlines():
         _, place, kind, options, *_ = line.split()
-        unified = kind == "cgroup2"
-        if not unified and not (kind == "cgroup" and controller in options.split(",") and controller != "freezer"):
-            continue
-        member = paths.get("" if unified else controller)
-        if member is not None:
-            inner = Path(place + member)
-            # In a container the path may be the host's, and the mount already its end.
-            yield (inner if inner.exists() else Path(place)), unified
+        yield Path(place), kind, options.split(",")
 
 
-def _make(folder: Path, controller: str, *, unified: bool) -> Path:
-    """Make the engine's cgroup and see that the controller works below it.
+def _inner(place: Path, memberships: str, controller: str) -> Iterator[tuple[Path, Path]]:
+    """Find what we are in below a mount. In a container the path may be the host's, and the mount already its end."""
+    for line in memberships.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            inner = Path(f"{place}{path}")
+            yield place, (inner if inner.exists() else place)
 
-    Raises:
-        OSError: it does not.
-    """
-    made = not folder.exists()
-    folder.mkdir(exist_ok=True)
+
+def _make_unified(folder: Path, controllers: Sequence[str]) -> dict[str, str]:
+    """Make the engine's cgroup of version 2; return which controllers do not work below it, and why."""
+    parent = folder.parent
     try:
-        if not unified:
-            for name in _LIMIT_FILES[controller]:
-                if not os.access(folder / name, os.W_OK):
-                    raise PermissionError(f"{folder / name} cannot be written")
-        elif controller != "freezer":
-            _write(f"{folder.parent}/cgroup.subtree_control", f"+{controller}")
-            _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
-        elif not (folder / "cgroup.freeze").exists():
-            raise FileNotFoundError(f"{folder} has no cgroup.freeze")
-    except OSError:
-        if made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-    return folder
+        folder.mkdir(exist_ok=True)
+        if not os.access(parent / "cgroup.procs", os.W_OK):  # who moves a process needs to
+            raise PermissionError(f"{parent / 'cgroup.procs'} cannot be written")
+    except OSError as error:
+        return dict.fromkeys(controllers, str(error))
+    refused = {}
+    for controller in controllers:
+        try:
+            if controller != "freezer":
+                _write(f"{parent}/cgroup.subtree_control", f"+{controller}")
+                _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+            elif not (folder / "cgroup.freeze").exists():
+                raise FileNotFoundError(f"{folder} has no cgroup.freeze")
+        except OSError as error:
+            refused[controller] = (
+                f"{parent} has processes of its own, and then nothing below it is limited"
+                if error.errno == errno.EBUSY
+                else str(error)
+            )
+    return refused
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _write(path: str, text: str) -> None:
