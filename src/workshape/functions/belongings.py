@@ -61,6 +61,5 @@ class Belongings(Generic[T]):
         return self._store.delete(self._kind, f"{name}:{key}")
 
     def drop(self, name: str) -> None:
-        """Remove all of an owner's."""
-        for key in self._items.pop(name, {}):
-            self._store.delete(self._kind, f"{name}:{key}")
+        """Remove all of an owner's, with one write to the disk: a function may have a thousand versions."""
+        self._store.change(deleted=[(self._kind, f"{name}:{key}") for key in self._items.pop(name, {})])

@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-function-zip.
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -26,6 +27,7 @@ from workshape.run import STATE_FOLDER_NAME
 
 ENTRIES_MAX = 100_000  # of an archive: more than any package within the size limit has
 PIECE_BYTES = 1024 * 1024
+SHOWN_CHARACTERS_MAX = 200  # of a name in an error
 _UNPACKING = ".unpacking-"
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -34,11 +36,9 @@ _UNREADABLE = (
     NotImplementedError,  # a compression that Python does not know
     RuntimeError,  # encrypted
     UnicodeDecodeError,
-    # An entry that is a file here and a folder there:
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
 )
+_OF_NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+"""What the system has against a file's name: too long, or a file here and a folder there."""
 
 
 class InvalidArchive(Invalid):
@@ -218,9 +218,18 @@ def _unpack(archive: bytes, folder: Path) -> None:
                 raise ArchiveTooLarge(what="Unzipped", bytes_max=UNPACKED_BYTES_MAX)
             folder.mkdir()
             for entry in entries:
-                _unpack_entry(packed, entry, folder)
+                _unpack_named(packed, entry, folder)
     except _UNREADABLE as error:
         raise InvalidArchive(reason=str(error) or type(error).__name__) from error
+
+
+def _unpack_named(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    try:
+        _unpack_entry(packed, entry, folder)
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise InvalidArchive(reason=f"{entry.filename[:SHOWN_CHARACTERS_MAX]!r}: {error.strerror}") from error
 
 
 def _unpack_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:

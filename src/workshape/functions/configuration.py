@@ -136,6 +136,7 @@ class FunctionConfiguration(msgspec.Struct, frozen=True):
     subnet_ids: tuple[str, ...] = ()
     """Kept and shown; there is one network here."""
     security_group_ids: tuple[str, ...] = ()
+    ipv6_for_dual_stack: bool = False
     kms_key_arn: str = ""
     snap_start: bool = False
     """Of versions published from now on."""

@@ -268,6 +268,27 @@ def test_functions_are_listed_in_pages(door: LiveDoor, archive: Archive) -> None
     assert [[function["FunctionName"] for function in page["Functions"]] for page in pages] == [["a", "b"], ["c"]]
 
 
+@pytest.mark.parametrize("marker", ["@@@", "=", "4", "YQ==\n", "/w=="])
+def test_a_marker_of_no_page_is_refused(door: LiveDoor, marker: str) -> None:
+    client = door.client("lambda")
+
+    code, status, message = refusal(lambda: client.list_functions(Marker=marker))
+
+    assert (code, status) == ("InvalidParameterValueException", 400)
+    assert message.startswith("Invalid Marker")
+
+
+def test_what_is_said_of_a_network_is_kept(door: LiveDoor, archive: Archive) -> None:
+    client = door.client("lambda")
+    network = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+
+    made = create(client, archive(), VpcConfig={**network, "Ipv6AllowedForDualStack": True})
+
+    assert made["VpcConfig"] == {**network, "VpcId": "", "Ipv6AllowedForDualStack": True}
+    changed = client.update_function_configuration(FunctionName="f", VpcConfig=network)
+    assert changed["VpcConfig"] == {**network, "VpcId": "", "Ipv6AllowedForDualStack": False}
+
+
 def test_concurrency_is_reserved_and_given_back(door: LiveDoor, archive: Archive) -> None:
     client = door.client("lambda")
     create(client, archive())
@@ -294,6 +315,21 @@ def test_tags_are_set_and_removed(door: LiveDoor, archive: Archive) -> None:
     client.untag_resource(Resource=ARN, TagKeys=["a", "c"])
 
     assert client.list_tags(Resource=ARN)["Tags"] == {"b": "2"}
+
+
+def test_keys_of_tags_that_begin_as_awss_own_do_are_refused(door: LiveDoor, archive: Archive) -> None:
+    client = door.client("lambda")
+    create(client, archive())
+
+    assert refusal(lambda: create(client, archive(), "g", Tags={"aws:a": "1"}))[:2] == (
+        "InvalidParameterValueException",
+        400,
+    )
+    assert refusal(lambda: client.tag_resource(Resource=ARN, Tags={"b": "1", "AWS:a": "1"}))[0] == (
+        "InvalidParameterValueException"
+    )
+    assert client.list_tags(Resource=ARN)["Tags"] == {}
+    assert [found["FunctionName"] for found in client.list_functions()["Functions"]] == ["f"]
 
 
 def test_the_admin_path_is_not_aws(door: LiveDoor) -> None:

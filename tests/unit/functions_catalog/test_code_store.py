@@ -93,6 +93,17 @@ async def test_nothing_leads_outside_the_folder(tmp_path: Path, entries: list[tu
     assert sorted(path.name for path in tmp_path.iterdir()) == ["code"]
 
 
+@pytest.mark.parametrize(
+    "name", ["n" * 256, "/".join(["n" * 200] * 30)], ids=["longer than a file's name can be", "longer than a path"]
+)
+async def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidArchive, match="File name too long") as refused:
+        await CodeStore(tmp_path).unpack(archive((name, "x", FILE)))
+
+    assert str(tmp_path) not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"not a zip at all", archive(("a", "x" * 99, FILE))[:-30]])
 async def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InvalidArchive):

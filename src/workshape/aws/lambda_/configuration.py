@@ -106,6 +106,7 @@ def _changes(parameters: Members, present: FunctionConfiguration) -> Members:
     if "VpcConfig" in parameters:
         changes["subnet_ids"] = tuple(parameters["VpcConfig"].get("SubnetIds") or ())
         changes["security_group_ids"] = tuple(parameters["VpcConfig"].get("SecurityGroupIds") or ())
+        changes["ipv6_for_dual_stack"] = bool(parameters["VpcConfig"].get("Ipv6AllowedForDualStack"))
     if "LoggingConfig" in parameters:
         logging = parameters["LoggingConfig"]
         changes["log_format"] = LogFormat(logging.get("LogFormat", present.log_format))
@@ -159,6 +160,7 @@ def write_function(catalog: Catalog, function: Runnable, qualifier: str | None =
             "SubnetIds": list(configuration.subnet_ids),
             "SecurityGroupIds": list(configuration.security_group_ids),
             "VpcId": "",
+            "Ipv6AllowedForDualStack": configuration.ipv6_for_dual_stack,
         }
     return members
 

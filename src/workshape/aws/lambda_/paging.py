@@ -1,13 +1,16 @@
 """Lists cut into pages: `MaxItems` at a time, each page's marker being the key of its last item."""
 
 import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from workshape.errors import Invalid
 
 T = TypeVar("T")
+
+URL_SAFE = b"-_"
+"""What base64 has in a URL for `+` and `/`."""
 
 LIST_RESULTS_MAX = 50
 """Source: https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html (MaxItems)"""
@@ -34,6 +37,6 @@ def cut_page(
 
 def _read(marker: str) -> str:
     try:
-        return urlsafe_b64decode(marker.encode()).decode()
+        return b64decode(marker, altchars=URL_SAFE, validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise InvalidMarker() from error

@@ -12,6 +12,7 @@ from workshape.functions.catalog import Catalog
 from workshape.functions.function import Function
 from workshape.triggers.supervisor import MappingSupervisor
 
+OWN_PREFIX = "aws:"
 TAGS_MAX = 50
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"""
 
@@ -20,6 +21,13 @@ class TooManyTags(Invalid):
     """A function has at most {count_max} tags."""
 
     count_max: int
+
+
+class ReservedTag(Invalid):
+    """The tag {key} cannot be set: keys that begin with aws: are AWS's own."""
+
+    # AWS: undocumented; we chose the words.
+    key: str
 
 
 class TagsOfVersions(Invalid):
@@ -85,7 +93,12 @@ def check_tags(tags: Mapping[str, str]) -> None:
     """Check what a function is to be tagged with.
 
     Raises:
-        TooManyTags: it is too much.
+        TooManyTags: it is too much. ReservedTag: such a tag is AWS's to set.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html
     """
+    for key in tags:
+        if key.lower().startswith(OWN_PREFIX):
+            raise ReservedTag(key=key)
     if len(tags) > TAGS_MAX:
         raise TooManyTags(count_max=TAGS_MAX)
