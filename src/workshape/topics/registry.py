@@ -95,19 +95,23 @@ class Topics:
         """Name a topic in full."""
         return f"arn:aws:sns:{self.region}:{self.account}:{name}"
 
-    def create(self, topic: Topic) -> Topic:
-        """Make a topic, or return the one there is when it is the same.
+    def create(self, wanted: Topic, given: Callable[[Topic], Topic] | None = None) -> Topic:
+        """Make a topic, or return the one there is when it has all that was given.
+
+        `given` sets upon a topic what the caller named of its attributes; None: all that `wanted` has.
 
         Raises:
             InvalidParameter, TooManyTags: SNS would refuse it. TopicExists: there is one that differs.
+        Source: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
         """
-        check_topic(topic)
-        present = self._topics.get(topic.arn)
+        check_topic(wanted)
+        present = self._topics.get(wanted.arn)
         if present is None:
-            return self.put(topic)
-        if present.tags != topic.tags and topic.tags:
+            return self.put(wanted)
+        if wanted.tags and present.tags != wanted.tags:
             raise TopicExists(what="tags")
-        if msgspec.structs.replace(topic, tags=present.tags) != present:
+        same = msgspec.structs.replace(wanted, tags=present.tags) if given is None else given(present)
+        if same != present:
             raise TopicExists(what="attributes")
         return present
 
@@ -151,8 +155,13 @@ class Topics:
         self._documents.delete(TOPIC_KIND, arn)
         self._locks.pop(arn, None)
 
-    def subscribe(self, wanted: Subscription) -> Subscription:
-        """Make a subscription; its ARN is made up here. The same one again is returned as it is.
+    def subscribe(
+        self, wanted: Subscription, given: Callable[[Subscription], Subscription] | None = None
+    ) -> Subscription:
+        """Make a subscription; its ARN is made up here. One to the same endpoint is returned when it has all that was
+        given: see `create`.
+
+        Source: https://github.com/localstack/localstack/pull/9167 (AWS: only what is given is compared)
 
         Raises:
             TopicNotFound: there is no such topic.
@@ -164,7 +173,8 @@ class Topics:
         others = self._of_topic[topic.arn]
         for present in others.values():
             if (present.protocol, present.endpoint) == (wanted.protocol, wanted.endpoint):
-                if msgspec.structs.replace(wanted, arn=present.arn) != present:
+                same = msgspec.structs.replace(wanted, arn=present.arn) if given is None else given(present)
+                if same != present:
                     raise SubscriptionExists()
                 return present
         if len(others) >= SUBSCRIPTIONS_MAX:

@@ -83,6 +83,31 @@ def test_filters_and_raw_delivery_are_set_on_a_subscription(engine: LiveEngine) 
     assert shown["FilterPolicy"] == '{"state": ["paid"]}'
 
 
+def test_a_topic_and_a_subscription_are_asked_for_again_with_less_or_with_the_same(engine: LiveEngine) -> None:
+    client = engine.client("sns")
+    _, queue = engine.create_queue("asked-again")
+    attributes = {"DisplayName": "Orders", "KmsMasterKeyId": "alias/a"}
+    topic = client.create_topic(Name="asked-again", Attributes=attributes, Tags=[{"Key": "a", "Value": "b"}])["TopicArn"]
+    fifo = client.create_topic(Name="asked-again.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    to_queue = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": queue}
+    wanted = {"RawMessageDelivery": "true", "FilterPolicy": '{"a": ["1"]}'}
+    made = client.subscribe(**to_queue, Attributes=wanted)["SubscriptionArn"]
+
+    assert client.create_topic(Name="asked-again")["TopicArn"] == topic
+    assert client.create_topic(Name="asked-again", Attributes={"DisplayName": "Orders"})["TopicArn"] == topic
+    assert client.create_topic(Name="asked-again.fifo")["TopicArn"] == fifo
+    assert client.subscribe(**to_queue)["SubscriptionArn"] == made
+    assert client.subscribe(**to_queue, Attributes={"RawMessageDelivery": "True"})["SubscriptionArn"] == made
+    for other in ({"DisplayName": "Others"}, {"TracingConfig": "Active"}):
+        with pytest.raises(ClientError) as refusal:
+            client.create_topic(Name="asked-again", Attributes=other)
+        assert "Topic already exists with different attributes" in refused(refusal)[1]
+    for other in ({"RawMessageDelivery": "false"}, {"FilterPolicyScope": "MessageBody"}):
+        with pytest.raises(ClientError) as refusal:
+            client.subscribe(**to_queue, Attributes=other)
+        assert "Subscription already exists with different attributes" in refused(refusal)[1]
+
+
 def test_what_a_subscriber_no_longer_takes_goes_to_its_dead_letter_queue(engine: LiveEngine) -> None:
     client, queues = engine.client("sns"), engine.client("sqs")
     gone_url, gone = engine.create_queue("subscriber-gone")

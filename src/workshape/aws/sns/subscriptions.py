@@ -1,6 +1,7 @@
 """The operations on subscriptions. Each method's page is https://docs.aws.amazon.com/sns/latest/api/API_NAME.html"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from workshape.aws.operation import Call, Operation
@@ -38,8 +39,8 @@ class _SubscriptionOperations:
             protocol=_protocol(parameters["Protocol"]),
             endpoint=parameters.get("Endpoint") or "",
         )
-        wanted = read_subscription_attributes(plain, _in_order(parameters.get("Attributes") or {}))
-        return {"SubscriptionArn": self._topics.subscribe(wanted).arn}
+        given = partial(read_subscription_attributes, attributes=_in_order(parameters.get("Attributes") or {}))
+        return {"SubscriptionArn": self._topics.subscribe(given(plain), given).arn}
 
     async def confirm(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Queues and functions of one's own account are confirmed from the start: there are no tokens."""

@@ -1,6 +1,7 @@
 """The operations on topics. Each method's page is https://docs.aws.amazon.com/sns/latest/api/API_NAME.html"""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -45,12 +46,13 @@ class _TopicOperations:
     async def create(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         name = parameters["Name"]
         attributes = parameters.get("Attributes") or {}
-        if name.endswith(".fifo") and "FifoTopic" not in attributes:
+        arn = self._topics.arn(name)
+        if name.endswith(".fifo") and "FifoTopic" not in attributes and not self._topics.exists(arn):
             reason = "a topic whose name ends with .fifo needs the attribute FifoTopic=true"
             raise InvalidParameter(parameter="Topic Name", reason=reason)
         tags = {tag["Key"]: tag["Value"] for tag in parameters.get("Tags") or ()}
-        wanted = read_topic_attributes(Topic(name=name, arn=self._topics.arn(name), tags=tags), attributes)
-        return {"TopicArn": self._topics.create(wanted).arn}
+        given = partial(read_topic_attributes, attributes=attributes)
+        return {"TopicArn": self._topics.create(given(Topic(name=name, arn=arn, tags=tags)), given).arn}
 
     async def delete(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         self._topics.delete(parameters["TopicArn"])
