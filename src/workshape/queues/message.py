@@ -41,6 +41,7 @@ _SEQUENCE_START = 10**19
 """Sequence numbers have 20 digits, so that they sort as text too."""
 _TRANSPORT_STRING = b"\x01"
 _TRANSPORT_BINARY = b"\x02"
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NUMBER_DIGITS_MAX = 38
 _NUMBER_EXPONENT_MIN = -128
 _NUMBER_EXPONENT_MAX = 126
@@ -224,11 +225,11 @@ def _check_attribute_value(name: str, attribute: MessageAttribute) -> None:
 
 def _is_number(text: str) -> bool:
     """Up to 38 digits of precision, between 10^-128 and 10^+126 in size."""
+    if not _NUMBER.fullmatch(text):
+        return False
     try:
         number = Decimal(text)
-    except InvalidOperation:
-        return False
-    if not number.is_finite():
+    except InvalidOperation:  # its exponent has too many digits
         return False
     digits = "".join(map(str, number.as_tuple().digits)).strip("0")
     in_range = not number or _NUMBER_EXPONENT_MIN <= number.adjusted() <= _NUMBER_EXPONENT_MAX

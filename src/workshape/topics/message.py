@@ -18,6 +18,8 @@ DEFAULT_KEY = "default"
 ARRAY = "String.Array"
 _TYPES = ("String", ARRAY, "Number", "Binary")
 _TOKEN = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
+_ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?=.{1,256}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -96,25 +98,24 @@ def _check_order(message: Message, topic: Topic) -> None:
 
 def _check_attribute(name: str, attribute: DeliveryAttribute) -> None:
     # AWS: the rules are documented, of the words only some are known.
-    if not name or (attribute.data_type not in _TYPES and attribute.data_type.partition(".")[0] not in _TYPES):
+    if not _ATTRIBUTE_NAME.fullmatch(name):
+        reason = (
+            f"The message attribute name '{name}' must be 1 to 256 of A-Z a-z 0-9 _ - . without a period at either end "
+            "or two in a row, and must not start with AWS. or Amazon."
+        )
+        raise InvalidParameter(parameter="MessageAttributes", reason=reason)
+    kind = attribute.data_type.partition(".")[0]
+    if kind not in _TYPES:
         reason = (
             f"The message attribute '{name}' has an invalid message attribute type: it is one of {', '.join(_TYPES)}"
         )
         raise InvalidParameter(parameter="MessageAttributes", reason=reason)
-    if (attribute.data_type.partition(".")[0] == "Binary") != (attribute.data is not None):
+    if (kind == "Binary") != (attribute.data is not None):
         reason = f"The message attribute '{name}' with type '{attribute.data_type}' must use the field of that type"
         raise InvalidParameter(parameter="MessageAttributes", reason=reason)
     if not (attribute.data or attribute.text):
         reason = f"The message attribute '{name}' must contain non-empty message attribute value"
         raise InvalidParameter(parameter="MessageAttributes", reason=reason)
-    if attribute.data_type == "Number" and not _is_number(attribute.text or ""):
+    if kind == "Number" and not _NUMBER.fullmatch(attribute.text or ""):
         reason = f"Could not cast message attribute '{name}' value to number"
         raise InvalidParameter(parameter="MessageAttributes", reason=reason)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.strip().lower().lstrip("+-") not in ("nan", "inf", "infinity")

@@ -87,7 +87,9 @@ def test_a_topic_and_a_subscription_are_asked_for_again_with_less_or_with_the_sa
     client = engine.client("sns")
     _, queue = engine.create_queue("asked-again")
     attributes = {"DisplayName": "Orders", "KmsMasterKeyId": "alias/a"}
-    topic = client.create_topic(Name="asked-again", Attributes=attributes, Tags=[{"Key": "a", "Value": "b"}])["TopicArn"]
+    topic = client.create_topic(Name="asked-again", Attributes=attributes, Tags=[{"Key": "a", "Value": "b"}])[
+        "TopicArn"
+    ]
     fifo = client.create_topic(Name="asked-again.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
     to_queue = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": queue}
     wanted = {"RawMessageDelivery": "true", "FilterPolicy": '{"a": ["1"]}'}

@@ -162,6 +162,8 @@ def test_bad_attribute_names_are_refused(name: str) -> None:
         MessageAttribute("Binary", string_value="a"),
         MessageAttribute("Number", string_value="seven"),
         MessageAttribute("Number", string_value="NaN"),
+        MessageAttribute("Number", string_value="1_000"),
+        MessageAttribute("Number", string_value="\u0661"),
         MessageAttribute("Number", string_value="1e127"),
         MessageAttribute("Number", string_value="1" * 39),
     ],
