@@ -44,8 +44,8 @@ class _Spent:
 class _Tenant:
     """One message group."""
 
-    ready: dict[MessageNumber, Message] = field(default_factory=dict)
-    """In the order in which they are received."""
+    ready: OrderedDict[MessageNumber, Message] = field(default_factory=OrderedDict)
+    """In the order in which they are received. A dict would look for its first entry among all that have left."""
     in_flight: int = 0
     spent: _Spent = field(default_factory=_Spent)
     sent_at: float = 0.0
