@@ -4,6 +4,7 @@ Whoever has something to deliver makes a `Delivery` and calls a `Deliver`; `trig
 knows how. It answers with a value, never with an exception: whether a failure is tried again is the sender's affair.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,12 @@ from workshape.arn import Arn, parse_arn
 from workshape.errors import Invalid
 
 FIFO_SUFFIX = ".fifo"
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no message of a queue may hold: characters that XML 1.0 does not allow.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+"""
+_REPLACEMENT = "\ufffd"
 _BUCKET_SERVICE = "s3"
 _FUNCTION_PREFIX = "function:"
 _BUS_PREFIX = "event-bus/"
@@ -136,8 +143,8 @@ Deliver = Callable[[str, Delivery], Awaitable[DeliveryOutcome]]
 
 
 def text_attribute(text: str) -> DeliveryAttribute:
-    """Make an attribute of the type String."""
-    return DeliveryAttribute("String", text)
+    """Make an attribute of the type String. Characters that no queue takes are replaced."""
+    return DeliveryAttribute("String", FORBIDDEN.sub(_REPLACEMENT, text))
 
 
 def parse_destination(

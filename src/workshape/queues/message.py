@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
+from workshape.delivery import FORBIDDEN
 from workshape.errors import Invalid
 from workshape.queues.limits import (
     ATTEMPT_ID_CHARACTERS_MAX,
@@ -33,7 +34,6 @@ from workshape.queues.model import (
 
 TRACE_HEADER = "AWSTraceHeader"
 
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_\-.]+")
 _RESERVED_PREFIXES = ("aws.", "amazon.")
 _ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]+")
@@ -169,7 +169,7 @@ def _not_for_this_queue(parameter: str, value: object) -> InvalidParameter:
 
 
 def _check_characters(text: str) -> None:
-    if found := _FORBIDDEN.search(text):
+    if found := FORBIDDEN.search(text):
         raise InvalidMessageContents(reason=f"#x{ord(found[0]):X} at character {found.start()}")
 
 

@@ -61,6 +61,20 @@ def test_a_failure_goes_to_a_bucket_and_to_the_dead_letter_queue(engine: LiveEng
     assert record["responsePayload"]["errorType"] == "KeyError"
 
 
+def test_an_error_with_characters_that_no_queue_takes_is_told_all_the_same(engine: LiveEngine) -> None:
+    url, queue = engine.create_queue("coloured-events")
+    source = "def handler(event, context):\n    raise ValueError('\\x1b[31mred\\x00')\n"
+    engine.create_function("fails-in-colour", source, DeadLetterConfig={"TargetArn": queue})
+    client = engine.client("lambda")
+    client.put_function_event_invoke_config(FunctionName="fails-in-colour", **NO_RETRIES)
+
+    client.invoke(FunctionName="fails-in-colour", InvocationType="Event", Payload=b'{"order": 7}')
+    (message,) = engine.receive(url)
+
+    assert message["Body"] == '{"order": 7}'
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "\ufffd[31mred\ufffd"
+
+
 def test_a_failure_is_an_event_on_a_bus(engine: LiveEngine) -> None:
     url, queue = engine.create_queue("failures-on-bus")
     events, client = engine.client("events"), engine.client("lambda")
