@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from importlib import import_module
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -33,7 +33,7 @@ class _Discovery(msgspec.Struct, frozen=True):
 
 
 class _KeySet(msgspec.Struct, frozen=True):
-    keys: list[dict[str, str | list[str]]]
+    keys: list[Any]
 
 
 class _Keys(Protocol):
@@ -120,6 +120,6 @@ class TokenKeys:
             return body
 
 
-def _read_keys(keys: list[dict[str, str | list[str]]]) -> _Keys:
+def _read_keys(keys: list[Any]) -> _Keys:
     read: _Keys = import_module("workshape.gateway.token_signatures").Keys(keys)
     return read

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.fakes.api_means import ACCOUNT, LOGGED, REGION, ROLE, api_means
-from tests.fakes.issuer import OTHER, Issuer
+from tests.fakes.issuer import KEY, OTHER, Issuer
 from workshape.apis.http_api import (
     AccessLogSettings,
     Authorizer,
@@ -200,6 +200,44 @@ async def test_other_tokens_do_not(api: Api) -> None:
     assert answers["without the scope"].json() == {"message": "Forbidden"}
     assert api.asked == []
     assert len(api.issuer.asked) == 2  # an unknown key is not asked for again at once
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"nbf": 1_493_763_266, "ext": True, "key_ops": ["verify"], "x5c": ["MII="], "issuer": None},
+        {"use": None, "alg": None},
+    ],
+)
+async def test_a_key_may_say_more_of_itself_than_is_needed(api: Api, more: dict[str, object]) -> None:
+    http = await api.serve(route(authorization="JWT", authorizer_id="tokens"))
+    api.issuer.keys = [{**KEY.as_dict(private=False), **more}]
+
+    answer = await http.get("/a", headers={"authorization": api.issuer.token()})
+
+    assert answer.status_code == 200
+
+
+async def test_a_key_that_is_none_does_not_spoil_the_others(api: Api) -> None:
+    http = await api.serve(route(authorization="JWT", authorizer_id="tokens"))
+    api.issuer.keys = ["no key", {"kty": "RSA", "kid": "broken", "n": "!", "e": 5}, *api.issuer.keys]
+
+    answer = await http.get("/a", headers={"authorization": api.issuer.token()})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [({"cat": "x", "pi.atm": "2"}, 200), ({"crit": ["cat"], "cat": "x"}, 401)]
+)
+async def test_a_tokens_header_may_have_what_nobody_knows_unless_it_is_critical(
+    api: Api, header: dict[str, object], status: int
+) -> None:
+    http = await api.serve(route(authorization="JWT", authorizer_id="tokens"))
+
+    answer = await http.get("/a", headers={"authorization": api.issuer.token(header=header)})
+
+    assert answer.status_code == status
 
 
 async def test_an_issuer_that_does_not_answer_lets_nobody_in(api: Api) -> None:
