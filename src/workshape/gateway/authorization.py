@@ -61,8 +61,8 @@ class FunctionAuthorizer:
     has_role: bool = False
     """It is invoked with credentials of its own, so that the function's policy is not asked."""
     token_pattern: str | None = None
-    may_say_unauthorized: bool = False
-    """It fails with this word where it does not know the client: a REST API's."""
+    is_rest: bool = False
+    """A REST API's: it says `Unauthorized` where it does not know the client, and its context has scalars alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +158,11 @@ def context_variables(arrival: Arrival, route_key: str) -> dict[str, str]:
     }
 
 
-def read_answer(payload: bytes, *, is_simple: bool) -> AuthorizerAnswer:
+def read_answer(payload: bytes, *, is_simple: bool, is_rest: bool = False) -> AuthorizerAnswer:
     """Read what an authorizer returned.
 
     Raises:
-        MalformedAnswer: it is neither a yes or no nor a principal with a policy.
+        MalformedAnswer: it is neither a yes or no nor a principal with a policy, or has a context that cannot be.
     """
     try:
         answer = msgspec.json.decode(payload)
@@ -173,6 +173,8 @@ def read_answer(payload: bytes, *, is_simple: bool) -> AuthorizerAnswer:
     context = answer.get("context") or {}
     if not isinstance(context, dict):
         raise MalformedAnswer(reason="its context is no JSON object")
+    if is_rest and any(isinstance(value, dict | list) for value in context.values()):
+        raise MalformedAnswer(reason="its context has objects or arrays, which a REST API does not take")
     principal, usage_key = str(answer.get("principalId") or ""), answer.get("usageIdentifierKey")
     if is_simple:
         if not isinstance(answer.get("isAuthorized"), bool):

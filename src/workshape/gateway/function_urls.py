@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from workshape.apis.routes import DEFAULT
 from workshape.clock import Clock
 from workshape.errors import Denied, Throttled, WorkshapeError
 from workshape.functions.catalog import Catalog
@@ -19,7 +18,7 @@ from workshape.gateway.api_means import trace_of
 from workshape.gateway.arrival import DEFAULT_STAGE, Arrival, IamCaller
 from workshape.gateway.bodies import MalformedResponse
 from workshape.gateway.cors import preflight, with_cors
-from workshape.gateway.payload import event_of, response_of
+from workshape.gateway.payload import url_event_of, url_response_of
 from workshape.gateway.streamed_response import streamed_response
 from workshape.http1.message import Request, Response
 from workshape.http1.origins import is_preflight
@@ -79,7 +78,7 @@ class FunctionUrls:
         account = self._catalog.account if caller is not None else ANONYMOUS
         trace_id = trace_of(request, now)
         arrival = Arrival(request, url.id, DEFAULT_STAGE, new_request_id(), account, now, trace_id)
-        event = msgspec.json.encode(event_of(arrival, DEFAULT, {}, caller))
+        event = msgspec.json.encode(url_event_of(arrival, caller))
         named = None if qualifier == LATEST else qualifier
         asked = InvocationRequest(name, named, event, TRIGGER, trace_id=trace_id)
         try:
@@ -92,7 +91,7 @@ class FunctionUrls:
                 result = await self._invoke(asked)
             # AWS: undocumented what a function that does not stream is taken for then; we chose the same as else.
             if result.function_error is None:
-                return response_of(result.payload)
+                return url_response_of(result.payload)
         except PayloadTooLarge as error:
             return _refusal(413, str(error))
         except Throttled as error:

@@ -92,12 +92,12 @@ class LambdaAuthorizers:
         )
         try:
             payload = await self._calls.call(call, event)
-            return read_answer(payload, is_simple=authorizer.is_simple)
+            return read_answer(payload, is_simple=authorizer.is_simple, is_rest=authorizer.is_rest)
         except MalformedAnswer as error:
             raise NotAuthorized(Why.AUTHORIZER_FAILED, str(error)) from error
         except CallFailed as error:
             if error.failure is Failure.FUNCTION_ERROR:
-                is_its_word = authorizer.may_say_unauthorized and _error_message(error.payload) == UNAUTHORIZED
+                is_its_word = authorizer.is_rest and _error_message(error.payload) == UNAUTHORIZED
                 why = Why.UNAUTHENTICATED if is_its_word else Why.AUTHORIZER_FAILED
                 raise NotAuthorized(why, str(error)) from error
             raise NotAuthorized(Why.AUTHORIZER_UNREACHABLE, str(error)) from error

@@ -20,7 +20,8 @@ from workshape.gateway.bodies import (
     scalar_text,
 )
 from workshape.gateway.payload import JSON_TYPE, TEXT_TYPE
-from workshape.http1.message import Response
+from workshape.gateway.rest_headers import for_client, for_function
+from workshape.http1.message import HeaderPairs, Response
 
 _NAMES_MAX = 1_024  # of headers that clients send; they send the same over and over
 Values = dict[str, str | int | float | bool]
@@ -68,12 +69,14 @@ def rest_event(
     api_key: str | None = None,
 ) -> dict[str, Any]:
     """Describe a request to the function behind a method of a REST API."""
-    event = rest_description(arrival, resource, resource_id, parameters)
+    headers = for_function(arrival.headers(), is_signed=isinstance(caller, IamCaller))
+    event = _rest_description(arrival, headers, resource, resource_id, parameters)
     context = event["requestContext"]
     if isinstance(caller, LambdaCaller):
         # Values are made text, as documented:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
-        texts = {name: scalar_text(value) for name, value in caller.context.items()}
+        # AWS: undocumented for null; we chose to leave it out.
+        texts = {name: scalar_text(value) for name, value in caller.context.items() if value is not None}
         context["authorizer"] = {**texts, "principalId": caller.principal}
     context["identity"].update({**_identity(caller), "apiKey": api_key})
     if arrival.request.body:
@@ -86,15 +89,22 @@ def rest_event(
 def rest_description(
     arrival: Arrival, resource: str, resource_id: str, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Describe a request to a REST API without its body and who made it.
+    """Describe a request to a REST API without its body and who made it."""
+    return _rest_description(arrival, arrival.headers(), resource, resource_id, parameters)
 
-    Header names are written as HTTP/1.1 clients write them (`Content-Type`): this server knows them in small letters
-    only, and functions behind REST APIs look for them so.
+
+def _rest_description(
+    arrival: Arrival, headers: HeaderPairs, resource: str, resource_id: str, parameters: Mapping[str, str]
+) -> dict[str, Any]:
+    """Header names are written as HTTP/1.1 clients write them (`Content-Type`): this server knows them in small letters
+    only, and functions behind REST APIs look for them so. The path is told as it came, where an HTTP API's is
+    percent-decoded. AWS: undocumented; observed, see https://github.com/middleapi/standard-server/pull/93.
     """
-    headers = tuple((_title(name), value) for name, value in arrival.headers())
-    path = arrival.request.path.removeprefix(f"/{arrival.stage}") or "/"
-    event = _description(arrival, headers, resource, path, parameters)
-    event["requestContext"].update(resourceId=resource_id, extendedRequestId=arrival.request_id)
+    titled = tuple((_title(name), value) for name, value in headers)
+    event = _description(arrival, titled, resource, arrival.routed_path, parameters)
+    event["requestContext"].update(
+        resourceId=resource_id, extendedRequestId=arrival.request_id, path=arrival.request.raw_path
+    )
     return event
 
 
@@ -124,9 +134,8 @@ def rest_response(payload: bytes, accept: str, binary_media_types: tuple[str, ..
     """
     structured = _read(payload)
     is_binary = structured.is_base64_encoded and is_among(accept or JSON_TYPE, binary_media_types)
-    return make_response(
-        structured.status_code, _headers(structured), structured.body or "", JSON_TYPE, is_base64=is_binary
-    )
+    headers = list(for_client(_headers(structured)))
+    return make_response(structured.status_code, headers, structured.body or "", JSON_TYPE, is_base64=is_binary)
 
 
 def _description(

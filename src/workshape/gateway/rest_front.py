@@ -23,6 +23,7 @@ from workshape.gateway.http_proxy import ProxyFailed, ProxyTimedOut
 from workshape.gateway.metering import Metering
 from workshape.gateway.mock import mock_response
 from workshape.gateway.payload_v1 import rest_description, rest_event, rest_response
+from workshape.gateway.rest_headers import for_client
 from workshape.gateway.rest_stage import Found, RestStage, function_authorizer
 from workshape.gateway.targets import with_variables
 from workshape.gateway.throttle import admit
@@ -250,7 +251,10 @@ class _Exchange:
         method = arrival.request.method if method == "ANY" else method
         parameters = _mapped(integration, found)
         try:
-            return await self._means.proxy.send(arrival, uri, method, parameters, integration.timeout_in_millis / 1_000)
+            answer = await self._means.proxy.send(
+                arrival, uri, method, parameters, integration.timeout_in_millis / 1_000
+            )
+            return replace(answer, headers=tuple(for_client(answer.headers)))
         except ProxyTimedOut as error:
             self._failed(found, str(error))
             raise _Stopped(Trouble(Kind.INTEGRATION_TIMEOUT)) from error

@@ -106,5 +106,5 @@ def function_authorizer(authorizer: Authorizer) -> FunctionAuthorizer:
         ttl_s=authorizer.authorizer_result_ttl_in_seconds,
         has_role=authorizer.authorizer_credentials is not None,
         token_pattern=authorizer.identity_validation_expression,
-        may_say_unauthorized=True,
+        is_rest=True,
     )

@@ -87,7 +87,7 @@ def test_curl_reaches_a_function_url_as_it_is(client: Any, door: LiveDoor) -> No
     assert head.startswith("HTTP/1.1 201")
     assert {"x-own: 1", "set-cookie: a=1", "set-cookie: b=2"} <= {*head.splitlines()}
     assert body == "hello"
-    assert (event["rawPath"], event["rawQueryString"], event["version"]) == ("/a/b c", "x=1&x=2", "2.0")
+    assert (event["rawPath"], event["rawQueryString"], event["version"]) == ("/a/b%20c", "x=1&x=2", "2.0")
 
 
 def test_every_path_is_the_functions(client: Any, door: LiveDoor) -> None:

@@ -15,6 +15,7 @@ from tests.fakes.api_means import LOGGED
 from tests.fakes.functions import ARN, Archive, create, refusal
 from tests.fakes.invocations import echo
 from tests.fakes.live_door import LiveDoor
+from tests.fakes.webhook import Reply, webhook
 from workshape.functions.model import InvocationRequest, InvocationResult
 
 PARTS = ("{id}", "{other}", "a/b", "%7Bid%7D")
@@ -107,7 +108,7 @@ def test_methods_are_served_with_events_of_format_1_0(client: Any, door: LiveDoo
     event = answer.json()
     assert (answer.status_code, answer.headers["x-a"]) == (201, "1")
     assert answer.headers["x-amzn-requestid"] == event["requestContext"]["requestId"]
-    assert (event["resource"], event["path"]) == ("/pets/{id}", "/pets/a b")
+    assert (event["resource"], event["path"]) == ("/pets/{id}", "/pets/a%20b")
     assert event["multiValueQueryStringParameters"] == {"x": ["1", "2"]}
     assert event["headers"]["Content-Type"] == "text/plain"
     assert (event["pathParameters"], event["stageVariables"]) == ({"id": "a b"}, {"color": "red"})
@@ -158,6 +159,29 @@ def test_binary_media_types_say_what_is_base64(client: Any, door: LiveDoor) -> N
     assert binary.content == b"\x00\xff"
 
 
+def test_a_server_behind_a_rest_api_may_not_speak_for_it(client: Any, door: LiveDoor) -> None:
+    with webhook() as server:
+        api = Made(client)
+        where = {"restApiId": api.id, "resourceId": api.resource("/{rest+}"), "httpMethod": "ANY"}
+        client.put_method(**where, authorizationType="NONE", requestParameters={"method.request.path.rest": True})
+        client.put_integration(
+            **where,
+            type="HTTP_PROXY",
+            integrationHttpMethod="ANY",
+            uri=f"{server.url}/base/{{rest}}",
+            requestParameters={"integration.request.path.rest": "method.request.path.rest"},
+        )
+        api.deploy()
+        server.replies["/base/a/b"] = [Reply(401, {"WWW-Authenticate": "Basic", "Server": "mine", "X-A": "1"})]
+
+        answer = call(door, api.id, "/prod/a/b?x=1")
+
+    assert (answer.status_code, answer.headers["x-a"]) == (401, "1")
+    assert answer.headers["x-amzn-remapped-www-authenticate"] == "Basic"
+    assert "www-authenticate" not in answer.headers
+    assert "server" not in answer.headers
+
+
 @pytest.mark.parametrize(
     ("token", "status", "message"),
     [
@@ -166,6 +190,7 @@ def test_binary_media_types_say_what_is_base64(client: Any, door: LiveDoor) -> N
         ("other", 403, "User is not authorized to access this resource"),
         ("unauthorized", 401, "Unauthorized"),
         ("fail", 500, None),
+        ("odd", 500, None),
         ("", 401, "Unauthorized"),
     ],
 )
@@ -187,10 +212,11 @@ def test_a_token_authorizer_decides(client: Any, door: LiveDoor, token: str, sta
         if named in ("unauthorized", "fail"):
             text = {"errorMessage": "Unauthorized" if named == "unauthorized" else "no"}
             return replace(echo(asked), payload=json.dumps(text).encode(), function_error="Unhandled")
-        effect = {"allow": "Allow", "deny": "Deny"}.get(named)
+        effect = {"allow": "Allow", "odd": "Allow", "deny": "Deny"}.get(named)
         statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": event["methodArn"]}
         policy = {"Statement": [statement] if effect else []}
-        answer = {"principalId": "me", "policyDocument": policy, "context": {"n": 1}}
+        context = {"n": {"no": "scalar"} if named == "odd" else 1}
+        answer = {"principalId": "me", "policyDocument": policy, "context": context}
         return replace(echo(asked), payload=json.dumps(answer).encode())
 
     door.invoke.answer = decide

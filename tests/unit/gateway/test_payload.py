@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workshape.gateway.arrival import Arrival
 from workshape.gateway.bodies import MalformedResponse
-from workshape.gateway.payload import event_of, response_of
+from workshape.gateway.payload import event_of, response_of, url_event_of, url_response_of
 from workshape.http1.head import response_head
 from workshape.http1.message import Request, Response
 
@@ -85,6 +85,16 @@ def test_an_event_has_every_field_of_format_2_0() -> None:
     }
 
 
+def test_a_function_urls_event_has_the_path_as_it_came() -> None:
+    arrival = Arrival(Request("GET", "/a%20b%2Fc?x=%20"), "url-id", "$default", "id-1", "anonymous", NOW)
+
+    made = url_event_of(arrival)
+
+    assert (made["rawPath"], made["requestContext"]["http"]["path"]) == ("/a%20b%2Fc", "/a%20b%2Fc")
+    assert (made["routeKey"], made["rawQueryString"]) == ("$default", "x=%20")
+    assert made["requestContext"]["authentication"] is None
+
+
 def test_what_a_request_does_not_have_is_not_in_the_event() -> None:
     made = event(Request("GET", "/"), "$default")
 
@@ -137,6 +147,12 @@ def test_a_result_without_a_status_is_the_body_of_a_200() -> None:
     assert answered("Hello from Lambda!").body == b"Hello from Lambda!"
     assert answered([1, 2]).body == b"[1, 2]"
     assert answered(None).body == b"null"
+
+
+def test_a_function_url_answers_a_text_as_the_json_it_is() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-response-payload: content-length 15
+    assert url_response_of(b'"Hello, world!"').body == b'"Hello, world!"'
+    assert url_response_of(b'{"statusCode": 201, "body": "x"}').body == b"x"
 
 
 def test_a_structured_result_says_everything_itself() -> None:

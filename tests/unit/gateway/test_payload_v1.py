@@ -108,9 +108,60 @@ def test_what_a_rest_request_does_not_have_is_null() -> None:
         assert event[member] is None
 
 
+def test_a_rest_events_path_is_as_it_came_and_its_parameters_are_not() -> None:
+    event = rest(Request("GET", "/testStage/a%2Bb/c%20d"), parameters={"proxy": "a+b/c d"})
+
+    assert (event["path"], event["requestContext"]["path"]) == ("/a%2Bb/c%20d", "/testStage/a%2Bb/c%20d")
+    assert event["pathParameters"] == {"proxy": "a+b/c d"}
+
+
+def test_some_headers_do_not_get_to_a_rest_apis_function() -> None:
+    names = ("connection", "content-md5", "expect", "max-forwards", "te", "upgrade", "via", "x-a", "authorization")
+
+    event = rest(Request("GET", "/testStage/a", tuple((name, "v") for name in names)))
+
+    assert event["headers"].keys() & {name.title() for name in names} == {"Via", "X-A", "Authorization"}
+    assert event["multiValueHeaders"].keys() == event["headers"].keys()
+
+
+@pytest.mark.parametrize(
+    ("value", "caller"), [("AWS4-HMAC-SHA256 Credential=a", None), ("other", IamCaller("KEY", ACCOUNT))]
+)
+def test_a_signature_does_not_get_to_a_rest_apis_function(value: str, caller: IamCaller | None) -> None:
+    event = rest(Request("GET", "/testStage/a", (("authorization", value),)), caller=caller)
+
+    assert "Authorization" not in event["headers"]
+
+
+def test_a_rest_api_renames_or_drops_some_headers_of_a_response() -> None:
+    told = {
+        "WWW-Authenticate": "Basic",
+        "Date": "then",
+        "Server": "mine",
+        "Connection": "close",
+        "Via": "1",
+        "X-A": "b",
+    }
+
+    response = answered({"statusCode": 401, "headers": told, "multiValueHeaders": {"Authorization": ["a", "b"]}})
+
+    assert response.headers == (
+        ("x-amzn-remapped-www-authenticate", "Basic"),
+        ("x-amzn-remapped-date", "then"),
+        ("x-amzn-remapped-server", "mine"),
+        ("x-amzn-remapped-connection", "close"),
+        ("x-a", "b"),
+        ("x-amzn-remapped-authorization", "a"),
+        ("x-amzn-remapped-authorization", "b"),
+        ("content-type", "application/json"),
+    )
+
+
 def test_who_calls_is_in_the_context() -> None:
     request = Request("GET", "/testStage/a")
-    by_function = rest(request, caller=LambdaCaller("me", {"text": "t", "number": 1, "yes": True}), api_key="k")
+    by_function = rest(
+        request, caller=LambdaCaller("me", {"text": "t", "number": 1, "yes": True, "no": None}), api_key="k"
+    )
     by_key = rest(request, caller=IamCaller("KEY", ACCOUNT))
 
     authorizer = by_function["requestContext"]["authorizer"]
