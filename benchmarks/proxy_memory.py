@@ -38,9 +38,7 @@ async def measure_memory(report: Report, server: Server, *, quick: bool) -> None
 async def _grow(peer: Peer, server: Server, sizes: list[int]) -> list[float]:
     """Give the KiB that each client adds, by number of clients."""
     assert peer.pid is not None
-    clients = [await Client.log_in(peer.port, server)]
-    await clients[0].ask("SELECT 1")  # what is made once is there
-    before, found = _resident_kib(peer.pid), []
+    clients: list[Client] = []
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def come() -> None:
@@ -50,8 +48,11 @@ async def _grow(peer: Peer, server: Server, sizes: list[int]) -> list[float]:
             await client.ask("SELECT 1")
 
     try:
+        await asyncio.gather(*(come() for _ in range(AT_ONCE)))
+        await asyncio.sleep(SETTLE_S)
+        before, found = _resident_kib(peer.pid), []  # what is made once, and for all who come at a time, is there
         for size in sizes:
-            await asyncio.gather(*(come() for _ in range(size + 1 - len(clients))))
+            await asyncio.gather(*(come() for _ in range(size + AT_ONCE - len(clients))))
             await asyncio.sleep(SETTLE_S)
             found.append((_resident_kib(peer.pid) - before) / size)
     finally:

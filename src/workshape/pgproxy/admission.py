@@ -5,18 +5,9 @@ server says before.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 from workshape.pgproxy.sqlstate import WireError, too_many_clients
 from workshape.settings import ProxySettings
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What a client that logged in counts for."""
-
-    user: str
-    host: str
 
 
 class Admission:
@@ -29,7 +20,7 @@ class Admission:
     def __repr__(self) -> str:
         return f"<Admission clients={self._by_user.total()} users={len(self._by_user)} hosts={len(self._by_host)}>"
 
-    def admit(self, user: str, host: str, connected: int, settings: ProxySettings) -> Admitted | WireError:
+    def admit(self, user: str, host: str, connected: int, settings: ProxySettings) -> WireError | None:
         """Count a client that logged in, or tell it why it must leave. `connected` are all clients, it included."""
         if connected > settings.clients_max:
             return too_many_clients(settings.clients_max, "in all", "proxy.clients_max")
@@ -39,11 +30,11 @@ class Admission:
             return too_many_clients(settings.clients_per_address_max, f"from {host}", "proxy.clients_per_address_max")
         self._by_user[user] += 1
         self._by_host[host] += 1
-        return Admitted(user, host)
+        return None
 
-    def left(self, admitted: Admitted) -> None:
+    def left(self, user: str, host: str) -> None:
         """A client that was admitted has gone."""
-        for counts, name in ((self._by_user, admitted.user), (self._by_host, admitted.host)):
+        for counts, name in ((self._by_user, user), (self._by_host, host)):
             counts[name] -= 1
             if not counts[name]:
                 del counts[name]  # hosts come and go: they must not pile up

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Protocol, cast
 
 from workshape.pgproxy.admin_session import AdminSession, Answer
-from workshape.pgproxy.admission import Admitted
 from workshape.pgproxy.client_login import ClientLogin, LoginPolicy, LoginStep
 from workshape.pgproxy.database_connection import WRITE_BUFFER_BYTES, DatabaseConnection
 from workshape.pgproxy.messages import KIB, ProtocolViolation
@@ -81,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         "_tls",
         "active_at",
         "admin",
-        "admitted",
+        "admitted_from",
         "connected_at",
         "database",
         "held",
@@ -92,7 +91,6 @@ class ClientConnection(asyncio.Protocol):
         "lender",
         "logged_in_as",
         "login",
-        "loop",
         "pool_key",
         "session",
         "session_key",
@@ -114,8 +112,8 @@ class ClientConnection(asyncio.Protocol):
         """Set once it has logged in, unless it is on the admin console."""
         self.writes = True
         """Whether it came by an endpoint for reading and writing."""
-        self.admitted: Admitted | None = None
-        """What it counts for, once it has logged in."""
+        self.admitted_from = ""
+        """The address that it counts for, once it has logged in."""
         self.session_key = b""
         """What it was given for cancel requests."""
         self.is_waiting = False
@@ -123,7 +121,6 @@ class ClientConnection(asyncio.Protocol):
         self.is_ended = False
         self.held = b""
         """What it sent before it was welcomed."""
-        self.loop = asyncio.get_running_loop()
         self.connected_at = self.active_at = monotonic()
         self.transport: asyncio.Transport
         self._events = events
@@ -397,7 +394,7 @@ class ClientConnection(asyncio.Protocol):
             login.to_client.clear()
         match step:
             case LoginStep.ENCRYPT:
-                self._encrypting = self.loop.create_task(self._encrypt(login))
+                self._encrypting = asyncio.get_running_loop().create_task(self._encrypt(login))
             case LoginStep.DOUBTED:
                 self._is_doubted = True
                 self._events.doubted(self)
@@ -413,7 +410,7 @@ class ClientConnection(asyncio.Protocol):
     async def _encrypt(self, login: ClientLogin) -> None:
         assert self._tls is not None
         try:
-            encrypted = await self.loop.start_tls(
+            encrypted = await asyncio.get_running_loop().start_tls(
                 self.transport, self, self._tls.context, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_S_MAX
             )
         except OSError as error:  # ssl.SSLError too: the client turned away, or shows a certificate of a stranger's

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from workshape.pgproxy.expected import Lift, Names
+from workshape.pgproxy.expected import Lift, Names, Prepared
 from workshape.pgproxy.pins import Pin, PinReason
 from workshape.settings import PoolMode
 
@@ -23,7 +24,8 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYN
 """
 
 
-NO_PINS: Mapping[PinReason, tuple[int, Pin]] = {}
+NO_NAMES: Mapping[bytes, Prepared] = MappingProxyType({})
+NO_PINS: Mapping[PinReason, tuple[int, Pin]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -33,12 +35,19 @@ class ClientState:
     variables: Mapping[str, str]
     """Carried variables as the server reported them. Never changed in place: connections share it."""
     pool_mode: PoolMode = PoolMode.TRANSACTION
-    names: Names = field(default_factory=Names)
+    names: Mapping[bytes, Prepared] = field(default_factory=lambda: NO_NAMES)
+    """What its names of prepared statements stand for. Changed by way of `own_names` only."""
     pins: Mapping[PinReason, tuple[int, Pin]] = field(default_factory=lambda: NO_PINS)
     """By reason, the latest pin and its number. Never changed in place: nearly all clients have none, and share it."""
     pins_made: int = 0
-    process_id: bytes = b""
-    """The four bytes that the client was given as its server process's id."""
+    session_key: bytes = b""
+    """What the client was given for its cancel requests; begins with what it was told is its server process's id."""
+
+    def own_names(self) -> Names:
+        """Give its names, to be changed: clients that have prepared nothing share an empty book."""
+        if not isinstance(self.names, Names):
+            self.names = Names()
+        return self.names
 
     def pin(self, pin: Pin) -> None:
         """Keep the connection from now on."""

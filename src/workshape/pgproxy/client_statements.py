@@ -67,14 +67,13 @@ class Statements:
 class ClientStatements:
     """One client's. Methods are given the connection the client has at the moment."""
 
-    __slots__ = ("_application", "_known", "_lift", "_renames", "_state", "_tracked", "now")
+    __slots__ = ("_application", "_known", "_lift", "_renames", "_state", "now")
 
     def __init__(self, state: ClientState, known: Statements) -> None:
         self.now = 0.0
         """When the message that is looked at came: pins keep it."""
         self._state = state
         self._known = known
-        self._tracked = _lowered(tuple(state.variables))
         self._lift: Lift | None = None
         """Of what was bound since the last Sync."""
         self._application = state.variables.get(APPLICATION)
@@ -86,7 +85,7 @@ class ClientStatements:
 
     def takes_query(self, link: Link, text: bytes) -> bool:
         """Note a simple query that is known to leave nothing behind; False: nothing was noted, and `query` looks."""
-        if b"" in self._state.names.by_name or not self._known.harmless.knows(text):
+        if b"" in self._state.names or not self._known.harmless.knows(text):
             return False
         link.unnamed = None
         link.expected.append(QUERY)
@@ -104,7 +103,7 @@ class ClientStatements:
         prepared = link.unnamed
         if prepared is None or prepared.effects is not NO_EFFECTS:
             return False
-        if self._state.names.by_name.get(b"") is not prepared:
+        if self._state.names.get(b"") is not prepared:
             return False
         link.expected.append(BIND)
         return True
@@ -113,10 +112,7 @@ class ClientStatements:
 
     def query(self, link: Link, text: bytes, *, is_cut: bool) -> tuple[bytes, Expected]:
         """Note a simple query; return what to send before it, and what to expect for it."""
-        names = self._state.names
-        undo = None
-        if b"" in names.by_name:  # the server ends it, too, if it does not skip the query
-            undo = Undo(names, {b"": names.by_name.pop(b"")})
+        undo = self._forget((b"",))  # the server ends it, too, if it does not skip the query
         link.unnamed = None
         effects = self._effects(text, is_cut)
         if effects is NO_EFFECTS:
@@ -136,7 +132,7 @@ class ClientStatements:
         text = body[: body.find(b"\0")]
         effects = self._effects(text, False)
         first = self._prepare_by_name(link, effects)
-        names = self._state.names.by_name
+        names = self._state.names
         if not name:
             self._parse_unnamed(link, body, effects)
             return None if not first else first + messages.parse(name, body)
@@ -146,8 +142,9 @@ class ClientStatements:
             self._pin(PinReason.PREPARED, text)
             link.expected.append(PARSE_UNNAMED)
             return None if not first else first + messages.parse(name, body)
+        names = self._state.own_names()
         prepared = names[name] = Prepared(self._known.intern(body), effects)
-        undo = Undo(self._state.names, {name: None}, after=prepared)
+        undo = Undo(names, {name: None}, after=prepared)
         return first + link.prepare(prepared.statement, ours=False, undo=undo)[1]
 
     def _parse_again(self, link: Link, name: bytes, body: bytes, effects: Effects) -> bytes:
@@ -155,8 +152,8 @@ class ClientStatements:
 
         Unless it refuses what the name stands for, in a batch before this one.
         """
-        names = self._state.names
-        taken, first = link.prepare(names.by_name[name].statement, ours=True)
+        names = self._state.own_names()
+        taken, first = link.prepare(names[name].statement, ours=True)
         if may_fail_before_next(link.expected):
             self._apply(link, effects, body)  # whether it is this one that is bound next is not known in time
             again = Again(names, Prepared(self._known.intern(body), effects), taken)
@@ -166,10 +163,10 @@ class ClientStatements:
         return first + messages.parse(taken, body)
 
     def _parse_unnamed(self, link: Link, body: bytes, effects: Effects) -> None:
-        names = self._state.names
+        names = self._state.own_names()
         prepared = Prepared(Statement(body), effects)
-        undo = Undo(names, {b"": names.by_name.get(b"")}, prepared)
-        link.unnamed = names.by_name[b""] = prepared
+        undo = Undo(names, {b"": names.get(b"")}, prepared)
+        link.unnamed = names[b""] = prepared
         link.expected.append(Expected(AnswerKind.PARSE, undo=undo))
 
     def parse_unread(self, link: Link, beginning: bytes) -> None:
@@ -177,12 +174,12 @@ class ClientStatements:
         name, _, text = beginning.partition(b"\0")
         self._pin(PinReason.UNREAD, text)
         if not name:
-            link.unnamed = self._state.names.by_name[b""] = Prepared(Statement(b""), UNREAD)
+            link.unnamed = self._state.own_names()[b""] = Prepared(Statement(b""), UNREAD)
         link.expected.append(PARSE_UNNAMED)
 
     def find(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
         """Return a statement's name on this connection, and what to send before it is used there."""
-        prepared = self._state.names.by_name.get(name)
+        prepared = self._state.names.get(name)
         if name:
             return (name, b"") if prepared is None else link.prepare(prepared.statement, ours=True)
         if prepared is None:  # what another client left there must not be found
@@ -198,7 +195,7 @@ class ClientStatements:
     def bind(self, link: Link, name: bytes) -> tuple[bytes, bytes]:
         """Do as `find`, and note what the statement will do when it is executed."""
         found, first = self.find(link, name)
-        prepared = self._state.names.by_name.get(name)
+        prepared = self._state.names.get(name)
         undo = None
         if prepared is not None and prepared.effects is not NO_EFFECTS:
             undo = self._bound(link, prepared)
@@ -210,12 +207,11 @@ class ClientStatements:
 
     def close(self, link: Link, name: bytes) -> bool:
         """Note the Close of a statement; True when the server need not hear of it."""
-        prepared = self._state.names.by_name.pop(name, None)
-        undo = Undo(self._state.names, {name: prepared})
-        if name and prepared is not None:
+        undo = self._forget((name,))
+        if name and undo is not None:
             link.close_here(undo)
             return True
-        link.expected.append(CLOSE if prepared is None else Expected(AnswerKind.CLOSE, undo=undo))
+        link.expected.append(CLOSE if undo is None else Expected(AnswerKind.CLOSE, undo=undo))
         return False
 
     @property
@@ -248,7 +244,7 @@ class ClientStatements:
         if is_cut or (b"\\" in text and variables.get("client_encoding") in UNSAFE_ENCODINGS):
             return UNREAD
         escapes = variables.get("standard_conforming_strings", "on") != "on"
-        effects = effects_of(text, self._tracked, backslash_escapes=escapes)
+        effects = effects_of(text, _lowered(tuple(variables)), backslash_escapes=escapes)
         if effects is NO_EFFECTS:
             self._known.harmless.learn(text)
         return effects
@@ -273,18 +269,22 @@ class ClientStatements:
 
     def _forget_names(self, link: Link, effects: Effects) -> Undo | None:
         """The server drops prepared statements: so do we."""
-        names = self._state.names
-        gone = tuple(names.by_name) if effects.deallocates_all else effects.deallocates
-        before = {name: names.by_name.pop(name) for name in gone if name in names.by_name}
         if effects.deallocates_all:
             link.forget_statements()
-        return Undo(names, before) if before else None
+        return self._forget(tuple(self._state.names) if effects.deallocates_all else effects.deallocates)
+
+    def _forget(self, gone: tuple[bytes, ...]) -> Undo | None:
+        """Note that these names stand for nothing any more; None: they did not."""
+        if not any(name in self._state.names for name in gone):
+            return None
+        names = self._state.own_names()
+        return Undo(names, {name: names.pop(name) for name in gone if name in names})
 
     def _prepare_by_name(self, link: Link, effects: Effects) -> bytes:
         """SQL text speaks of prepared statements by the client's names: give the server what it will look for."""
         first = []
         for name in dict.fromkeys(effects.names):
-            prepared = self._state.names.by_name.get(name)
+            prepared = self._state.names.get(name)
             if prepared is not None:
                 first.append(messages.parse(name, prepared.statement.body))
                 link.expected.append(OUR_PARSE_UNNAMED)

@@ -11,7 +11,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html
 
 from collections import deque
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from msgspec import Struct
@@ -54,11 +54,10 @@ class Prepared(Struct, frozen=True, eq=False):
     effects: Effects
 
 
-@dataclass(slots=True)
-class Names:
+class Names(dict[bytes, Prepared]):
     """One client's prepared statements by its own names."""
 
-    by_name: dict[bytes, Prepared] = field(default_factory=dict)
+    __slots__ = ()
 
 
 class Undo(Struct, frozen=True, eq=False):
@@ -74,17 +73,17 @@ class Undo(Struct, frozen=True, eq=False):
         """Put back what a query that failed did not take away: all but the unnamed statement, which any query ends."""
         for name, prepared in self.before.items():
             if name and prepared is not None:
-                self.names.by_name.setdefault(name, prepared)
+                self.names.setdefault(name, prepared)
 
     def undo(self) -> None:
         """Put them back, after whatever came later and was skipped too."""
         for name, prepared in self.before.items():
-            if self.names.by_name.get(name) is not self.after:
+            if self.names.get(name) is not self.after:
                 continue
             if prepared is None:
-                self.names.by_name.pop(name, None)
+                self.names.pop(name, None)
             else:
-                self.names.by_name[name] = prepared
+                self.names[name] = prepared
 
 
 class Again(Struct, frozen=True, eq=False):
@@ -175,7 +174,7 @@ def take_again(expected: deque[Expected], prepared: MutableMapping[Statement, by
     entry = expected.popleft()
     assert entry.again is not None
     assert entry.named is not None
-    entry.again.names.by_name[entry.named] = entry.again.prepared
+    entry.again.names[entry.named] = entry.again.prepared
     prepared.setdefault(entry.again.prepared.statement, entry.again.taken)
     return False
 

@@ -471,7 +471,7 @@ class Link:
                 entry.undo.undo()
         if failed.kind is AnswerKind.PARSE and failed.undo is not None and b"" in failed.undo.before:
             # The one that failed, unlike those that were skipped, ended the unnamed statement before it.
-            names = failed.undo.names.by_name
+            names = failed.undo.names
             if names.get(b"") is failed.undo.before[b""]:
                 names.pop(b"", None)
         if any(entry.kind is AnswerKind.PARSE and entry.prepares is None for entry in abandoned):

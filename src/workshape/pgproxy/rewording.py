@@ -28,7 +28,7 @@ class Serving(Protocol):
     """A connection to the server."""
 
     served: bytes
-    """The process id that its last holder was given."""
+    """What its last holder was given for cancel requests; begins with a process id. Empty: it had none yet."""
 
 
 def reworded(
@@ -47,7 +47,7 @@ def reworded(
         notifier = backends.get(message[HEAD_BYTES:NOTIFIER_END])
         if notifier is None or not notifier.served:
             return None
-        return message[:HEAD_BYTES] + notifier.served + message[NOTIFIER_END:]
+        return message[:HEAD_BYTES] + notifier.served[:PROCESS_ID_BYTES] + message[NOTIFIER_END:]
     if named is None or len(message) > ERROR_BYTES_MAX:
         return None
     words = message[HEAD_BYTES:]

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from itertools import count
+from sys import intern
 from time import monotonic
 
 from msgspec import structs
@@ -30,7 +31,6 @@ from workshape.pgproxy.lending import Lending, ProxyGround, targets_of
 from workshape.pgproxy.pins import Pin, PinReason
 from workshape.pgproxy.pool_key import PoolKeys
 from workshape.pgproxy.present import Present
-from workshape.pgproxy.rewording import PROCESS_ID_BYTES
 from workshape.pgproxy.session import Session
 from workshape.pgproxy.sqlstate import (
     CONFIG_FILE_ERROR,
@@ -211,24 +211,25 @@ class ProxyServer:
     def _accepted(self, counters: ClientCounters, role: EndpointRole, client: ClientConnection) -> None:
         """Find out what the server would say to this client, and say it."""
         assert client.login is not None
+        user = intern(client.login.user)  # one string for all who are this user
         settings = self._ground.settings
         key = self._pool_keys.of(client.login.startup.parameters)
         is_admin = key.database == settings.admin_database
         if not is_admin:
-            key = self._pool_keys.of_user(key, self._ground.routes.server_user(key.database, key.user))
+            key = self._pool_keys.of_user(key, self._ground.routes.server_user(key.database, user))
         client.writes = role is EndpointRole.READ_WRITE
         lender = None if is_admin else self._lenders.find(key.database, writes=client.writes)
         if isinstance(lender, WireError):
             self._refuse(client, lender)
             return
-        admitted = self._admission.admit(client.login.user, client.host, len(self._clients), settings)
-        if isinstance(admitted, WireError):
-            self._refuse(client, admitted)
+        host = client.host
+        refusal = self._admission.admit(user, host, len(self._clients), settings)
+        if refusal is not None:
+            self._refuse(client, refusal)
             return
-        client.admitted = admitted
-        client.logged_in_as = client.login.user
+        client.logged_in_as, client.admitted_from = user, host
         client.pool_key = key
-        self._accounts.proved(client.login.user, client.login.client_key)
+        self._accounts.proved(user, client.login.client_key)
         client.lender = lender
         counters.accepted += 1
         if lender is None:
@@ -254,7 +255,7 @@ class ProxyServer:
         key_data = messages.message(messages.BACKEND_KEY_DATA, client.session_key)
         said = welcome.words + key_data + messages.ready_for_query(messages.IDLE)
         pool_mode = self._ground.routes.pool_mode(client.database_name, client.user)
-        state = ClientState(welcome.variables, pool_mode, process_id=client.session_key[:PROCESS_ID_BYTES])
+        state = ClientState(welcome.variables, pool_mode, session_key=client.session_key)
         if pool_mode is PoolMode.SESSION:
             state.pin(Pin(PinReason.SESSION_MODE, "", monotonic()))
         client.begin(Session(state, self._ground.statements), said)
@@ -310,8 +311,8 @@ class ProxyServer:
         if client.lender is not None:
             client.lender.withdraw(client)
         self._console.forget(client)
-        if client.admitted is not None:
-            self._admission.left(client.admitted)
+        if client.logged_in_as:
+            self._admission.left(client.logged_in_as, client.admitted_from)
         if client.database is not None:
             client.database.events.left(client.database)
 

@@ -66,7 +66,6 @@ class Session:
     __slots__ = (
         "_dropping",
         "_held",
-        "_held_bytes",
         "_ignoring",
         "_is_over",
         "_needed",
@@ -88,9 +87,8 @@ class Session:
         self.queries = 0
         """Statements passed on: Query, Execute and FunctionCall messages."""
         self._statements = ClientStatements(state, statements)
-        self._held: list[bytes] | None = None
+        self._held: bytearray | None = None
         """None while there is nothing: thousands of clients are idle."""
-        self._held_bytes = 0
         self._needed = HEAD_BYTES
         self._skip = 0
         self._dropping = False
@@ -102,7 +100,7 @@ class Session:
 
     def __repr__(self) -> str:
         pins = ",".join(reason.name for reason in self.state.pins)
-        return f"<Session link={self.link.id if self.link else None} held_bytes={self._held_bytes} pins={pins}>"
+        return f"<Session link={self.link.id if self.link else None} held_bytes={len(self._held or b'')} pins={pins}>"
 
     @property
     def may_detach(self) -> bool:
@@ -131,7 +129,7 @@ class Session:
         assert link.holder is None
         self.link = link
         link.holder = self.state
-        link.served = self.state.process_id
+        link.served = self.state.session_key
         restoring = link.restore(self.state.variables)
         if restoring:
             self.to_database += restoring
@@ -162,7 +160,7 @@ class Session:
         self._statements.now = now
         if self._held:
             self._hold(data)
-            return _NOTHING if self._held_bytes < self._needed else self._go_on()
+            return _NOTHING if len(self._held) < self._needed else self._go_on()
         if self.link is not None:
             return self._relay(self.link, data)
         asks = self.asks_at_once(data)
@@ -209,17 +207,12 @@ class Session:
     def _hold(self, data: bytes) -> None:
         if data:
             if self._held is None:
-                self._held = []
-            self._held.append(data)
-            self._held_bytes += len(data)
+                self._held = bytearray()
+            self._held += data
 
     def _take_held(self) -> bytes:
         held, self._held = self._held, None
-        if held is None:
-            return b""
-        data = held[0] if len(held) == 1 else b"".join(held)
-        self._held_bytes = 0
-        return data
+        return b"" if held is None else bytes(held)
 
     def _go_on(self) -> Want:
         if self.link is None:

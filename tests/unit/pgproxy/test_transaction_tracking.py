@@ -256,8 +256,8 @@ def test_a_notification_names_clients_by_the_ids_they_were_given_and_nobody_else
     link, others = (
         Link(number, {}, key, backends=backends) for number, key in ((1, b"\0\0\1\2ab"), (2, b"\0\0\1\3cd"))
     )
-    Session(ClientState({}, process_id=b"\0\0\7\7"), Statements()).attach(link)
-    left = Session(ClientState({}, process_id=b"\0\0\7\x08"), Statements())
+    Session(ClientState({}, session_key=b"\0\0\7\7"), Statements()).attach(link)
+    left = Session(ClientState({}, session_key=b"\0\0\7\x08"), Statements())
     left.attach(others)
     left.detach()
     stream, expected = (
