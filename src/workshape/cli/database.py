@@ -15,8 +15,13 @@ def connection_url(user: str, password: str, address: tuple[str, int], name: str
 
     Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
     """
-    query = urlencode({"sslmode": "verify-full", "sslrootcert": ca_file}, safe="/")
-    return f"postgresql://{quote(user)}:{quote(password)}@{address[0]}:{address[1]}/{quote(name)}?{query}"
+    server = f"{address[0]}:{address[1]}"
+    return f"postgresql://{quote(user)}:{quote(password)}@{server}/{quote(name)}?{verifying(ca_file)}"
+
+
+def verifying(ca_file: str) -> str:
+    """Write what a URL says of TLS that is verified against `ca_file`. libpq takes a `+` for one, not for a space."""
+    return urlencode({"sslmode": "verify-full", "sslrootcert": ca_file}, safe="/", quote_via=quote)
 
 
 def embedded_database(

@@ -10,13 +10,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 import typer
 import uvloop
 
-from workshape.cli.database import own_database
+from workshape.cli.database import own_database, verifying
 from workshape.cli.errors import reported
 from workshape.cli.proxy_file import NO_FILE, ProxyFile, read_proxy_file
 from workshape.cli.proxy_top import top
@@ -240,9 +240,7 @@ def _say(wanted: _Wanted, config: ProxyConfig, ports: tuple[int, ...]) -> None:
 
 
 def _client_url(wanted: _Wanted, user: str, address: str, database: str) -> str:
-    query = ""
-    if wanted.ca is not None:
-        query = "?" + urlencode({"sslmode": "verify-full", "sslrootcert": str(wanted.ca.resolve())}, safe="/")
+    query = "" if wanted.ca is None else f"?{verifying(str(wanted.ca.resolve()))}"
     return f"postgresql://{quote(user)}@{address}/{quote(database)}{query}"
 
 

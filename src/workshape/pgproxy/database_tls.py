@@ -63,7 +63,8 @@ class DatabaseTls:
         Raises:
             Invalid: it says what there is not.
         """
-        said = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+        query = urlsplit(url).query.replace("+", "%2B")  # libpq takes it for a plus, not for a space
+        said = {name: values[-1] for name, values in parse_qs(query).items()}
         try:
             return cls(
                 SslMode(said.get("sslmode", SslMode.PREFER)),

@@ -18,6 +18,7 @@ URL = "postgresql://app@db/shop"
         ("?sslmode=disable", DatabaseTls()),
         ("?sslmode=require&application_name=x", DatabaseTls(SslMode.REQUIRE)),
         ("?sslmode=verify-full&sslrootcert=/a%20b.pem", DatabaseTls(SslMode.VERIFY_FULL, "/a b.pem")),
+        ("?sslmode=verify-full&sslrootcert=/a+b.pem", DatabaseTls(SslMode.VERIFY_FULL, "/a+b.pem")),
         ("?sslmode=verify-full&sslrootcert=system", DatabaseTls(SslMode.VERIFY_FULL, "system")),
         ("?sslmode=require&sslcert=c&sslkey=k", DatabaseTls(SslMode.REQUIRE, "", "c", "k")),
         ("?channel_binding=require", DatabaseTls(SslMode.PREFER, channel_binding=ChannelBinding.REQUIRE)),
