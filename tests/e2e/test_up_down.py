@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import ROLE, RUNTIME, archive, bring_up, eventually, processes_under, workshape
+from tests.e2e.running import ROLE, RUNTIME, WORKSHAPE, archive, bring_up, eventually, processes_under, workshape
 from workshape.run import StateFolder
 
 APP = f"""
@@ -232,6 +232,20 @@ def test_an_ordinary_user_runs_it_too(nobodys_folder: Path, as_nobody: Sequence[
 
     assert owners == {NOBODY}
     assert down[0] == 0
+
+
+def test_root_who_may_become_nobody_else_is_told_what_the_database_needs(make_app: Callable[..., Path]) -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("takes root, and setpriv (util-linux)")
+    folder = make_app('[platform]\nupstream = { dynamodb = "moto" }\n[database]\nname = "shop"\n')
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *WORKSHAPE]  # `docker run --cap-drop=ALL`
+
+    status, said = workshape("up", str(folder), "--port", "0", command=bare)
+
+    assert status == 1
+    assert "workshape: postgres did not start: it does not run as root, and root here may not give files to" in said
+    assert "as an ordinary user" in said
+    assert "Traceback" not in said
 
 
 def _attribute(name: str, value: str) -> dict[str, dict[str, str]]:

@@ -158,9 +158,7 @@ class Postgres(ChildPart):
         password_file = making.with_suffix(".password")
         password_file.unlink(missing_ok=True)
         write_password(password_file, self.credentials.superuser_password)
-        if self._account is not None:
-            for path in (making, password_file):
-                os.chown(path, self._account.user, self._account.group)
+        hand_over(self.name, self._account, making, password_file)
         try:
             await self._initdb(making, password_file)
         finally:
@@ -244,6 +242,26 @@ class Postgres(ChildPart):
 def server_account() -> Account | None:
     """Whom the server runs as: root may not. Who does needs a name in the passwd file, which initdb looks up."""
     return account_named("postgres", "nobody") if os.geteuid() == 0 else None
+
+
+def hand_over(part: str, account: Account | None, *paths: Path) -> None:
+    """Give files of a part to whom it runs as; None: to nobody, they stay ours.
+
+    Raises:
+        PartFailed: root may not, as in a container without capabilities.
+    """
+    if account is None:
+        return
+    try:
+        for path in paths:
+            os.chown(path, account.user, account.group)
+    except OSError as error:
+        reason = (
+            f"it does not run as root, and root here may not give files to user {account.user} ({error.strerror}); "
+            "run workshape as an ordinary user, or as root with CAP_CHOWN, CAP_SETUID and CAP_SETGID, "
+            "or name a server of your own ([database] url)"
+        )
+        raise PartFailed(part=part, reason=reason) from error
 
 
 def server_program(name: str, cluster: Path, log_file: Path, order: PostgresOrder, port: int) -> Program:

@@ -8,7 +8,6 @@ Source: https://www.postgresql.org/docs/current/app-pgbasebackup.html
 """
 
 import asyncio
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from workshape.parts.postgres import (
     SUPERUSER,
     PostgresOrder,
     end_leftover,
+    hand_over,
     postgres_programs,
     server_account,
     server_program,
@@ -94,9 +94,7 @@ class PostgresReader(ChildPart):
         self._folder.mkdir(mode=0o700)
         file = self._folder / "pgpass"
         write_password(file, f"*:*:*:{SUPERUSER}:{self._order.superuser_password}\n")
-        if self._account is not None:
-            for path in (self._folder, file):
-                os.chown(path, self._account.user, self._account.group)
+        hand_over(self.name, self._account, self._folder, file)
         return file
 
     def _connection(self, passwords: Path) -> str:

@@ -52,10 +52,14 @@ def _die_with_parent(parent: int, death_signal: int) -> None:
 
 def _become(user: int, group: int, program: str) -> None:
     """Give up root for good; keep the right to walk through folders closed to others only if that is needed."""
-    os.setgroups([])
-    os.setgid(group)
-    kept = sys.platform == "linux" and _libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0
-    os.setuid(user)
+    try:
+        os.setgroups([])
+        os.setgid(group)
+        kept = sys.platform == "linux" and _libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0
+        os.setuid(user)
+    except OSError as error:
+        sys.stderr.write(f"root here may not become user {user} ({error.strerror}); run as an ordinary user\n")
+        os._exit(NOT_STARTED)
     needed = (program, os.getcwd())
     if _reachable(needed) or (kept and _keep_passage(needed)):
         return
