@@ -191,12 +191,14 @@ def processes_under(folder: Path) -> dict[int, str]:
 def environment_processes(running: Running) -> list[ProcessMark]:
     """Mark the processes of its execution environments: they work where a function's code is, or know the runtime API.
 
-    They are found among the engine's descendants: those that were forked tell of no folder of the machine's.
+    They are found among the engine's descendants: those that were forked tell of no folder of the machine's. The code
+    is at /var/task in a sandbox, and where `make_app` has put it without one.
     """
+    code = (b"/var/task", os.fsencode(os.path.realpath(running.folder / "code")))
     return [
         mark_process("environment", pid)
         for pid in _descendants(running.part("engine").pid)
-        if _working_folder(pid) == b"/var/task" or b"AWS_LAMBDA_RUNTIME_API=" in _read(pid, "environ")
+        if _working_folder(pid) in code or b"AWS_LAMBDA_RUNTIME_API=" in _read(pid, "environ")
     ]
 
 

@@ -200,4 +200,5 @@ def test_what_was_acknowledged_is_stored_once_whenever_the_engine_is_killed(
     deliveries = sum(int(item["deliveries"]["N"]) for item in stored if "deliveries" in item)
     assert deliveries > MESSAGES, "no kill has interrupted a batch"
     assert dead_letters == 0
+    assert len(killed) > KILLS, "nobody has seen an environment to survive"
     assert survivors == []

@@ -193,6 +193,8 @@ def test_ctrl_c_ends_every_part(make_app: Callable[..., Path], busy: bool) -> No
 @pytest.fixture
 def nobodys_folder() -> Iterator[Path]:
     """A folder of the user called nobody, who may not enter those of pytest."""
+    if os.geteuid() != 0:
+        pytest.skip("the tests do not run as root: all of them are an ordinary user's")
     folder = Path(tempfile.mkdtemp(prefix="workshape-nobody-"))
     (folder / "app").mkdir()
     for path in (folder, folder / "app"):
@@ -204,8 +206,6 @@ def nobodys_folder() -> Iterator[Path]:
 @pytest.fixture
 def as_nobody(nobodys_folder: Path) -> Sequence[str]:
     """The command as nobody runs it: with the interpreter of these tests, or the system's of the same version."""
-    if os.geteuid() != 0:
-        pytest.skip("the tests do not run as root: all of them are an ordinary user's")
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env", f"HOME={nobodys_folder}"]
     if shutil.which("setpriv") is None:
         pytest.skip("there is no setpriv (util-linux)")
