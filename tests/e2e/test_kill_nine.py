@@ -21,6 +21,8 @@ BETWEEN_KILLS = 60
 """Messages let go before each kill and after the last: enough for the kill to hit them, few enough to be soon done."""
 MESSAGES = (KILLS + 1) * BETWEEN_KILLS
 SENDERS = 3
+HELD_BACK = 2 * SENDERS
+"""Let go as the engine dies, so that somebody notices it however soon the others were sent."""
 RETRY_S = 0.05
 SEND_S_MAX = 60.0
 DRAIN_S_MAX = 60.0
@@ -178,9 +180,10 @@ def test_what_was_acknowledged_is_stored_once_whenever_the_engine_is_killed(
             senders.allow(kill * BETWEEN_KILLS)
             eventually(lambda: is_busy(running))
             engine, environments = running.part("engine"), environment_processes(running)
-            senders.allow((kill + 1) * BETWEEN_KILLS)
+            senders.allow((kill + 1) * BETWEEN_KILLS - HELD_BACK)
             senders.wait_until_acknowledged(kill * BETWEEN_KILLS + 1)
             os.kill(engine.pid, signal.SIGKILL)
+            senders.allow((kill + 1) * BETWEEN_KILLS)
             killed += [engine, *environments]
             running.wait_until_said("engine died (killed by SIGKILL)", times=kill)
             running.wait_until_said("again  process", times=kill)

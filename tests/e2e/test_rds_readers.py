@@ -147,7 +147,8 @@ def test_our_own_server_has_readers_where_they_are_asked_for(tmp_path_factory: p
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 reading.execute("INSERT INTO posts VALUES (2)")
             os.kill(running.part("postgres-reader-1").pid, signal.SIGKILL)
-            running.wait_until_said("postgres-reader-1", times=1)
+            running.wait_until_said("postgres-reader-1 died (killed by SIGKILL)")
+            running.wait_until_said("again  process", within_s=90.0)
             eventually(lambda: posts_read_at(running, reader_endpoint) == 1, within_s=90.0)
 
 

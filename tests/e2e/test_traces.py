@@ -73,16 +73,20 @@ def invoke(platform: Running, payload: str = "{}", function: str = "echo", **hea
     return str(answer).strip('"')
 
 
-def collected(collector: TraceCollector, trace_id: str) -> dict[str, CollectedSpan]:
-    """The spans of a trace, once the function's own is there."""
-    eventually(lambda: any(span.trace_id == trace_id and span.name == "invocation" for span in collector.spans))
-    return {span.name: span for span in collector.spans if span.trace_id == trace_id}
+def collected(collector: TraceCollector, trace_id: str, *names: str) -> dict[str, CollectedSpan]:
+    """The spans of a trace, once those of these names are there: they may come one by one."""
+
+    def found() -> dict[str, CollectedSpan]:
+        return {span.name: span for span in collector.spans if span.trace_id == trace_id}
+
+    eventually(lambda: found().keys() >= {*names})
+    return found()
 
 
 def test_a_sampled_request_is_traced_below_its_caller(platform: Running, collector: TraceCollector) -> None:
     told = read_header(invoke(platform, X_Amzn_Trace_Id=HEADER + "1"))
 
-    spans = collected(collector, TRACE)
+    spans = collected(collector, TRACE, "echo", "init", "invocation")
     assert told is not None
     whole = spans["echo"]
     assert (whole.service, whole.parent_id, whole.is_error) == ("echo", CALLER, False)
@@ -97,7 +101,7 @@ def test_w3cs_header_does_as_well_and_errors_are_told(platform: Running, collect
 
     invoke(platform, '{"fail": "on purpose"}', traceparent=f"00-{other}-{CALLER}-01")
 
-    spans = collected(collector, other)
+    spans = collected(collector, other, "echo", "invocation")
     assert (spans["echo"].parent_id, spans["echo"].is_error, spans["invocation"].is_error) == (CALLER, True, True)
 
 
@@ -109,7 +113,7 @@ def test_without_a_decision_only_active_functions_are_traced(platform: Running, 
     assert passed is not None
     assert refused is not None
     assert begun is not None
-    spans = collected(collector, begun.trace_id)
+    spans = collected(collector, begun.trace_id, "keen")
     assert (passed.is_sampled, refused.is_sampled, begun.is_sampled) == (False, False, True)
     assert (refused.trace_id, refused.parent_id) == (TRACE, CALLER)
     assert spans["keen"].parent_id == ""
@@ -122,7 +126,7 @@ def test_a_request_to_the_http_api_keeps_its_trace(platform: Running, collector:
 
     answer = httpx.get(f"http://127.0.0.1:{port}/echo", headers={"traceparent": f"00-{other}-{CALLER}-01"})
 
-    spans = collected(collector, other)
+    spans = collected(collector, other, "echo", "invocation")
     told = read_header(answer.text)
     assert told is not None
     assert (told.trace_id, told.parent_id) == (other, spans["invocation"].span_id)

@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,10 @@ def test_an_ordinary_user_runs_it_too(nobodys_folder: Path, as_nobody: Sequence[
     (folder / "code" / "keep.py").write_text(KEEP)
 
     with bring_up(folder, "--no-follow", command=as_nobody) as running:
-        owners = {Path(f"/proc/{pid}").stat().st_uid for pid in processes_under(folder)}
+        owners = set[int]()
+        for pid in processes_under(folder):
+            with suppress(FileNotFoundError):  # it has just ended
+                owners.add(Path(f"/proc/{pid}").stat().st_uid)
         sqs = running.client("sqs")
         sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="orders")["QueueUrl"], MessageBody="a lamp")
         eventually(lambda: "kept a lamp" in workshape("logs", "keep", "--folder", str(folder), command=as_nobody)[1])

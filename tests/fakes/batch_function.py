@@ -29,6 +29,8 @@ class BatchFunction:
 
     answer: Answer = succeed
     takes_s: float = 0.0
+    held: asyncio.Event | None = None
+    """It waits for that."""
     payloads: list[bytes] = field(default_factory=list)
     trace_ids: list[str] = field(default_factory=list)
     deliveries: Counter[str] = field(default_factory=Counter)
@@ -62,6 +64,8 @@ class BatchFunction:
         self.running_max = max(self.running_max, self.running)
         try:
             await asyncio.sleep(self.takes_s)
+            if self.held is not None:
+                await self.held.wait()
             returned = msgspec.json.encode(self.answer(records))
             return InvocationResult(RequestId(str(uuid.uuid4())), returned, LATEST)
         except FunctionFails as error:

@@ -177,7 +177,7 @@ def test_cors_and_limits_and_tags_are_set_and_taken_away(client: Any, door: Live
     arn = f"arn:aws:apigateway:us-east-1::/apis/{api['ApiId']}"
     client.tag_resource(ResourceArn=arn, Tags={"a": "1", "b": "2"})
     client.untag_resource(ResourceArn=arn, TagKeys=["a"])
-    settings = {"ThrottlingBurstLimit": 1, "ThrottlingRateLimit": 0.5}
+    settings = {"ThrottlingBurstLimit": 1, "ThrottlingRateLimit": 0.01}
     client.update_stage(ApiId=api["ApiId"], StageName="$default", DefaultRouteSettings=settings)
 
     preflight = call(door, api["ApiEndpoint"], "OPTIONS", headers=asking)

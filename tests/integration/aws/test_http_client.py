@@ -168,7 +168,8 @@ async def test_nobody_there_is_told() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_a_timeout() -> None:
-    async with serving(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", OK) as (server, client):
+    async with serving(OK, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", OK) as (server, client):
+        await client.send(GET, 5)  # the connection is there: what comes next is asked for, however short the wait
         with pytest.raises(TimeoutError):
             await client.send(GET, 0.05)
         assert (await client.send(GET, 5)).body == b"ok"

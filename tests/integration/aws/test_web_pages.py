@@ -171,7 +171,7 @@ def test_a_real_browser_cannot_be_made_to_delete_a_queue(door: LiveDoor) -> None
             f"fetch('/', {{method: 'POST', body: {form!r}, headers: {FORM!r}}}).then(r => r.status)"
         )
         page.open(f"{door.url}/_workshape/status")
-        page.wait_until("location.hostname == '127.0.0.1'")
+        page.wait_until("location.hostname == '127.0.0.1' && document.readyState == 'complete'")
         shown = page.run("document.body.innerText")
 
     assert (foreign, rebound, form_rebound) == ("opaque", 403, 403)

@@ -31,7 +31,7 @@ COMMAND = """
 from workshape.cli.main import app
 app()
 """
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 60.0
 APP = """
 [platform]
 ports = { endpoint = 0, http = 0, proxy = 0, database = 0 }

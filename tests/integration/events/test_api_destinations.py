@@ -170,12 +170,13 @@ def test_an_answer_is_waited_for_five_seconds(engine: LiveEngine, server: Webhoo
     path.target(RetryPolicy={"MaximumRetryAttempts": 0})
     server.replies["/slow"] = [Reply(200, after_s=60.0)]
 
+    began_at = time.monotonic()
     path.put({})
-    (request,) = arrived(engine, server, "/slow")
+    arrived(engine, server, "/slow")
     letter = path.letter()
 
     assert letter["ERROR_CODE"] == "TIMEOUT"
-    assert 4.9 <= time.monotonic() - request.at < 30.0
+    assert time.monotonic() - began_at >= 5.0
 
 
 def test_nobody_there_is_a_failure_of_the_connection(engine: LiveEngine) -> None:

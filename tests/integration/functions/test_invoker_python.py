@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.live_functions import Gate
 from workshape.clock import Clock
 from workshape.functions.function_invoker import FunctionInvoker
 from workshape.functions.function_metrics import FunctionMetrics
@@ -22,7 +23,7 @@ from workshape.functions.records import RecordWriter
 from workshape.settings import FunctionSettings
 
 CODE = """
-import os, subprocess, time, uuid
+import os, socket, subprocess, time, uuid
 
 ME = str(uuid.uuid4())
 
@@ -34,6 +35,9 @@ def handler(event, context):
         os._exit(event["exit"])
     if "child" in event:
         subprocess.Popen(["sleep", event["child"]])
+    if "gate" in event:
+        with socket.create_connection(("127.0.0.1", event["gate"])) as gate:
+            gate.recv(1)
     time.sleep(event.get("sleep", 0))
     return {"me": ME, "deadline_ms": context.get_remaining_time_in_millis()}
 """
@@ -83,12 +87,19 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 
 
 async def test_an_environment_is_reused_and_more_run_side_by_side(engine: Engine) -> None:
+    engine.function = replace(engine.function, timeout_s=60)
     first, second = await engine(), await engine()
-    burst = await asyncio.gather(*(engine(sleep=0.3) for _ in range(4)))
+    async with Gate() as gate:
+        calls = [asyncio.create_task(engine(gate=gate.port)) for _ in range(4)]
+        async with asyncio.timeout(30):
+            while len([view for view in engine.invoker.environments() if view.state == "busy"]) < 4:
+                await asyncio.sleep(0.005)
+        gate.open()
+        burst = await asyncio.gather(*calls)
 
     assert json.loads(first.payload)["me"] == json.loads(second.payload)["me"]
-    assert len({json.loads(result.payload)["me"] for result in burst}) > 1
-    assert 2_500 < json.loads(first.payload)["deadline_ms"] <= 3_000
+    assert len({json.loads(result.payload)["me"] for result in burst}) == 4
+    assert 30_000 < json.loads(first.payload)["deadline_ms"] <= 60_000
 
 
 async def test_the_log_tail_has_the_functions_lines_between_lambdas(engine: Engine) -> None:

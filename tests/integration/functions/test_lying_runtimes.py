@@ -154,13 +154,16 @@ async def test_two_polls_get_one_invocation_between_them(live: LiveFunctions) ->
 
 async def test_descriptors_do_not_pile_up(live: LiveFunctions) -> None:
     await live.create_obedient()
-    await invoke(live, HARMLESS["half a body"])
-    before = len(os.listdir("/proc/self/fd"))
 
-    for _ in range(10):
+    async def once() -> None:
         await invoke(live, HARMLESS["half a body"])
         await invoke(live, [["exit", 1]])
         await invoke(live, GOOD)
-    async with asyncio.timeout(10):
+
+    await once()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        await once()
+    async with asyncio.timeout(20):
         while len(os.listdir("/proc/self/fd")) > before:
             await asyncio.sleep(0.01)

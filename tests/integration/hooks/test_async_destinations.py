@@ -54,7 +54,9 @@ def test_a_failure_goes_to_a_bucket_and_to_the_dead_letter_queue(engine: LiveEng
         "ErrorCode": "200",
         "ErrorMessage": "'no such order'",
     }
-    (stored,) = storage.list_objects_v2(Bucket="failures", Prefix="aws/lambda/async/fails/")["Contents"]
+    of_function = {"Bucket": "failures", "Prefix": "aws/lambda/async/fails/"}
+    engine.wait_until(lambda: storage.list_objects_v2(**of_function)["KeyCount"] == 1)
+    (stored,) = storage.list_objects_v2(**of_function)["Contents"]
     record = json.loads(storage.get_object(Bucket="failures", Key=stored["Key"])["Body"].read())
     assert record["requestContext"]["condition"] == "RetriesExhausted"
     assert record["responseContext"]["functionError"] == "Unhandled"

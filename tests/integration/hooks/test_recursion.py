@@ -108,9 +108,9 @@ def test_a_loop_through_a_queue_ends_after_sixteen_rounds_in_the_dead_letter_que
     dead_url, dead = engine.create_queue("round-dead")
     client, queues = engine.client("lambda"), engine.client("sqs")
     redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
-    attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "1"}
+    attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "4"}
     url = queues.create_queue(QueueName="round", Attributes=attributes)["QueueUrl"]
-    engine.create_function("round", QUEUE_LOOP, Timeout=1, Environment={"Variables": {"QUEUE": url}})
+    engine.create_function("round", QUEUE_LOOP, Timeout=4, Environment={"Variables": {"QUEUE": url}})
     client.create_event_source_mapping(
         FunctionName="round", EventSourceArn=dead.replace("round-dead", "round"), BatchSize=1
     )

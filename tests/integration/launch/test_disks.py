@@ -117,7 +117,8 @@ async def test_when_who_makes_them_is_killed_another_one_does(disks: RuntimeOwne
     for spawner in disks.launcher.spawners():
         for maker in children(spawner):
             if maker not in disks.forked(spawner):
-                os.kill(maker, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was a stem that has just ended
+                    os.kill(maker, signal.SIGKILL)
 
     started = [await disks.started(code, runtime=HERE) for _ in range(MORE_THAN_WAIT)]
 

@@ -41,6 +41,14 @@ def running(marker: str) -> list[int]:
     return found
 
 
+def runs(pid: int) -> bool:
+    """Tell whether there is such a process, and it is more than a zombie."""
+    try:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
 async def until_none(marker: str) -> None:
     async with asyncio.timeout(WAIT_S):
         while running(marker):
@@ -175,7 +183,9 @@ async def test_no_environment_outlives_a_killed_engine(tmp_path: Path, code: Pat
     below = process_tree.descendants(engine.pid)
     assert words[0] == "up"
     assert {int(pid) for pid in words[1:]} < set(below)
-    assert len(running(marker)) == 3
+    async with asyncio.timeout(WAIT_S):
+        while len(running(marker)) != 3:
+            await asyncio.sleep(0.01)
 
     engine.kill()
     engine.wait()
@@ -185,7 +195,9 @@ async def test_no_environment_outlives_a_killed_engine(tmp_path: Path, code: Pat
     async with asyncio.timeout(WAIT_S):
         while any(Path(f"/proc/{pid}/cmdline").exists() for pid in below):
             await asyncio.sleep(0.01)
-    assert list(Path("/sys/fs/cgroup").glob(f"**/workshape-{engine.pid}")) == []
+    # Walked, not globbed: the groups of other tests' environments come and go meanwhile.
+    left = [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if folder.endswith(f"/workshape-{engine.pid}")]
+    assert left == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to find the spawner")
@@ -200,7 +212,7 @@ async def test_environments_end_and_are_told_of_when_their_spawner_is_killed(own
 
     assert heard.exit == "signal: killed"
     async with asyncio.timeout(WAIT_S):
-        while Path(f"/proc/{process.pid}").exists() and "zombie" not in Path(f"/proc/{process.pid}/status").read_text():
+        while runs(process.pid):
             await asyncio.sleep(0.01)
     another, _ = await owner.started(code, runtime=HERE)
     assert await owner.invoke(another, 5) == ("", 5)
@@ -225,38 +237,37 @@ async def test_a_frozen_environment_runs_nothing_and_thawed_it_goes_on(owner: Ru
         "index.py",
         """
         import subprocess, sys, threading, time
-        ticks = 0
+        ticks = []
         def tick():
-            global ticks
             while True:
-                ticks += 1
+                ticks.append(time.monotonic())
                 time.sleep(0.002)
         threading.Thread(target=tick, daemon=True).start()
+        TICK = "import time\\nwhile True: print(time.monotonic(), flush=True); time.sleep(0.002)"
         child = subprocess.Popen(
-            [sys.executable, "-S", "-c", "import time\\nwhile True: print('x', flush=True); time.sleep(0.002)"],
-            stdout=subprocess.PIPE, start_new_session=True)
-        child_ticks = 0
+            [sys.executable, "-S", "-c", TICK], stdout=subprocess.PIPE, start_new_session=True)
+        child_ticks = []
         def count():
-            global child_ticks
-            for _ in child.stdout:
-                child_ticks += 1
+            for line in child.stdout:
+                child_ticks.append(float(line))
         threading.Thread(target=count, daemon=True).start()
         def handler(event, context):
-            time.sleep(0.02)
-            return ticks, child_ticks
+            seen = len(ticks), len(child_ticks)
+            while len(ticks) < seen[0] + 5 or len(child_ticks) < seen[1] + 5:
+                time.sleep(0.002)
+            return [max(b - a for a, b in zip(times, times[1:])) for times in (ticks[:], child_ticks[:])]
         """,
     )
     environment, process = await owner.started(code, runtime=HERE)
-    _, (before, child_before) = await owner.invoke(environment)
+    await owner.invoke(environment)
 
     process.freeze()
     process.freeze()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.0)
     process.thaw()
-    _, (after, child_after) = await owner.invoke(environment)
+    _, pauses_s = await owner.invoke(environment)
 
-    assert 0 < after - before < 100
-    assert 0 <= child_after - child_before < 100
+    assert min(pauses_s) > 0.5, "neither its threads nor its processes ran for most of that second"
     assert repr(process) == f"<EnvironmentProcess {process.pid} running>"
 
 
@@ -286,7 +297,7 @@ async def test_many_environments_started_and_killed_at_once_all_end(owner: Runti
     (code / "bootstrap").chmod(0o755)
 
     started = await asyncio.gather(*(owner.start(code, runtime="provided.al2023") for _ in range(40)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(*(process.kill() for _, process in started))
 
     for environment, process in started:

@@ -67,7 +67,10 @@ async def one_fitted(owner: RuntimeOwner, process: EnvironmentProcess) -> int:
 
 
 def _sees_code(pid: int) -> bool:
-    mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    try:
+        mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    except OSError:  # it has just ended
+        return False
     return any(place == "/var/task" and shown.endswith("/code") for _, _, _, shown, place, *_ in mounts)
 
 

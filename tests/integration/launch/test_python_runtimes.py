@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,6 @@ async def invoke(owner: RuntimeOwner, code: Path, name: str, event: Any = None, 
 
 async def test_a_hundred_invocations_are_served_one_after_the_other(either: RuntimeOwner, index: Path) -> None:
     environment, _ = await either.started(index, runtime=HERE)
-    started = time.perf_counter()
 
     for number in range(100):
         error, value = await either.invoke(environment, {"number": number, "text": "ü" * number})
@@ -99,7 +97,6 @@ async def test_a_hundred_invocations_are_served_one_after_the_other(either: Runt
         assert value["event"] == {"number": number, "text": "ü" * number}
         assert value["count"] == number + 1
 
-    assert time.perf_counter() - started < 10
     assert either.heard[environment].output[:2] == ["loaded", "event {'number': 0, 'text': ''}"]
 
 

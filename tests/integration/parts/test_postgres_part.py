@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from workshape.cli.ports import free_ports
 from workshape.parts.postgres import ClusterUnusable, InitSqlFailed, Postgres, PostgresOrder
 from workshape.parts.tls_front import tls_front
 
@@ -131,7 +132,7 @@ async def test_tls_in_front_is_verified_by_the_client_and_plain_connections_pass
 
 @pytest.fixture
 def unused_port(free_port: int) -> int:
-    return free_port + 1 if free_port < 65_535 else free_port - 1
+    return next(port for port in free_ports("127.0.0.1", 2) if port != free_port)
 
 
 def _open_many(url: str, authority: Path, count: int) -> None:

@@ -89,6 +89,11 @@ class Server:
         """How many the proxy's user has."""
         return int(self.run(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}'")[0][0])
 
+    def runs(self, words: str) -> bool:
+        """Tell whether somebody's statement with these words is at work: only then can it be cancelled."""
+        of_others = "state = 'active' AND pid <> pg_backend_pid()"
+        return bool(self.run(f"SELECT 1 FROM pg_stat_activity WHERE {of_others} AND query LIKE '%{words}%'"))
+
 
 def become(account: Account | None, arguments: list[str]) -> list[str]:
     """Run a program as the platform does, as an account that may enter the project only for this."""
@@ -189,7 +194,7 @@ class Proxy:
         """A psycopg client that commits by itself."""
         return await psycopg.AsyncConnection.connect(self.url(**options), autocommit=True)
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = 30.0) -> None:
         """Wait until something has come true."""
         async with asyncio.timeout(within_s):
             while not condition():

@@ -123,7 +123,7 @@ async def test_the_databases_new_certificate_is_checked_by_its_new_authority(
             async with await proxy.connect() as new:
                 answers = [await (await client.execute("SELECT 1")).fetchone() for client in (old, new)]
             running = asyncio.create_task(old.execute("SELECT pg_sleep(30)"))
-            await database.until(lambda: database.proxy.snapshot().databases.borrowed == 1, within_s=30)
+            await database.until(lambda: database.server.runs("pg_sleep(30)"))
             await old.cancel_safe()  # over a new connection, for one from before
             with pytest.raises(psycopg.errors.QueryCanceled):
                 await running

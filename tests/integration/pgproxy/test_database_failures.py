@@ -74,7 +74,7 @@ async def test_clients_outside_a_transaction_live_through_a_restart_and_others_a
         newcomer = asyncio.create_task(proxy.connect())
         with pytest.raises(psycopg.OperationalError):
             await inside.execute("SELECT 1")
-        await proxy.until(lambda: proxy.proxy.snapshot().waiting >= len(asking), WITHIN_S)
+        await proxy.until(lambda: proxy.proxy.snapshot().waiting >= len(asking))
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(WITHIN_S):
             answers = await asyncio.gather(*asking)
@@ -117,7 +117,7 @@ async def test_a_flood_that_comes_while_the_database_is_away_is_served_once_it_i
 
         try:
             visits = [asyncio.create_task(visit(number)) for number in range(FLOOD)]
-            await proxy.until(lambda: proxy.proxy.snapshot().waiting == FLOOD, WITHIN_S)
+            await proxy.until(lambda: proxy.proxy.snapshot().waiting == FLOOD)
         finally:
             await asyncio.to_thread(server.start)
         async with asyncio.timeout(WITHIN_S):
@@ -164,10 +164,10 @@ async def test_a_server_process_that_answers_no_more_is_found_out_while_it_is_id
         backend = await one(client, "SELECT pg_backend_pid()")
         kept = await one(client, "SELECT pg_backend_pid()")
         sent = server.run(_ASKED.format(backend))
-        await proxy.until(lambda: server.run(_ASKED.format(backend)) != sent, WITHIN_S)
+        await proxy.until(lambda: server.run(_ASKED.format(backend)) != sent)
         after_checks = await one(client, "SELECT pg_backend_pid()")
         with frozen(backend):
-            await proxy.until(lambda: proxy.proxy.snapshot().database_connections == 0, WITHIN_S)
+            await proxy.until(lambda: proxy.proxy.snapshot().database_connections == 0)
             async with asyncio.timeout(WITHIN_S):
                 other = await one(client, "SELECT pg_backend_pid()")
 

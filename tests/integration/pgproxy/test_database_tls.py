@@ -143,7 +143,7 @@ async def test_a_cancel_request_goes_over_tls_too(make_proxy: MakeProxy, authori
             await proxy.connect() as client,
         ):
             running = asyncio.create_task(client.execute("SELECT pg_sleep(30)"))
-            await proxy.until(lambda: server.proxy.snapshot().databases.borrowed == 1, within_s=30)
+            await proxy.until(lambda: proxy.server.runs("pg_sleep(30)"))
             await client.cancel_safe()
 
             with pytest.raises(psycopg.errors.QueryCanceled):

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -74,6 +76,13 @@ def proxy_process(server: Server, folder: Path, port: int, *arguments: str) -> I
             process.kill()
 
 
+def cancel_once_it_runs(server: Server, sleeper: psycopg.Connection[Any]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not server.runs("pg_sleep(60)") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    sleeper.cancel_safe()
+
+
 def test_clients_that_connect_all_the_while_never_fail_and_old_ones_finish_and_can_still_cancel(
     server: Server, tmp_path: Path
 ) -> None:
@@ -90,9 +99,11 @@ def test_clients_that_connect_all_the_while_never_fail_and_old_ones_finish_and_c
         middle = stack.enter_context(proxy_process(server, tmp_path, port, "--take-over"))
         young = stack.enter_context(proxy_process(server, tmp_path, port, "--take-over"))
         after = hammer.served
-        threading.Timer(0.2, sleeper.cancel_safe).start()
+        cancelling = threading.Thread(target=cancel_once_it_runs, args=(server, sleeper))
+        cancelling.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             sleeper.execute("SELECT pg_sleep(60)")
+        cancelling.join(WAIT_S_MAX)
         finished = transaction.execute("SELECT 2").fetchone()
         transaction.commit()
         transaction.close()

@@ -18,12 +18,12 @@ from workshape.settings import ProxySettings
 SETTINGS = ProxySettings(
     max_connections_percent=6,
     connection_borrow_timeout_s=20.0,
-    startup_timeout_s=0.5,
-    idle_in_transaction_timeout_s=0.5,
-    idle_client_timeout_s=1.0,
+    startup_timeout_s=3.0,
+    idle_in_transaction_timeout_s=2.0,
+    idle_client_timeout_s=2.0,
     clients_max=60,
 )
-"""Of one database connection: whoever kept it would keep it from everybody."""
+"""Of one database connection: whoever kept it would keep it from everybody. A crowd logs in well within the times."""
 STARTUP = startup_message({"user": USER, "database": DATABASE})
 SSL_REQUEST = messages.SSL_REQUEST
 GSS_REQUEST = struct.pack("!II", 8, messages.GSSENC_REQUEST_CODE)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +156,7 @@ async def test_a_running_and_a_waiting_statement_can_be_cancelled(make_proxy: Ma
         await second.cancel_safe()
         with pytest.raises(errors.QueryCanceled):
             await waiting
+        await proxy.until(lambda: proxy.server.runs("pg_sleep(20)"))
         await first.cancel_safe()
         with pytest.raises(errors.QueryCanceled):
             await running
@@ -275,42 +275,11 @@ async def test_node_postgres_pools_of_one_share_few_connections_over_verified_tl
             env={**os.environ, **environment},
             stdout=asyncio.subprocess.PIPE,
         )
-        output, _ = await asyncio.wait_for(process.communicate(), 20)
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
 
         assert process.returncode == 0
         assert output.decode().strip() == str([5 * n + 2 for n in range(20)]).replace(" ", "")
         assert proxy.proxy.snapshot().database_connections <= 5
-
-
-async def test_a_database_restart_is_waited_for_between_transactions(make_proxy: MakeProxy) -> None:
-    async with make_proxy() as proxy, await proxy.connect() as idle, await proxy.connect() as busy:
-        await idle.execute("SELECT 1")
-        await busy.execute("BEGIN")
-
-        await asyncio.to_thread(proxy.server.stop, signal.SIGINT)
-        with pytest.raises(psycopg.OperationalError):
-            await busy.execute("SELECT 1")
-        asking = asyncio.create_task(idle.execute("SELECT 2"))
-        await asyncio.to_thread(proxy.server.start)
-
-        assert await (await asking).fetchone() == (2,)
-
-
-async def test_a_database_that_stays_away_is_a_clear_error_after_the_borrow_timeout(make_proxy: MakeProxy) -> None:
-    settings = ProxySettings(connection_borrow_timeout_s=2.0)
-    async with make_proxy(settings) as proxy, await proxy.connect() as client:
-        await client.execute("SELECT 1")
-        await asyncio.to_thread(proxy.server.stop, signal.SIGINT)
-        try:
-            with pytest.raises(psycopg.OperationalError) as error:
-                await client.execute("SELECT 2")
-        finally:
-            await asyncio.to_thread(proxy.server.start)
-
-        assert error.value.sqlstate == "08001"
-        assert "last attempt to connect failed" in (error.value.diag.message_detail or "")
-        await asyncio.sleep(0.3)
-        assert await (await client.execute("SELECT 3")).fetchone() == (3,)
 
 
 async def _fail_in_a_pipeline(client: psycopg.AsyncConnection[Any]) -> None:

@@ -75,21 +75,21 @@ async def test_prometheus_reads_the_figures_of_several_proxies(make_proxy: MakeP
 
 
 async def test_what_the_database_takes_is_told_from_what_clients_wait(make_proxy: MakeProxy) -> None:
-    one_connection = ProxySettings(max_connections_percent=5, connection_borrow_timeout_s=5.0)
+    one_connection = ProxySettings(max_connections_percent=5, connection_borrow_timeout_s=30.0)
     async with make_proxy(one_connection) as proxy, await proxy.connect() as first, await proxy.connect() as second:
         await first.execute("SELECT 1")
-        sleeping = asyncio.create_task(first.execute("SELECT pg_sleep(0.3)"))
+        sleeping = asyncio.create_task(first.execute("SELECT pg_sleep(1.5)"))
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 1)
-        await second.execute("SELECT 1")  # it waits for most of those 300 ms
+        await second.execute("SELECT 1")  # it waits for most of that time
         await sleeping
         await proxy.until(lambda: proxy.proxy.snapshot().latencies.response_us.count == 3)
 
     latencies = proxy.proxy.snapshot().latencies
     database, response = latencies.database_us, latencies.response_us
     assert (database.count, response.count) == (3, 3)
-    assert 300_000 <= database.maximum < 5_000_000
+    assert 1_500_000 <= database.maximum < 30_000_000
     assert response.total - database.total == pytest.approx(latencies.borrow_us.maximum)
-    assert response.percentile(50) > 100_000 > database.percentile(50)
+    assert response.percentile(50) > 500_000 > database.percentile(50)
 
 
 async def test_each_statement_of_a_transaction_is_a_response_and_a_pipeline_is_one(make_proxy: MakeProxy) -> None:
@@ -99,7 +99,7 @@ async def test_each_statement_of_a_transaction_is_a_response_and_a_pipeline_is_o
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
         by_themselves = proxy.proxy.snapshot().latencies.response_us.count
         async with client.pipeline():
-            await client.execute("SELECT pg_sleep(0.2)")  # else the answers may come one by one
+            await client.execute("SELECT pg_sleep(1)")  # else the answers may come one by one
             await client.execute("SELECT 2")
         await proxy.until(lambda: proxy.proxy.snapshot().databases.borrowed == 0)
 
@@ -125,7 +125,7 @@ async def test_latencies_are_told_by_endpoint_and_by_server(make_proxy: MakeProx
     async with make_proxy(endpoints=(Endpoint(name="web"), Endpoint(name="reports"))) as proxy:
         async with await proxy.connect() as web, await connect(proxy, proxy.ports[1]) as report:
             await web.execute("SELECT 1")
-            await report.execute("SELECT pg_sleep(0.2)")
+            await report.execute("SELECT pg_sleep(1)")
             await proxy.until(lambda: proxy.proxy.snapshot().latencies.response_us.count == 2)
         figures = proxy.proxy.snapshot().figures("x")
 
@@ -133,4 +133,4 @@ async def test_latencies_are_told_by_endpoint_and_by_server(make_proxy: MakeProx
     encoded.update((name, one.latencies_us) for name, one in figures.targets.items())
     told = {name: Distribution.decoded(one["QueryDatabaseResponseLatency"]) for name, one in encoded.items()}
     assert {name: values.count for name, values in told.items()} == {"web": 1, "reports": 1, "main": 2}
-    assert told["web"].maximum < 200_000 <= told["reports"].minimum == told["main"].maximum
+    assert told["web"].maximum < 1_000_000 <= told["reports"].minimum == told["main"].maximum

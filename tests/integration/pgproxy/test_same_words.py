@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -73,7 +74,7 @@ async def is_told_at_the_log_in(url: str) -> list[tuple[bytes | None, bytes | No
 
     connection = pq.PGconn.connect_start(url.encode())
     connection.notice_handler = hear
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while connection.connect_poll() not in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
             await asyncio.sleep(0.001)
     connection.finish()
@@ -88,11 +89,13 @@ async def test_a_name_that_is_too_long_gets_the_servers_notice(make_proxy: MakeP
         assert directly == [(b"42622", f'identifier "{"x" * 70}" will be truncated to "{"x" * 63}"'.encode())]
 
 
-async def cancels(url: str) -> str | None:
+async def cancels(proxy: Proxy, url: str) -> str | None:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as client:
-        asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(client.cancel_safe(timeout=5)))
+        sleeping = asyncio.create_task(client.execute("SELECT pg_sleep(30)"))
+        await proxy.until(lambda: proxy.server.runs("pg_sleep(30)"))
+        await client.cancel_safe()
         try:
-            await client.execute("SELECT pg_sleep(30)")
+            await sleeping
         except errors.QueryCanceled as error:
             return error.sqlstate
     return None
@@ -100,7 +103,8 @@ async def cancels(url: str) -> str | None:
 
 async def test_clients_of_protocol_3_2_are_served_and_can_cancel(make_proxy: MakeProxy) -> None:
     async with make_proxy() as proxy:
-        directly, through = await told(proxy, cancels, min_protocol_version="3.2", max_protocol_version="3.2")
+        versions = {"min_protocol_version": "3.2", "max_protocol_version": "3.2"}
+        directly, through = await told(proxy, partial(cancels, proxy), **versions)
 
         assert through == directly
         assert directly == "57014"

@@ -27,7 +27,7 @@ from workshape.triggers.supervisor import KafkaPolling, MappingSupervisor
 REGION, ACCOUNT = "us-east-1", "123456789012"
 EVENTS, DEAD = QueueName("events"), QueueName("events-dlq")
 VISIBILITY_TIMEOUT_S = 3
-SETTLED_S_MAX = 15.0
+SETTLED_S_MAX = 30.0
 
 
 @dataclass

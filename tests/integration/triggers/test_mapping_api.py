@@ -140,13 +140,14 @@ async def test_an_equal_pair_is_a_conflict(lambda_: Lambda) -> None:
 
 
 async def test_a_mapping_being_deleted_is_in_use(stage: Stage, lambda_: Lambda) -> None:
-    stage.function.takes_s = 0.5
+    stage.function.held = asyncio.Event()
     created = await lambda_("create_event_source_mapping", EventSourceArn=EVENTS_ARN, FunctionName="events")
     await stage.send("one")
     await stage.settled(lambda: stage.function.running == 1)
 
     await lambda_("delete_event_source_mapping", UUID=created["UUID"])
     code, _, status = await refusal(lambda_("update_event_source_mapping", UUID=created["UUID"], BatchSize=2))
+    stage.function.held.set()
 
     assert (code, status) == ("ResourceInUseException", 400)
 
