@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from workshape.apis.definition_text import InvalidDefinition, read_document
 from workshape.apis.http_api import (
     AWS_IAM,
     CUSTOM,
@@ -27,7 +26,6 @@ from workshape.apis.http_api import (
     with_route,
 )
 from workshape.apis.routes import DEFAULT, METHODS
-from workshape.errors import Invalid
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 INTEGRATION = "x-amazon-apigateway-integration"
@@ -38,12 +36,6 @@ SIGNED = "awsSigv4"
 _VERBS = {**{method.lower(): method for method in METHODS}, ANY_METHOD: "ANY"}
 
 NewId = Callable[[], str]
-
-
-class InvalidDefinition(Invalid):
-    """Unable to import: {reason}"""
-
-    # AWS: undocumented; we chose the words.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +62,6 @@ class PathOperation:
         return f"{self.method} {self.path}"
 
 
-def read_document(text: str | bytes) -> dict[str, Any]:
-    """Read a definition written in JSON.
-
-    Raises:
-        InvalidDefinition: it is none.
-    """
-    try:
-        document = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidDefinition(reason=f"it is not JSON, and workshape does not read YAML ({error})") from error
-    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
-        raise InvalidDefinition(reason="it has no paths")
-    if not isinstance(document.get("info"), dict) or not document["info"].get("title"):
-        raise InvalidDefinition(reason="it has no info.title")
-    return document
-
-
 def read_http_api(text: str, new_id: NewId) -> HttpImport:
     """Read an HTTP API.
 
@@ -107,7 +82,8 @@ def read_http_api(text: str, new_id: NewId) -> HttpImport:
     for operation in operations_of(document):
         definition = _with_operation(definition, operation, document, authorizers, new_id)
     info = document["info"]
-    return HttpImport(info["title"], info.get("description"), info.get("version"), definition)
+    description, version = (None if info.get(name) is None else str(info[name]) for name in ("description", "version"))
+    return HttpImport(str(info["title"]), description, version, definition)
 
 
 def operations_of(document: Mapping[str, Any]) -> Iterator[PathOperation]:

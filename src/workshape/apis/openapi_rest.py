@@ -10,16 +10,15 @@ from typing import Any
 
 import msgspec
 
+from workshape.apis.definition_text import InvalidDefinition, read_document
 from workshape.apis.openapi import (
     AUTHORIZER,
     AUTHTYPE,
     INTEGRATION,
     SIGNED,
-    InvalidDefinition,
     NewId,
     PathOperation,
     operations_of,
-    read_document,
     security_of,
 )
 from workshape.apis.rest_api import (

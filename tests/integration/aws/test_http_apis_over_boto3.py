@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from tests.fakes.api_means import LOGGED
@@ -269,7 +270,7 @@ def test_an_api_is_read_from_a_definition(client: Any, door: LiveDoor) -> None:
     api = client.import_api(Body=json.dumps(body))
     client.create_stage(ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
     answers = [call(door, f"{api['ApiEndpoint']}/{path}") for path in ("open", "closed", "else")]
-    client.reimport_api(ApiId=api["ApiId"], Body=json.dumps({**body, "paths": {"/x": body["paths"]["/open"]}}))  # type: ignore[index]
+    client.reimport_api(ApiId=api["ApiId"], Body=yaml.safe_dump({**body, "paths": {"/x": body["paths"]["/open"]}}))  # type: ignore[index]
 
     assert (api["Name"], api["Version"], api["CorsConfiguration"]) == ("imported", "7", {"AllowOrigins": ["*"]})
     assert [answer.status_code for answer in answers] == [200, 401, 200]

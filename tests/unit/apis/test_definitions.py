@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshape.apis import http_api, rest_api
+from workshape.apis.definition_text import InvalidDefinition
 from workshape.apis.http_api import Definition, Integration, Route, TooMany, with_integration, with_route, without
-from workshape.apis.openapi import InvalidDefinition, read_http_api
+from workshape.apis.openapi import read_http_api
 from workshape.apis.openapi_rest import read_rest_api
 from workshape.apis.rest_api import Method, Resource, with_child, with_method, without_resource
 from workshape.errors import CallerError, Conflict, Invalid
@@ -163,7 +164,7 @@ def test_a_definition_becomes_a_rest_api_under_its_own_root() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("openapi: 3.0.1", "does not read YAML"),
+        ("openapi: 3.0.1", "no paths"),
         ("[]", "no paths"),
         ('{"paths": {}}', r"no info\.title"),
         (document(paths={"/a": {"get": {}}}), "has no x-amazon-apigateway-integration"),
