@@ -1,7 +1,7 @@
 """Java programs by their Maven coordinates, and a Java to run them: what `dynamodb.py` and its like need.
 
-jgo resolves and keeps the jars (in its own cache and the Maven repository of the user); it runs as a process of its
-own, so that a slow network is waited for within a bound and its imports stay out of ours.
+jgo resolves and fetches the jars, and `jars_program.py` keeps them; that runs as a process of its own, so that a slow
+network is waited for within a bound and jgo's imports stay out of ours.
 
 Source: https://github.com/apposed/jgo
 """
@@ -20,10 +20,7 @@ from workshape.errors import PlatformError
 
 RESOLVE_S_MAX = 300.0  # the first time downloads some 40 MB
 JAVA_VERSION_S_MAX = 10.0
-_RESOLVE = (
-    "import json, sys, jgo; environment = jgo.build(sys.argv[1]); "
-    "print(json.dumps([[str(jar) for jar in environment.all_jars], str(environment.jars_dir)]))"
-)
+PROGRAM = "workshape.parts.jars_program"
 
 
 class JavaUnavailable(PlatformError):
@@ -73,12 +70,12 @@ async def resolve_jars(coordinate: str, extra: str) -> Jars:
     """
     if find_spec("jgo") is None:
         raise JavaUnavailable(reason=f"jgo, which fetches jars, is not installed: pip install 'workshape[{extra}]'")
-    status, output, errors = await _run([sys.executable, "-c", _RESOLVE, coordinate], RESOLVE_S_MAX)
+    status, output, errors = await _run([sys.executable, "-m", PROGRAM, coordinate], RESOLVE_S_MAX)
     if status != 0:
         lines = errors.strip().splitlines() or [f"exit status {status}"]
         raise JavaUnavailable(reason=f"the jars of {coordinate} could not be had: {lines[-1]}")
     jars, native_folder = json.loads(output.strip().splitlines()[-1])
-    return Jars(tuple(Path(jar) for jar in jars if jar.endswith(".jar")), Path(native_folder))
+    return Jars(tuple(Path(jar) for jar in jars), Path(native_folder))
 
 
 async def _java_version(java: str) -> int:

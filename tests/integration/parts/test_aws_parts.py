@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from workshape.parts.dynamodb import dynamodb_local
+from workshape.parts.dynamodb import COORDINATE, dynamodb_local
 from workshape.parts.jars import JavaUnavailable, find_java, resolve_jars
 from workshape.parts.moto import moto_server
 from workshape.parts.process import PartFailed, Server
@@ -125,6 +125,16 @@ async def _start_alone(part: Server) -> None:
     how = await part.wait()
     await asyncio.gather(starting, return_exceptions=True)
     raise part.failed(how)
+
+
+async def test_the_jars_of_one_that_starts_stay_when_another_asks_for_them() -> None:
+    jars = await resolve_jars(COORDINATE, "dynamodb")
+    changed = {jar.parent: jar.parent.stat().st_mtime_ns for jar in jars.class_path}
+
+    again = await resolve_jars(COORDINATE, "dynamodb")
+
+    assert again == jars
+    assert {folder: folder.stat().st_mtime_ns for folder in changed} == changed
 
 
 async def test_dynamodb_local_keeps_its_tables(tmp_path: Path, free_port: int) -> None:
