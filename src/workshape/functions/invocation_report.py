@@ -189,13 +189,23 @@ class Reporter:
             line = platform_log.extension_line(environment.function, extension.name, state, events, error_type, at)
             self._logs.write(environment.function.name, environment.stream, line, at)
 
+    def start_failed(self, environment: RunningEnvironment, failure: str, at: float) -> None:
+        """Write why an environment could not be started. On AWS there is no such thing, and no line for it."""
+        if _wants(environment.function, LogLevel.ERROR):
+            self._logs.write(environment.function.name, environment.stream, f"workshape: {failure}".encode(), at)
+
+    def failed(self, running: RunningInvocation, status: str, error_type: str, now: float, at: float) -> None:
+        """Keep a record of an invocation that failed before an environment had it, and count it."""
+        self._metrics.recent.never_began(running.function.name, at)
+        self._never_ran(running, status, error_type, now, at)
+
     def throttled(self, running: RunningInvocation, reason: str, now: float, at: float) -> None:
         """Keep a record of an invocation that was refused, and count it."""
         self._metrics.throttled(running.invocation.invoked_arn, running.function.version, at)
         self._metrics.recent.throttled(running.function.name, at)
-        self.never_ran(running, "throttled", reason, now, at)
+        self._never_ran(running, "throttled", reason, now, at)
 
-    def never_ran(self, running: RunningInvocation, status: str, error_type: str, now: float, at: float) -> None:
+    def _never_ran(self, running: RunningInvocation, status: str, error_type: str, now: float, at: float) -> None:
         """Keep a record of an invocation that no environment has seen."""
         function = running.function
         if running.invocation.trace is not None:

@@ -378,7 +378,7 @@ class Invoker:
     def _fail(
         self, running: RunningInvocation, error: Exception, now: float, wall: float, status: str = "platform_error"
     ) -> None:
-        self._reporter.never_ran(running, status, type(error).__name__, now, wall)
+        self._reporter.failed(running, status, type(error).__name__, now, wall)
         if not running.answer.done:
             running.answer.fail(error)
 
@@ -423,6 +423,7 @@ class Invoker:
             failure = error if isinstance(error, PlatformError) else _start_failed(function, error)
             environment.failure = failure
             _log.error("environment_start_failed", extra={"function": function.name, "reason": str(failure)})
+            self._reporter.start_failed(environment, str(failure), self._clock.wall_s())
             self._perform(self._scheduler.start_failed(environment.id), self._clock.monotonic_s())
         else:
             now = self._clock.monotonic_s()

@@ -41,6 +41,12 @@ class RecentInvocations:
         second.cold_starts += cold
         second.duration_ms.add(duration_ms)
 
+    def never_began(self, function: FunctionName, at: float) -> None:
+        """Count an invocation that failed because no environment of its function could be started."""
+        second = self._second(function, int(at))
+        second.invocations += 1
+        second.errors += 1
+
     def throttled(self, function: FunctionName, at: float) -> None:
         """Count an invocation that was refused."""
         self._second(function, int(at)).throttles += 1

@@ -51,6 +51,7 @@ class Engine:
     records: RecordWriter
     folder: Path
     reserved: dict[str, int]
+    metrics: FunctionMetrics
 
     def begin(
         self, request: str, function: FunctionVersion = FUNCTION, tail: bool = False
@@ -89,19 +90,20 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 
     launcher, logs, records = FakeLauncher(), FunctionLogs(tmp_path / "logs"), RecordWriter(tmp_path / "records")
     reserved: dict[str, int] = {}
+    metrics = FunctionMetrics()
     invoker = Invoker(
         settings=FunctionSettings(),
         clock=Clock(),
         launcher=launcher,
         logs=logs,
         records=records,
-        metrics=FunctionMetrics(),
+        metrics=metrics,
         variables=lambda _function: {"AWS_REGION": "us-east-1"},
         reserved=reserved.get,
         reserved_total=lambda: sum(reserved.values()),
         runtime_api=runtime_api,
     )
-    yield Engine(invoker, launcher, apis[0], logs, records, tmp_path, reserved)
+    yield Engine(invoker, launcher, apis[0], logs, records, tmp_path, reserved, metrics)
     await invoker.close()
     logs.close()
     records.close()
@@ -342,6 +344,19 @@ async def test_a_failed_start_is_the_platforms_error(engine: Engine) -> None:
         await engine.begin("r1")
 
     assert engine.written()[0].status == "platform_error"
+
+
+async def test_why_an_environment_could_not_be_started_is_in_the_functions_log_and_in_its_last_minute(
+    engine: Engine,
+) -> None:
+    engine.launcher.failure = EnvironmentStartFailed(function="search", reason="there is no interpreter")
+
+    with pytest.raises(EnvironmentStartFailed):
+        await engine.begin("r1")
+
+    assert engine.messages() == ["workshape: No environment of search could be started: there is no interpreter"]
+    minute = engine.metrics.recent.last_minute(NAME, Clock().wall_s())
+    assert (minute.invocations, minute.errors, minute.p50_ms) == (1, 1, None)
 
 
 async def test_a_caller_that_leaves_does_not_cancel_its_invocation(engine: Engine) -> None:
