@@ -44,9 +44,11 @@ def find_running(folder: Path, endpoint: str | None = None) -> Running:
     """Find the one that runs in a folder, or take the address as given.
 
     Raises:
-        NotRunning: nothing runs there.
+        NotRunning: nothing runs there. Invalid: that is no address.
     """
     if endpoint is not None:
+        if not endpoint.startswith(("http://", "https://")):
+            raise Invalid(reason=f"--endpoint {endpoint}: give its address, as in http://127.0.0.1:4566")
         return Running(endpoint.rstrip("/"), None)
     run = running_from(folder)
     if run is None:
@@ -170,4 +172,7 @@ def _get(address: str) -> bytes:
 
 
 def _unavailable(address: str, error: Exception) -> BackendUnavailable:
-    return BackendUnavailable(backend="workshape", address=address, reason=str(error) or type(error).__name__)
+    reason = str(error).rstrip(".") or type(error).__name__
+    if isinstance(error, httpx.HTTPStatusError):
+        reason = f"what answers there is something else (HTTP status {error.response.status_code})"
+    return BackendUnavailable(backend="workshape", address=address, reason=reason)

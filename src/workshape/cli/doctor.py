@@ -11,9 +11,9 @@ import msgspec
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from workshape.cli.table import plain_table
 from workshape.errors import PlatformError
 from workshape.functions.launch import seccomp
 from workshape.functions.launch.cgroups import CONTROLLERS
@@ -65,9 +65,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
             f"{msgspec.json.format(msgspec.json.encode([asdict(each) for each in checks]), indent=2).decode()}\n"
         )
         return
-    table = Table(title="Execution environments on this machine", title_justify="left", title_style="bold")
-    for column in ("part", "", "what it gives, or why not"):
-        table.add_column(column)
+    table = plain_table("Execution environments on this machine", "part", "", "what it gives, or why not")
     for check in checks:
         table.add_row(check.part, "[green]yes[/]" if check.holds else "[red]no[/]", Text(check.detail))
     Console().print(table)

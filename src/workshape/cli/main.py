@@ -1,5 +1,9 @@
 """`workshape`: the commands, one file each."""
 
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from workshape.cli.doctor import doctor
@@ -15,11 +19,27 @@ from workshape.cli.verdict import verdict
 
 app = typer.Typer(
     name="workshape",
-    help="Tell me the shape of the work first.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"workshape {version('workshape')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def workshape(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None:
+    """Tell me the shape of the work first."""
+
+
 for command in (up, down, status, invoke, logs, throttle, kill_connections, verdict, doctor):
     app.command()(command)
 app.add_typer(proxy)

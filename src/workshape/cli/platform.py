@@ -137,7 +137,9 @@ class Platform:
         )
         write_run_file(self._run)
         if proxy_host is not None:
+            self._progress("starting the proxy")
             await self._supervisor.start(self._ours("proxy", PROXY_READY_S_MAX, stop_wait_s=PROXY_STOP_S))
+        self._progress("starting the engine")
         await self._supervisor.start(self._ours("engine", ENGINE_READY_S_MAX, stop_wait_s=ENGINE_STOP_S))
         return self.run
 

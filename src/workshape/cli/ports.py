@@ -1,12 +1,13 @@
 """TCP ports for what `up` starts: those of the settings, proven free, or any free ones."""
 
 import contextlib
+import errno
 import random
 import socket
 
 import msgspec
 
-from workshape.errors import PortInUse
+from workshape.errors import Invalid, PortInUse
 from workshape.run import console_host
 from workshape.settings import Ports, Settings
 
@@ -18,13 +19,23 @@ Source: https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html (ip_loc
 TRIES = 20  # of 17,000: then any port will do
 
 
+class Unbindable(Invalid):
+    """nothing can listen on port {port} of {host}: {why}. [platform] host is an address of this machine, as 127.0.0.1
+    always is, and ports below 1024 are for root
+    """
+
+    host: str
+    port: int
+    why: str
+
+
 def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) -> Settings:
     """Replace every port 0 by a free one; those in `unused` are left as they are and not looked at.
 
     Between this and the start of a part another program may take a port: the part's own error tells then.
 
     Raises:
-        PortInUse: a port that was asked for is taken.
+        PortInUse: a port that was asked for is taken. Unbindable: `host` is none of this machine's.
     """
     names = [name for name in Ports.__struct_fields__ if name not in unused]
     chosen: dict[str, int] = {}
@@ -35,6 +46,8 @@ def choose_ports(settings: Settings, *, unused: frozenset[str] = frozenset()) ->
             try:
                 chosen[name] = _bind(held, host, port)
             except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise Unbindable(host=host, port=port, why=error.strerror) from error
                 if name != "console" or port != Ports().console:
                     raise PortInUse(host=host, port=port, setting=name) from error
                 chosen[name] = _bind(held, host, 0)  # a second platform has its console elsewhere, and says where

@@ -1,12 +1,14 @@
 """`workshape proxy top`: who uses the database, who waits, who holds a connection and for how long; again and again."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import msgspec
 import typer
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -14,6 +16,7 @@ from rich.text import Text
 
 from workshape.cli.admin import FolderOption, running_from
 from workshape.cli.errors import reported
+from workshape.cli.table import plain_table
 from workshape.errors import BackendUnavailable
 from workshape.status import ProxyStatus
 
@@ -69,13 +72,15 @@ def screen(status: ProxyStatus, before: ProxyStatus | None, seconds: float) -> R
     if status.borrow_latency_ms:
         spread = "  ".join(f"{name} {value:.3g}" for name, value in status.borrow_latency_ms.items())
         counts.append(f"borrow latency ms: {spread}")
-    parts: list[RenderableType] = [Text("   ".join(head), style="bold"), Text("   ".join(counts))]
+    parts: list[RenderableType] = [_line(head, style="bold"), _line(counts)]
     parts += [table for table in (_pools(status), _holders(status), _pins(status)) if table.rows]
     return Group(*parts)
 
 
 def _pools(status: ProxyStatus) -> Table:
-    table = _table("Pools", "database", "user", "clients", "waiting", "longest s", "lent", "idle", "opening", "pinned")
+    table = plain_table(
+        "Pools", "database", "user", "clients", "waiting", "longest s", "lent", "idle", "opening", "pinned"
+    )
     for pool in status.pools:
         numbers = (pool.clients, pool.waiting, f"{pool.longest_wait_s:.1f}", pool.lent, pool.idle)
         table.add_row(pool.database, pool.user, *map(str, (*numbers, pool.connecting, pool.pinned)))
@@ -83,7 +88,7 @@ def _pools(status: ProxyStatus) -> Table:
 
 
 def _holders(status: ProxyStatus) -> Table:
-    table = _table("Held longest", "client", "user", "database", "address", "application", "held s", "transaction")
+    table = plain_table("Held longest", "client", "user", "database", "address", "application", "held s", "transaction")
     for holder in status.holders[:ROWS_MAX]:
         table.add_row(
             str(holder.client),
@@ -98,17 +103,15 @@ def _holders(status: ProxyStatus) -> Table:
 
 
 def _pins(status: ProxyStatus) -> Table:
-    table = _table("Pins", "client", "user", "reason", "statement", "age s")
+    table = plain_table("Pins", "client", "user", "reason", "statement", "age s")
     for pin in status.pins[:ROWS_MAX]:
         table.add_row(str(pin.client), pin.user, pin.reason, Text(pin.statement), f"{pin.age_s:.1f}")
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column)
-    return table
+def _line(figures: Sequence[str], style: str = "") -> Columns:
+    """Set figures beside each other; a narrow screen breaks between two of them, never inside one."""
+    return Columns([Text(figure, style, no_wrap=True) for figure in figures], padding=(0, 3))
 
 
 def _address(url: str | None, folder: Path) -> str:

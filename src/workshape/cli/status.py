@@ -22,13 +22,13 @@ from workshape.cli.admin import (
     proxy_status,
 )
 from workshape.cli.errors import reported
+from workshape.cli.table import plain_table
 from workshape.errors import BackendUnavailable
 from workshape.run import RunFile, is_running
 from workshape.status import (
     EngineStatus,
     EnvironmentStatus,
     Figures,
-    MinuteStatus,
     ProxyStatus,
     ScheduleStatus,
 )
@@ -84,6 +84,7 @@ def tables(run: RunFile | None, engine: EngineStatus, figures: Figures) -> list[
     made = [
         _table("Parts", ("part", "process", "state"), [tuple(part.values()) for part in _parts(run)]),
         _functions(engine),
+        _last_minute(engine),
         _database(engine),
         _queues(engine),
         _table(
@@ -131,17 +132,32 @@ def _functions(engine: EngineStatus) -> Table:
         (
             function.name,
             function.runtime or "image",
-            function.memory_mb,
-            function.timeout_s,
-            "-" if function.reserved_concurrency is None else function.reserved_concurrency,
-            f"{function.concurrency} of {function.limit}",
-            _minute(function.last_minute),
+            f"{function.concurrency:,} of {function.limit:,}"
+            + (" shared" if function.reserved_concurrency is None else ""),
             _states([_state(environment) for environment in function.environments]),
         )
         for function in engine.functions
     ]
-    columns = ("function", "runtime", "memory MB", "timeout s", "reserved", "running", "last minute", "environments")
-    return _table("Functions", columns, rows)
+    return _table("Functions", ("function", "runtime", "running", "environments"), rows)
+
+
+def _last_minute(engine: EngineStatus) -> Table:
+    """Lay out what functions did; those that did nothing are left out."""
+    rows = [
+        (
+            function.name,
+            minute.invocations,
+            minute.cold_starts,
+            minute.errors,
+            minute.throttles,
+            _milliseconds(minute.p50_ms),
+            _milliseconds(minute.p99_ms),
+        )
+        for function in engine.functions
+        if (minute := function.last_minute).invocations or minute.throttles
+    ]
+    columns = ("function", "invoked", "cold", "failed", "refused", "p50 ms", "p99 ms")
+    return _table("The last minute", columns, rows)
 
 
 def _database(engine: EngineStatus) -> Table:
@@ -192,18 +208,8 @@ def _parts(run: RunFile | None) -> list[dict[str, Any]]:
     return [{"name": mark.name, "pid": mark.pid, "state": "running" if is_running(mark) else "down"} for mark in marks]
 
 
-def _minute(minute: MinuteStatus) -> str:
-    """What there was of it: `120 invoked, 3 cold, 1 failed, p50 12 ms, p99 80 ms`."""
-    counts = (
-        (minute.invocations, "invoked"),
-        (minute.cold_starts, "cold"),
-        (minute.errors, "failed"),
-        (minute.throttles, "refused"),
-    )
-    told = [f"{count} {word}" for count, word in counts if count]
-    if minute.p50_ms is not None and minute.p99_ms is not None:
-        told.append(f"p50 {minute.p50_ms:.3g} ms, p99 {minute.p99_ms:.3g} ms")
-    return ", ".join(told) or "-"
+def _milliseconds(value: float | None) -> float | str:
+    return "-" if value is None else round(value) if value >= 100 else round(value, 1)
 
 
 def _state(environment: EnvironmentStatus) -> str:
@@ -259,10 +265,12 @@ def _schedules_title(engine: EngineStatus) -> str:
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left")
+    numbers = {
+        column
+        for index, column in enumerate(columns)
+        if all(row[index] == "-" or isinstance(row[index], int | float) for row in rows)
+    }
+    table = plain_table(title, *columns, numbers=numbers)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     return table

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
@@ -22,6 +22,7 @@ from workshape.app.toml import APP_FILE_NAME, load_app
 from workshape.cli.errors import reported
 from workshape.cli.logs import log_text
 from workshape.cli.platform import Platform, Wanted
+from workshape.cli.runtime_notes import runtime_notes
 from workshape.errors import NotFound
 from workshape.parts.supervisor import Abandoned, Died, Started, SupervisorEvent
 from workshape.run import RunFile
@@ -64,7 +65,7 @@ async def _up(wanted: Wanted, *, follow: bool) -> None:
     display = _Display(Console(soft_wrap=True))
     platform = Platform(wanted, display.event, display.progress)
     follower = _Follower(display) if follow else None
-    working = asyncio.ensure_future(_work(platform, wanted.app, display, follower))
+    working = asyncio.ensure_future(_work(platform, wanted, display, follower))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(name, working.cancel)
@@ -83,13 +84,15 @@ async def _up(wanted: Wanted, *, follow: bool) -> None:
         display.stopped()
 
 
-async def _work(platform: Platform, app: App | None, display: "_Display", follower: "_Follower | None") -> None:
+async def _work(platform: Platform, wanted: Wanted, display: "_Display", follower: "_Follower | None") -> None:
+    app, functions = wanted.app, wanted.settings.functions
     with display.starting():
         run = await platform.start()
+        notes = [] if app is None else await runtime_notes(app, allow_substitute=functions.allow_substitute)
     if follower is not None:
         # Whoever reads that it is up may invoke at once: no line of that is to be missed.
         await follower.start(run.endpoint)
-    display.addresses(run, app)
+    display.addresses(run, app, notes)
     await platform.watch()
 
 
@@ -142,6 +145,7 @@ class _Display:
         self._console = console
         self._began = time.monotonic()
         self._up = False
+        self._has_begun = False
         self._spinner = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
         )
@@ -162,6 +166,7 @@ class _Display:
 
     def event(self, event: SupervisorEvent) -> None:
         """Say what became of a part."""
+        self._has_begun = True
         match event:
             case Started(part, pid, took_s):
                 again = " again" if self._up else ""
@@ -172,7 +177,7 @@ class _Display:
             case Abandoned(part, reason):
                 self._console.print(Text.assemble(("✗ ", "red"), f"{part}: {reason}"))
 
-    def addresses(self, run: RunFile, app: App | None) -> None:
+    def addresses(self, run: RunFile, app: App | None, notes: Sequence[tuple[str, str]]) -> None:
         """Say where it all is and how to talk to it."""
         self._up = True
         name = app.name if app is not None else "the empty platform"
@@ -189,24 +194,28 @@ class _Display:
         keys = run.settings.endpoint
         lines += [
             ("state", str(run.state.root)),
+            *notes,
             *(("not kept", note) for note in run.in_memory),
             ("use it", f"export AWS_ENDPOINT_URL={run.endpoint} AWS_DEFAULT_REGION={run.settings.region}"),
             ("", f"export AWS_ACCESS_KEY_ID={keys.access_key} AWS_SECRET_ACCESS_KEY={keys.secret_key}"),
         ]
         for label, text in lines:
-            self._console.print(Text.assemble((f"{label:>9}  ", "bold cyan"), text))
+            colour = "bold red" if label == "missing" else "bold cyan"
+            self._console.print(Text.assemble((f"{label:>9}  ", colour), text))
 
     def log(self, line: str) -> None:
         """Show a line of a function's log."""
         self._console.print(log_text(line, named=True))
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
-        self._console.print(Text("stopping"))
+        """Say that the end has begun, where anything is to end."""
+        if self._has_begun:
+            self._console.print(Text("stopping"))
 
     def stopped(self) -> None:
         """Say that nothing runs any more."""
-        self._console.print(Text("stopped"))
+        if self._has_begun:
+            self._console.print(Text("stopped"))
 
 
 def shown_url(url: str) -> str:

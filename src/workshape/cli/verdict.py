@@ -31,6 +31,13 @@ UNKNOWN = 2
 FIX_FIRST = 3
 
 
+class NoFunctions(CallerError):
+    """{file} in {folder} has no functions, and the verdict is about those: add [functions.NAME]."""
+
+    file: str
+    folder: str
+
+
 class NoAppFile(CallerError):
     """There is no {file} in {folder}: the verdict is about the functions of an app."""
 
@@ -68,6 +75,8 @@ def verdict(
         app, settings = load_app(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NoAppFile(file=APP_FILE_NAME, folder=str(folder)) from error
+    if not app.functions:
+        raise NoFunctions(file=APP_FILE_NAME, folder=str(folder))
     report = judge_app(app, settings, StateFolder.of(folder).records, profile, function or [], _rates(app, rate or []))
     if json_file is not None:
         _write(json_file, encode_report(report))

@@ -9,6 +9,7 @@ from rich.rule import Rule as Line
 from rich.table import Table
 from rich.text import Text
 
+from workshape.cli.table import plain_table
 from workshape.shape.cost import CostComparison
 from workshape.shape.evidence import in_words
 from workshape.shape.finding import Finding, Outcome, Severity
@@ -46,13 +47,10 @@ def show_report(report: Report, console: Console, *, brief: bool) -> None:
 
 
 def _overview(report: Report) -> Table:
-    table = Table(title=f"Verdict on {report.app or 'the app'}", title_justify="left", title_style="bold", expand=False)
-    table.add_column("function", overflow="fold")
-    table.add_column("verdict")
-    table.add_column("fix first", overflow="fold")
-    table.add_column("invocations", justify="right")
-    table.add_column("observed", justify="right")
-    table.add_column("worker is cheaper from", justify="right")
+    numbers = ("invocations", "observed", "worker is cheaper from")
+    table = plain_table(
+        f"Verdict on {report.app or 'the app'}", "function", "verdict", "fix first", *numbers, numbers=numbers
+    )
     for one in report.functions:
         table.add_row(
             one.function,

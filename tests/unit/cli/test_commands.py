@@ -3,16 +3,19 @@
 import contextlib
 import os
 import socket
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from workshape.app.model import App, Function
 from workshape.cli.database import own_database
 from workshape.cli.invoke import read_payload
 from workshape.cli.logs import since_time
 from workshape.cli.main import app
-from workshape.cli.ports import choose_ports, free_ports
+from workshape.cli.ports import Unbindable, choose_ports, free_ports
+from workshape.cli.runtime_notes import runtime_notes
 from workshape.cli.up import shown_url, with_port
 from workshape.errors import Invalid, PortInUse
 from workshape.run import (
@@ -200,3 +203,42 @@ def test_since_is_a_span_or_a_moment(text: str, at: float) -> None:
 def test_a_since_that_is_neither_is_refused_with_examples(text: str) -> None:
     with pytest.raises(Invalid, match="10m"):
         since_time(text, 1_000.0)
+
+
+def test_a_host_that_is_not_this_machines_is_not_called_a_port_in_use() -> None:
+    settings = Settings(host="192.0.2.1", ports=Ports(0, 0, 0, 0, 0, 0))  # of TEST-NET-1: nobody's
+
+    with pytest.raises(Unbindable, match=r"of 192\.0\.2\.1: .*\[platform\] host is an address of this machine"):
+        choose_ports(settings)
+
+
+def test_an_address_without_a_scheme_is_told_what_one_looks_like() -> None:
+    result = runner.invoke(app, ["status", "--endpoint", "banana"])
+
+    assert result.exit_code == 1
+    assert result.stderr == "workshape: --endpoint banana: give its address, as in http://127.0.0.1:4566\n"
+
+
+def test_an_app_without_functions_has_no_verdict_and_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "workshape.toml").write_text("[queues.events]\n")
+
+    result = runner.invoke(app, ["verdict", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "has no functions" in result.stderr
+
+
+def test_the_version_is_told() -> None:
+    assert runner.invoke(app, ["--version"]).output == f"workshape {version('workshape')}\n"
+
+
+async def test_a_runtime_that_this_machine_lacks_is_told_with_the_functions_that_want_it() -> None:
+    functions = tuple(Function(name, runtime="python3.99", handler="a.b", code="/a") for name in ("search", "events"))
+
+    missing = await runtime_notes(App("a", functions), allow_substitute=False)
+    instead = await runtime_notes(App("a", functions), allow_substitute=True)
+
+    assert [label for label, _ in missing] == ["missing"]
+    assert missing[0][1].startswith("search, events cannot run: no Python 3.99 on this machine (looked in ")
+    assert [label for label, _ in instead] == ["instead"]
+    assert instead[0][1].startswith("python3.99 runs on Python 3.")
