@@ -32,12 +32,12 @@ class Ports(Struct, frozen=True, forbid_unknown_fields=True):
 class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How execution environments are kept."""
 
-    account_concurrency: int = 1_000
-    filters_per_mapping: int = 5
+    account_concurrency: Annotated[int, Meta(ge=1)] = 1_000
+    filters_per_mapping: Annotated[int, Meta(ge=1, le=10)] = 5
     """How many filters an event source mapping may have: the quota, which AWS raises up to 10 when asked."""
-    keep_alive_s: float = 637.0
+    keep_alive_s: Annotated[float, Meta(gt=0)] = 637.0
     """An idle environment ends after this. Seen on AWS: about 637 s at low rates (SimFaaS's traces, 2020)."""
-    age_s_max: float = 7_200.0
+    age_s_max: Annotated[float, Meta(gt=0)] = 7_200.0
     """An environment ends after this, once idle. Seen on AWS: at most about two hours."""
     allow_substitute: bool = False
     """Run e.g. python3.12 on another Python 3 when that interpreter is missing, and say so."""
@@ -45,13 +45,13 @@ class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`proportional`: to the function's memory, once it is initialised, as on Lambda. Where control groups allow it."""
     start: Literal["stem", "exec"] = "stem"
     """`stem`: from processes that wait, sandboxed and with their runtime loaded. `exec`: everything from the start."""
-    stems: int = 2
+    stems: Annotated[int, Meta(ge=0)] = 2
     """The least of them that wait, of each kind in use; 0: none at all."""
-    snapshots: int = 8
+    snapshots: Annotated[int, Meta(ge=0)] = 8
     """How many versions with SnapStart are kept in memory, initialised, for their environments to be copied of; at most
     16 for each Python. 0: each environment goes through its init phase.
     """
-    snapshot_idle_s: float = 1_800.0
+    snapshot_idle_s: Annotated[float, Meta(gt=0)] = 1_800.0
     """One of them ends when nobody has started from it for so long."""
     ecr_registry: str = ""
     """HOST[:PORT] of the registry that is asked for images of Amazon ECR; empty: such names are refused."""
@@ -88,10 +88,10 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ConnectionPoolConfiguration.html
     """
 
-    max_connections_percent: int = 100
-    max_idle_connections_percent: int = 50
-    connection_borrow_timeout_s: float = 120.0
-    idle_client_timeout_s: float = 1_800.0
+    max_connections_percent: Annotated[int, Meta(ge=1, le=100)] = 100
+    max_idle_connections_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    connection_borrow_timeout_s: Annotated[float, Meta(ge=0)] = 120.0
+    idle_client_timeout_s: Annotated[float, Meta(gt=0)] = 1_800.0
     init_query: str = ""
     reset_query: str = "DISCARD ALL"
     """Run when a pinned client has left. Empty: its connection is closed."""
@@ -102,11 +102,11 @@ class ProxySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Beyond the idle share, a connection unused for this long is closed."""
     connection_check_s: Annotated[float, Meta(ge=0)] = 30.0
     """A connection that has been idle for this long is asked for a sign of life, and again each time. 0: never."""
-    idle_in_transaction_timeout_s: float = 60.0
-    startup_timeout_s: float = 10.0
-    clients_max: int = 10_000
-    clients_per_user_max: int = 10_000
-    clients_per_address_max: int = 10_000
+    idle_in_transaction_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
+    startup_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    clients_max: Annotated[int, Meta(ge=1)] = 10_000
+    clients_per_user_max: Annotated[int, Meta(ge=1)] = 10_000
+    clients_per_address_max: Annotated[int, Meta(ge=1)] = 10_000
     admin_database: str = "workshape"
     """Who asks for this database gets the proxy's admin console. Empty: there is none."""
 

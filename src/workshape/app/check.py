@@ -4,33 +4,47 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import msgspec
+
 from workshape.app.delivery_check import delivery_problems
 from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.kafka_check import kafka_problems
 from workshape.app.model import App, Database, Function, Mapping
-from workshape.app.problem import Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Problem, did_you_mean, no_function
 from workshape.app.queue_check import NAME as QUEUE_NAME
 from workshape.app.queue_check import queue_problems
 from workshape.events.filters import BODY, compile_filters
 from workshape.events.operators import InvalidPattern
+from workshape.functions.configuration import RESERVED_VARIABLES
 from workshape.functions.images.reference import InvalidImageReference, is_host, parse_reference
+from workshape.functions.limits import ENVIRONMENT_VARIABLES_BYTES_MAX
 from workshape.pgproxy.routes import POSTGRES_PORT, server_address
-from workshape.settings import Settings
+from workshape.settings import Ports, Settings
 
 RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
-FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+FUNCTION_NAME = Naming("a function", re.compile(r"[a-zA-Z0-9_-]{1,64}"), "1 to 64 letters, digits, - and _")
 """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
-LAYER_NAME = re.compile(r"[a-zA-Z0-9_-]{1,140}")
+LAYER_NAME = Naming("a layer", re.compile(r"[a-zA-Z0-9_-]{1,140}"), "1 to 140 letters, digits, - and _")
 """https://docs.aws.amazon.com/lambda/latest/api/API_PublishLayerVersion.html"""
 LAYERS_MAX = 5
 """https://docs.aws.amazon.com/lambda/latest/dg/chapter-layers.html"""
-TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+TABLE_NAME = Naming("a table", re.compile(r"[a-zA-Z0-9_.-]{3,255}"), "3 to 255 letters, digits, -, _ and .")
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html"""
-BUCKET_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+BUCKET_NAME = Naming(
+    "a bucket",
+    re.compile(r"(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?"),
+    "3 to 63 lower-case letters, digits, - and ., a letter or digit first and last",
+)
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
 """https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin"""
+VARIABLE_NAME = Naming(
+    "a variable", re.compile(r"[a-zA-Z][a-zA-Z0-9_]+"), "two or more letters, digits and _, a letter first"
+)
+"""https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html"""
+ACCOUNT = re.compile(r"\d{12}")
+"""https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html"""
 DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")  # within PostgreSQL's 63 bytes, with room for a suffix of ours
 QUEUE_POLLERS_MIN = 2
 BATCH_SIZE_UNWINDOWED_MAX = 10
@@ -61,7 +75,7 @@ def problems(app: App, settings: Settings) -> Iterator[Problem]:
 def _settings_problems(settings: Settings) -> Iterator[Problem]:
     ports = settings.ports
     taken: dict[int, str] = {}
-    for name in ("endpoint", "http", "proxy", "database", "kafka"):
+    for name in Ports.__struct_fields__:
         port = int(getattr(ports, name))
         place = ("platform", "ports", name)
         if not 0 <= port <= PORT_MAX:
@@ -75,6 +89,8 @@ def _settings_problems(settings: Settings) -> Iterator[Problem]:
             choice = ", ".join(f'"{word}"' for word in words)
             yield Problem(("platform", "upstream", name), f'"{value}" is neither {choice} nor the address of a service')
 
+    if not ACCOUNT.fullmatch(settings.account):
+        yield Problem(("platform", "account"), f'"{settings.account}" is no account: it has twelve digits')
     registry = settings.functions.ecr_registry
     if registry and not is_host(registry):
         yield Problem(("platform", "functions", "ecr_registry"), f'"{registry}" is no HOST:PORT of a registry')
@@ -86,16 +102,16 @@ def _settings_problems(settings: Settings) -> Iterator[Problem]:
 
 def _name_problems(app: App) -> Iterator[Problem]:
     kinds = (
-        ("functions", [function.name for function in app.functions], FUNCTION_NAME, "a function"),
-        ("layers", [layer.name for layer in app.layers], LAYER_NAME, "a layer"),
-        ("queues", [queue.name for queue in app.queues], QUEUE_NAME, "a queue"),
-        ("tables", [table.name for table in app.tables], TABLE_NAME, "a table"),
-        ("buckets", [bucket.name for bucket in app.buckets], BUCKET_NAME, "a bucket"),
+        ("functions", [function.name for function in app.functions], FUNCTION_NAME),
+        ("layers", [layer.name for layer in app.layers], LAYER_NAME),
+        ("queues", [queue.name for queue in app.queues], QUEUE_NAME),
+        ("tables", [table.name for table in app.tables], TABLE_NAME),
+        ("buckets", [bucket.name for bucket in app.buckets], BUCKET_NAME),
     )
-    for table, names, pattern, kind in kinds:
+    for table, names, naming in kinds:
         for name in names:
-            if not pattern.fullmatch(name):
-                yield Problem((table, name), f"{name!r} is no name for {kind} (AWS allows {pattern.pattern})")
+            if not naming.allows(name):
+                yield Problem((table, name), naming.refusal(name))
 
 
 def _package_problems(function: Function, settings: Settings) -> Iterator[Problem]:
@@ -132,11 +148,25 @@ def _function_problems(app: App, function: Function) -> Iterator[Problem]:
     if function.requirements is not None and not function.runtime.startswith("python"):
         yield Problem((*place, "requirements"), f"only a python runtime has them, and this is {function.runtime}")
     yield from _layer_problems(app, function)
+    yield from _variable_problems(function)
     if function.database is not None and app.database is None:
         what = 'there is no [database] table; add one, such as [database] name = "app"'
         yield Problem((*place, "database"), what)
     elif function.database == "proxy" and app.database is not None and not app.database.proxy:
         yield Problem((*place, "database"), '[database] proxy is false; write "direct" here, or take that out')
+
+
+def _variable_problems(function: Function) -> Iterator[Problem]:
+    place = ("functions", function.name, "environment")
+    for name in function.environment:
+        if name in RESERVED_VARIABLES:
+            yield Problem((*place, name), "Lambda sets this variable itself, and refuses another value")
+        elif not VARIABLE_NAME.allows(name):
+            yield Problem((*place, name), VARIABLE_NAME.refusal(name))
+    size = len(msgspec.json.encode(function.environment))
+    if size > ENVIRONMENT_VARIABLES_BYTES_MAX:
+        most = f"{ENVIRONMENT_VARIABLES_BYTES_MAX:,} are the most"
+        yield Problem(place, f"its variables take {size:,} bytes as JSON; {most}")
 
 
 def _layer_problems(app: App, function: Function) -> Iterator[Problem]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 
 from workshape.app.event_build import rule_of, schedule_of
 from workshape.app.event_model import Rule, Schedule, Target
 from workshape.app.model import App
-from workshape.app.problem import Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
 from workshape.errors import Invalid
 from workshape.events.model import DEFAULT_BUS, RULES_PER_BUS_MAX
 from workshape.events.operators import InvalidPattern
@@ -17,10 +18,12 @@ from workshape.events.rule import compile_rule
 from workshape.events.scheduler.schedule_plan import plan_of
 from workshape.queues.model import FIFO_SUFFIX
 
-BUS_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,256}")
+BUS_NAME = Naming("a bus", re.compile(r"[.\-_A-Za-z0-9]{1,256}"), "1 to 256 letters, digits, -, _ and .")
 """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html"""
-RULE_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
-"""https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html; a schedule's are the same."""
+RULE_NAME = Naming("a rule", re.compile(r"[.\-_A-Za-z0-9]{1,64}"), "1 to 64 letters, digits, -, _ and .")
+"""https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
+SCHEDULE_NAME = replace(RULE_NAME, kind="a schedule")
+"""https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
 REGION, ACCOUNT = "us-east-1", "123456789012"  # what stands for them here is no part of what is checked
 
 
@@ -29,8 +32,8 @@ def event_problems(app: App) -> Iterator[Problem]:
     for bus in app.buses:
         if bus.name == DEFAULT_BUS:
             yield Problem(("buses", bus.name), "the default bus is there already; take this table out")
-        elif not BUS_NAME.fullmatch(bus.name):
-            yield Problem(("buses", bus.name), f"{bus.name!r} is no name for a bus (AWS allows {BUS_NAME.pattern})")
+        elif not BUS_NAME.allows(bus.name):
+            yield Problem(("buses", bus.name), BUS_NAME.refusal(bus.name))
     counts: dict[str, int] = {}
     for rule in app.rules:
         counts[rule.bus] = counts.get(rule.bus, 0) + 1
@@ -45,8 +48,8 @@ def event_problems(app: App) -> Iterator[Problem]:
 
 def _rule_problems(app: App, rule: Rule) -> Iterator[Problem]:
     place: Place = ("rules", rule.name)
-    if not RULE_NAME.fullmatch(rule.name):
-        yield Problem(place, f"{rule.name!r} is no name for a rule (AWS allows {RULE_NAME.pattern})")
+    if not RULE_NAME.allows(rule.name):
+        yield Problem(place, RULE_NAME.refusal(rule.name))
     if rule.bus != DEFAULT_BUS and rule.bus not in [bus.name for bus in app.buses]:
         yield Problem((*place, "bus"), _no_bus(app, rule.bus))
     found = False
@@ -83,8 +86,8 @@ def _target_problems(app: App, place: Place, target: Target) -> Iterator[Problem
 
 def _schedule_problems(app: App, schedule: Schedule) -> Iterator[Problem]:
     place: Place = ("schedules", schedule.name)
-    if not RULE_NAME.fullmatch(schedule.name):
-        yield Problem(place, f"{schedule.name!r} is no name for a schedule (AWS allows {RULE_NAME.pattern})")
+    if not SCHEDULE_NAME.allows(schedule.name):
+        yield Problem(place, SCHEDULE_NAME.refusal(schedule.name))
     yield from _destination_problems(app, place, schedule)
     for key in ("source", "detail_type"):
         if (getattr(schedule, key) is not None) != (schedule.bus is not None):

@@ -5,16 +5,17 @@ from collections.abc import Iterator
 
 from workshape.apis.routes import RouteTable, SameRequests, check_route_key
 from workshape.app.model import App, Authorizer, Route
-from workshape.app.problem import Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
 from workshape.errors import Invalid
 
-AUTHORIZER_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+AUTHORIZER_NAME = Naming(
+    "an authorizer", re.compile(r"(?!iam$)[a-zA-Z0-9_-]{1,128}"), "1 to 128 letters, digits, - and _, not iam"
+)
 """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-authorizers.html"""
 AUTHORIZERS_MAX = 10
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 IAM = "iam"
 _IDENTITY = re.compile(r"\$(request\.(header|querystring)|context|stageVariables)\.\S+")
-_ROUTE_KEY_RULE = "a method (or ANY), a space and a path, or $default"
 
 
 def http_problems(app: App) -> Iterator[Problem]:
@@ -31,8 +32,8 @@ def http_problems(app: App) -> Iterator[Problem]:
 
 def _authorizer_problems(app: App, authorizer: Authorizer) -> Iterator[Problem]:
     place: Place = ("authorizers", authorizer.name)
-    if authorizer.name == IAM or not AUTHORIZER_NAME.fullmatch(authorizer.name):
-        yield Problem(place, f"{authorizer.name!r} is no name for an authorizer (AWS allows {AUTHORIZER_NAME.pattern})")
+    if not AUTHORIZER_NAME.allows(authorizer.name):
+        yield Problem(place, AUTHORIZER_NAME.refusal(authorizer.name))
     if len(app.authorizers) > AUTHORIZERS_MAX and authorizer is app.authorizers[AUTHORIZERS_MAX]:
         yield Problem(place, f"an API has at most {AUTHORIZERS_MAX} authorizers")
     if (authorizer.issuer is None) == (authorizer.function is None):
@@ -65,7 +66,7 @@ def _route_problems(app: App, index: int, route: Route) -> Iterator[Problem]:
     try:
         check_route_key(route.route)
     except Invalid as error:
-        yield Problem((*place, "route"), f'"{route.route}" is no route key: {_ROUTE_KEY_RULE} ({error})')
+        yield Problem((*place, "route"), f'"{route.route}" is no route key: {error}')
         return
     if app.function(route.function) is None:
         yield no_function(app, (*place, "function"), route.function)

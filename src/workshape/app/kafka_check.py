@@ -8,11 +8,15 @@ import msgspec
 from workshape.app.delivery_check import endpoint_problems, order_problems
 from workshape.app.kafka_model import KafkaMapping
 from workshape.app.model import App
-from workshape.app.problem import Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
 from workshape.events.filters import VALUE, compile_filters
 from workshape.events.operators import InvalidPattern
 
-TOPIC_NAME = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
+TOPIC_NAME = Naming(
+    "a topic",
+    re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}"),
+    "1 to 249 letters, digits, -, _ and ., not . or .. alone",
+)
 """https://kafka.apache.org/41/documentation.html#design (topic names); Lambda's own pattern is the same."""
 SERVER = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _OF_PROVISIONED_MODE = ("report_batch_item_failures", "retries_max", "record_age_s_max", "bisect")
@@ -25,8 +29,8 @@ def kafka_problems(app: App) -> Iterator[Problem]:
             if not SERVER.fullmatch(server):
                 yield Problem(("kafka", "bootstrap_servers"), f'"{server}" is no HOST:PORT')
         for name in app.kafka.topics:
-            if not TOPIC_NAME.fullmatch(name):
-                yield Problem(("kafka", "topics"), f"{name!r} is no name for a topic ({TOPIC_NAME.pattern})")
+            if not TOPIC_NAME.allows(name):
+                yield Problem(("kafka", "topics"), TOPIC_NAME.refusal(name))
     for index, mapping in enumerate(app.kafka_mappings):
         yield from _mapping_problems(app, index, mapping)
 

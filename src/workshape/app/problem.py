@@ -1,6 +1,7 @@
 """Something wrong with an app, and where. A core."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,25 @@ class Problem:
 
     place: Place
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What names a kind of thing may have."""
+
+    kind: str
+    """`a function`"""
+    pattern: re.Pattern[str]
+    words: str
+    """The same, for people: `1 to 64 letters, digits, - and _`."""
+
+    def allows(self, name: str) -> bool:
+        """Tell whether it is such a name."""
+        return self.pattern.fullmatch(name) is not None
+
+    def refusal(self, name: str) -> str:
+        """Say that it is none, and what would be one."""
+        return f"{name!r} is no name for {self.kind}: {self.words}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

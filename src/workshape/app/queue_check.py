@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 
 from workshape.app.model import App, Queue
-from workshape.app.problem import Place, Problem, did_you_mean
+from workshape.app.problem import Naming, Place, Problem, did_you_mean
 
 FIFO_SUFFIX = ".fifo"
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,80}|(?=.{6,80}$)[a-zA-Z0-9_-]+\.fifo")
+NAME = Naming(
+    "a queue",
+    re.compile(r"[a-zA-Z0-9_-]{1,80}|(?=.{6,80}$)[a-zA-Z0-9_-]+\.fifo"),
+    "1 to 80 letters, digits, - and _, and .fifo at the end of a FIFO queue's",
+)
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""
 SOURCES_MAX = 10
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""

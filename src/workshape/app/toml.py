@@ -6,9 +6,10 @@ Source: https://toml.io/en/v1.0.0
 import re
 import tomllib
 from collections.abc import Collection, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -120,16 +121,20 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise AppFileInvalid(file=str(path), position="", what=f"not UTF-8 text: {error}") from error
         except tomllib.TOMLDecodeError as error:
-            what = str(error).replace("end of document", f"line {len(decoded.splitlines())}, its end")
-            raise AppFileInvalid(file=str(path), position="", what=f"not TOML: {what}") from error
+            raise _not_toml(path, str(error), last_line=len(decoded.splitlines())) from error
         self._lines = _lines(decoded)
         self._refuse_unknown(self._document, TABLES, ())
 
     def invalid(self, place: Place, what: str) -> AppFileInvalid:
         """Make the error for a place: its line where that is known, its table, its key."""
-        line = next((self._lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in self._lines), None)
+        line = next(filter(None, (self._line(place[:n]) for n in range(len(place), 0, -1))), None)
         position = f", line {line}" if line else ""
         return AppFileInvalid(file=str(self._path), position=position, what=f"{_described(place)}{what}")
+
+    def _line(self, place: Place) -> int | None:
+        """Find a table's or a key's own line; of a table that has none (`[functions.search]` makes two) its first."""
+        within = (line for known, line in self._lines.items() if known[: len(place)] == place)
+        return self._lines.get(place) or min(within, default=None)
 
     def app(self) -> App:
         """Read everything but [platform]."""
@@ -248,7 +253,7 @@ class _Reader:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            raise self.invalid(place, _in_words(error, value)) from error
+            raise self.invalid(place, _in_words(error, value, kind)) from error
 
     def _refuse_unknown(self, table: dict[str, Any], known: Collection[str], place: Place) -> None:
         for key in table:
@@ -289,8 +294,29 @@ def _dotted(keys: Sequence[str | int]) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
-def _in_words(error: msgspec.ValidationError, value: Any) -> str:
+def _not_toml(path: Path, what: str, last_line: int) -> AppFileInvalid:
+    """Put what `tomllib` says, `Invalid value (at line 2, column 9)`, in our own order."""
+    what = re.sub(r"\(('[^)]*)\)", lambda key: f"[{'.'.join(_parts(key[1]))}]", what)  # `('functions', 'search')`
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), (column \d+)|end of document)\)", what)
+    if found is None:
+        return AppFileInvalid(file=str(path), position="", what=f"not TOML: {what}")
+    line, where = found[2] or last_line, found[3] or "its end"
+    return AppFileInvalid(file=str(path), position=f", line {line}", what=f"not TOML: {found[1]} ({where})")
+
+
+def _choices(kind: Any) -> list[str]:
+    """List what a type takes, where that is one of some words."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return [member.value for member in kind]
+    if get_origin(kind) is Literal:
+        return [str(word) for word in get_args(kind)]
+    return [choice for part in get_args(kind) for choice in _choices(part)]
+
+
+def _in_words(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
     """Say what a value should have been, in TOML's words."""
+    if str(error).startswith("Invalid enum value"):
+        return f"expected one of {', '.join(_choices(kind))}, got {value!r}"
     text = str(error).partition(" - at ")[0].replace("`", "").replace(" | null", "")
     for name, word in (("int", "integer"), ("str", "string"), ("bool", "boolean"), ("object", "table")):
         text = re.sub(rf"\b{name}\b", word, text)

@@ -172,8 +172,34 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
         (
             'database = "prxy"',
             'database = "proxy"',
-            ", line 17: [functions.search] database: invalid enum value 'prxy'",
+            ", line 17: [functions.search] database: expected one of proxy, direct, got 'prxy'",
         ),
+        (
+            'environment = { AWS_REGION = "x" }',
+            'environment = { TABLE = "events" }',
+            "[functions.search] environment.AWS_REGION: Lambda sets this variable itself",
+        ),
+        (
+            'environment = { "1 A" = "x" }',
+            'environment = { TABLE = "events" }',
+            "'1 A' is no name for a variable: two or more letters, digits and _, a letter first",
+        ),
+        (
+            f'environment = {{ LONG = "{"x" * 4_096}" }}',
+            'environment = { TABLE = "events" }',
+            "its variables take 4,107 bytes as JSON; 4,096 are the most",
+        ),
+        (
+            'account = "12"\nports = { endpoint = 0 }',
+            "ports = { endpoint = 0 }",
+            '"12" is no account: it has twelve digits',
+        ),
+        (
+            "proxy = { max_connections_percent = 0 }\nports = { endpoint = 0 }",
+            "ports = { endpoint = 0 }",
+            "[platform] proxy.max_connections_percent: expected integer >= 1, got 0",
+        ),
+        ("ports = { console = 80_000 }", "ports = { endpoint = 0 }", "ports.console: a port is 0"),
         (
             "environment = { TABLE = 3 }",
             'environment = { TABLE = "events" }',
@@ -237,8 +263,12 @@ def test_a_missing_app_file_is_told_apart_from_a_wrong_one(tmp_path: Path) -> No
             '[platform] endpoint.allowed_origins: "http://localhost:3000/" is no origin as browsers write them: http://',
         ),
         ("ports = { http = 6432 }", "ports = { endpoint = 0 }", "port 6432 is that of ports.http already"),
-        ("[bucket.uploads]", "[buckets.uploads]", '[bucket]: there is no such table; did you mean "buckets"?'),
-        ("[buckets.Up]", "[buckets.uploads]", "is no name for a bucket"),
+        (
+            "[bucket.uploads]",
+            "[buckets.uploads]",
+            ', line 50: [bucket]: there is no such table; did you mean "buckets"?',
+        ),
+        ("[buckets.Up]", "[buckets.uploads]", "is no name for a bucket: 3 to 63 lower-case letters"),
         ("[mappings]", "[[mappings]]", "[mappings]: it is a list of tables: write [[mappings]]"),
         ('route = "GTE /x"', 'route = "GET /posts/{id}"', '[[routes]] number 1 route: "GTE /x" is no route key'),
         (
@@ -317,7 +347,7 @@ def test_a_function_of_an_image_has_no_runtime_and_its_path_starts_at_the_file(f
         (IMAGE + 'entry = "a.ts"', "[functions.report] entry: a function of an image has no entry"),
         ('[functions.report]\npackage_type = "Image"', "[functions.report]: image is missing"),
         (IMAGE.replace('package_type = "Image"\n', ""), "[functions.report]: runtime is missing"),
-        (IMAGE.replace('"Image"', '"Docker"'), "[functions.report] package_type: invalid enum value 'Docker'"),
+        (IMAGE.replace('"Image"', '"Docker"'), "package_type: expected one of Zip, Image, got 'Docker'"),
         (IMAGE.replace("command", "cmd"), "[functions.report] image_config.cmd: there is no such key"),
     ],
 )
@@ -389,3 +419,15 @@ def test_whatever_a_table_holds_it_is_read_or_refused(entries: dict[str, object]
         text = msgspec.toml.encode({table: entries})
         with contextlib.suppress(AppFileInvalid):
             parse_app(text, Path("/nowhere/workshape.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[app]\n[functions.f\n", ", line 2: not TOML: Expected ']' at the end of a table declaration (column 13)"),
+        ("[functions.f]\n[functions.f]\n", ", line 2: not TOML: Cannot declare [functions.f] twice (column 13)"),
+        ("[app]\nname = ", ", line 2: not TOML: Invalid value (its end)"),
+    ],
+)
+def test_what_is_no_toml_has_its_line_where_all_else_has_it(folder: Path, text: str, message: str) -> None:
+    assert load(folder, text).endswith(message)
