@@ -47,11 +47,11 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("in")
     for name in ("sent", "events", "duplicates", "poison", "stored", "redelivered", "dead"):
         table.add_column(name, justify="right")
-    table.add_column("exactly the poison")
+    table.add_column("only poison", no_wrap=True)
     for outcome in outcomes:
         verdict = "[green]yes[/]" if outcome.exactly_the_poison else "[red]no[/]"
-        if outcome.dead_lettered_duplicates:
-            verdict += f": {outcome.dead_lettered_duplicates} duplicates with it"
+        if not outcome.exactly_the_poison:
+            verdict += f": {outcome.dead_lettered - outcome.dead_lettered_poison} done"
         table.add_row(
             outcome.title,
             outcome.language,

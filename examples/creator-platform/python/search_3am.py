@@ -10,6 +10,6 @@ forgotten = []  # CPython would close what nothing refers to; that night's clien
 
 def handler(event, context):
     """Answer GET /python/3am/posts/{id}."""
-    connection = psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=2, autocommit=True)
+    connection = psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=5, autocommit=True)
     forgotten.append(connection)
     return answer_post(connection, event["pathParameters"]["id"])

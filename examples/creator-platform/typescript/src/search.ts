@@ -5,12 +5,13 @@ import { answerPost } from "./posts";
 
 // An environment serves one invocation at a time, so a second connection could never be used. Idle clients are
 // not reaped by a timer: the environment is frozen between invocations, and a timer would fire on waking, at
-// the worst moment. DATABASE_URL asks for sslmode=verify-full with the database's own CA.
+// the worst moment. Connecting may take what a busy machine takes, and still leave the query half of the function's ten
+// seconds. DATABASE_URL asks for sslmode=verify-full with the database's own CA.
 const pool = new Pool({
   connectionString: process.env.DATABASE_URL,
   max: 1,
   idleTimeoutMillis: 0,
-  connectionTimeoutMillis: 800,
+  connectionTimeoutMillis: 5_000,
 });
 
 // A connection that dies while idle is replaced by the next invocation; it must not end the environment.
