@@ -325,7 +325,8 @@ async function perform(dialog, what, order) {
   try {
     const done = await ask(what, order);
     note(done.said);
-    dialog.close();
+    dialog.close(); // the focus goes back to its button, which may be far below what is said
+    byId("done-section").scrollIntoView({ block: "nearest" });
     await look();
   } catch (error) {
     say(notice, reason(error));
