@@ -4,7 +4,7 @@ The API is described in `workshape/status.py`, whose values these functions retu
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -131,7 +131,7 @@ def log_lines(
             if response.status_code == httpx.codes.BAD_REQUEST:
                 raise Invalid(reason=msgspec.json.decode(response.read(), type=dict[str, str])["message"])
             response.raise_for_status()
-            yield response.iter_lines()
+            yield _lines(response.iter_text())
     except httpx.HTTPError as error:
         raise _unavailable(address, error) from error
 
@@ -156,6 +156,24 @@ def end_connections(
     except (httpx.HTTPError, msgspec.DecodeError) as error:
         raise _unavailable(address, error) from error
     return msgspec.json.decode(response.content, type=EndedConnections)
+
+
+class LineFeeds:
+    """Cuts text that comes in pieces at line feeds alone: a traceback is one line of a log, its own ends are `\\r`."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, text: str) -> list[str]:
+        """Take a piece, return the lines that it ends."""
+        *lines, self._rest = f"{self._rest}{text}".split("\n")
+        return lines
+
+
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
+    feeds = LineFeeds()
+    for piece in pieces:
+        yield from feeds.feed(piece)
 
 
 class _Refusal(msgspec.Struct):

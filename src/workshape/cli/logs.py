@@ -15,6 +15,7 @@ from workshape.cli.admin import EndpointOption, FolderOption, find_running, log_
 from workshape.cli.errors import reported
 from workshape.errors import Invalid
 
+NAME_COLUMNS = 16  # of most functions
 LINES = 100
 ALL_LINES = 10_000  # as many as one answer has
 _SPAN = re.compile(r"(\d{1,9})([smhd])")
@@ -67,8 +68,12 @@ def since_time(text: str, now: float) -> float:
 
 
 def log_text(line: str, *, named: bool) -> Text:
-    """Colour a line of the log API; `named`: it begins with a function's name and a tab."""
+    """Colour a line of the log API, a traceback in it on lines of its own.
+
+    `named`: it begins with a function's name and a tab.
+    """
     if not named:
-        return Text(line)
+        return Text(line.rstrip("\r").replace("\r", "\n"))
     name, _, rest = line.partition("\t")
-    return Text.assemble((f"{name:<16} ", "cyan"), rest)
+    below = f"\n{'':<{NAME_COLUMNS}} "
+    return Text.assemble((f"{name:<{NAME_COLUMNS}} ", "cyan"), rest.rstrip("\r").replace("\r", below))

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from workshape.app.model import App
 from workshape.app.toml import APP_FILE_NAME, load_app
+from workshape.cli.admin import LineFeeds
 from workshape.cli.errors import reported
 from workshape.cli.logs import log_text
 from workshape.cli.platform import Platform, Wanted
@@ -132,8 +133,10 @@ class _Follower:
                 with contextlib.suppress(httpx.HTTPError):
                     async with client.stream("GET", f"{endpoint}/_workshape/logs", params={"follow": "1"}) as response:
                         self._listening.set()
-                        async for line in response.aiter_lines():
-                            self._display.log(line)
+                        feeds = LineFeeds()
+                        async for piece in response.aiter_text():
+                            for line in feeds.feed(piece):
+                                self._display.log(line)
                 if not self._is_ending:
                     await asyncio.sleep(RECONNECT_S)
 

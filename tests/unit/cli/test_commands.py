@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from workshape.app.model import App, Function
+from workshape.cli.admin import LineFeeds
 from workshape.cli.database import own_database
 from workshape.cli.invoke import read_payload
-from workshape.cli.logs import since_time
+from workshape.cli.logs import log_text, since_time
 from workshape.cli.main import app
 from workshape.cli.ports import Unbindable, choose_ports, free_ports
 from workshape.cli.runtime_notes import runtime_notes
@@ -242,3 +243,13 @@ async def test_a_runtime_that_this_machine_lacks_is_told_with_the_functions_that
     assert missing[0][1].startswith("search, events cannot run: no Python 3.99 on this machine (looked in ")
     assert [label for label, _ in instead] == ["instead"]
     assert instead[0][1].startswith("python3.99 runs on Python 3.")
+
+
+def test_a_traceback_in_a_log_is_one_line_on_its_way_and_several_below_its_function_when_shown() -> None:
+    feeds = LineFeeds()
+
+    lines = [*feeds.feed("search\t[ERROR] no\rTrace"), *feeds.feed("back:\r  here\r\nsearch\tEND\n")]
+
+    assert lines == ["search\t[ERROR] no\rTraceback:\r  here\r", "search\tEND"]
+    assert log_text(lines[0], named=True).plain == (f"{'search':<16} [ERROR] no\n{'':<16} Traceback:\n{'':<16}   here")
+    assert log_text("[ERROR] no\rTraceback:\r", named=False).plain == "[ERROR] no\nTraceback:"
