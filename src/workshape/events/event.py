@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvent
 Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +19,10 @@ ENTRIES_BYTES_MAX = 1024 * 1024
 Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 TIME_BYTES = 14
+NESTING_MAX = 500  # AWS: undocumented; we chose what every reader of JSON on an event's way takes
 SCHEDULED_SOURCE = "aws.events"
 SCHEDULED_TYPE = "Scheduled Event"
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 
 
 # Entries' errors: their codes are PutEventsResultEntry's. AWS: undocumented; we chose the words.
@@ -94,9 +97,9 @@ def check_entry(entry: Entry, *, is_service: bool = False) -> dict[str, Any]:
         raise NotAuthorizedForSource
     try:
         detail = msgspec.json.decode(entry.detail)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedDetail from error
-    if not isinstance(detail, dict):
+    if not isinstance(detail, dict) or is_nested_deeper(entry.detail, NESTING_MAX):
         raise MalformedDetail
     return detail
 
@@ -134,6 +137,22 @@ def scheduled_event(rule_arn: str, *, event_id: str, account: str, region: str, 
         "detail": {},
     }
     return Event(body, msgspec.json.encode(body), now)
+
+
+def is_nested_deeper(text: str, levels: int) -> bool:
+    """Tell whether JSON, which is well-formed, has objects and arrays in each other on more levels than that."""
+    if text.count("{") + text.count("[") <= levels:
+        return False
+    depth = 0
+    for found in _BRACKET_OR_STRING.finditer(text):
+        match found[0]:
+            case "{" | "[":
+                depth += 1
+                if depth > levels:
+                    return True
+            case "}" | "]":
+                depth -= 1
+    return False
 
 
 def unix_time(time: str) -> float:

@@ -5,6 +5,7 @@ skips is skipped, one that it repeats is due once, and a day of a rate is 24 hou
 
 Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
 Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (a rate's units)
 """
 
 import re
@@ -88,8 +89,11 @@ class Cron:
 Schedule = At | Rate | Cron
 
 
-def parse_schedule(expression: str, time_zone: str = "UTC") -> Schedule:
+def parse_schedule(expression: str, time_zone: str = "UTC", *, any_number: bool = False) -> Schedule:
     """Read an expression; `time_zone` is the one its dates and times are in.
+
+    EventBridge's rules insist on `1 hour` and `2 hours`. EventBridge Scheduler does not (`any_number`): its page has
+    plurals alone, its reference both.
 
     Raises:
         InvalidSchedule: it is none. UnknownTimeZone: there is no such time zone.
@@ -103,7 +107,7 @@ def parse_schedule(expression: str, time_zone: str = "UTC") -> Schedule:
         case "at":
             return _at(expression, inside, zone)
         case "rate":
-            return _rate(expression, inside)
+            return _rate(expression, inside, any_number=any_number)
         case _:
             try:
                 return Cron(parse_cron_fields(inside), zone)
@@ -127,9 +131,9 @@ def _at(expression: str, inside: str, zone: tzinfo) -> At:
         raise InvalidSchedule(expression=expression, reason="at() takes yyyy-mm-ddThh:mm:ss") from error
 
 
-def _rate(expression: str, inside: str) -> Rate:
+def _rate(expression: str, inside: str, *, any_number: bool) -> Rate:
     found = _RATE.fullmatch(inside)
-    if found is None or (found[1] == "1") == bool(found[3]):
+    if found is None or (not any_number and (found[1] == "1") == bool(found[3])):
         reason = "rate() takes `1 minute`, `5 minutes`, `1 hour`, `2 hours`, `1 day`, `7 days`"
         raise InvalidSchedule(expression=expression, reason=reason)
     period_s = int(found[1]) * _UNIT_S[found[2]]

@@ -113,7 +113,7 @@ def compile_input(given: TargetInput, target: str) -> Render:
 def _constant(text: str, target: str) -> Render:
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(target=target) from error
     constant = text.encode()
     return lambda _event, _encoded, _context: constant
@@ -184,7 +184,7 @@ class _Template:
         try:
             for line in _documents(text):
                 msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             reason = f"{error}; a template is JSON, and text stands in quotes"
             raise InvalidTemplate(target=target, reason=reason) from error
 
@@ -223,7 +223,7 @@ def _written(values: Mapping[str, Any], placeholder: _Placeholder) -> str:
 def _minified(text: str) -> bytes:
     try:
         return b"\n".join(msgspec.json.encode(msgspec.json.decode(line)) for line in _documents(text))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text.encode()
 
 

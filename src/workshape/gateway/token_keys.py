@@ -103,7 +103,7 @@ class TokenKeys:
             url = msgspec.json.decode(await self._get(url), type=_Discovery).jwks_uri
             found = msgspec.json.decode(await self._get(url), type=_KeySet)
             entry.keys = _read_keys(found.keys)
-        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, ValueError, RecursionError) as error:
             reason = str(error) or type(error).__name__
             entry.failure = BackendUnavailable(backend="the issuer of tokens", address=url, reason=reason)
             return

@@ -142,16 +142,24 @@ def test_entries_fail_one_by_one(engine: LiveEngine) -> None:
             {"Source": "s", "Detail": "{}"},
             {**good, "Source": "aws.s3"},
             {**good, "EventBusName": "none"},
+            {**good, "Detail": '{"a":' * 501 + "1" + "}" * 501},
+            {**good, "Detail": '{"a":' * 100_000 + "1" + "}" * 100_000},
+            {**good, "Detail": json.dumps({"a": [{}] * 600, "b": "{" * 600})},
+            {**good, "Detail": '{"a":' * 500 + "1" + "}" * 500},
         ]
     )
 
-    assert answer["FailedEntryCount"] == 4
+    assert answer["FailedEntryCount"] == 6
     assert [entry.get("ErrorCode") for entry in answer["Entries"]] == [
         None,
         "MalformedDetail",
         "InvalidArgument",
         "NotAuthorizedForSourceException",
         "InvalidArgument",
+        "MalformedDetail",
+        "MalformedDetail",
+        None,
+        None,
     ]
     assert answer["Entries"][2]["ErrorMessage"] == (
         "Parameter DetailType is not valid. Reason: DetailType is a required argument."

@@ -86,6 +86,12 @@ def test_a_schedule_lives_from_its_creation_to_its_deletion(scheduler: Any) -> N
     assert gone == ("ResourceNotFoundException", "Schedule life does not exist.")
 
 
+def test_a_rate_may_be_written_as_terraforms_example_has_it(scheduler: Any) -> None:
+    create(scheduler, "hourly", "rate(1 hours)", {"Arn": QUEUE})
+
+    assert scheduler.get_schedule(Name="hourly")["ScheduleExpression"] == "rate(1 hours)"
+
+
 def test_an_update_sets_what_it_does_not_name_back(scheduler: Any) -> None:
     create(scheduler, "whole", "rate(1 day)", {"Arn": QUEUE}, Description="old", State="DISABLED")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshape.events.schedule import InvalidSchedule, UnknownTimeZone, parse_schedule
+from workshape.events.schedule import InvalidSchedule, Rate, UnknownTimeZone, parse_schedule
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()  # a Thursday
 
@@ -115,6 +115,11 @@ def test_what_is_no_schedule_is_refused_with_the_reason(expression: str, reason:
 
     assert expression in str(refused.value)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(("expression", "period_s"), [("rate(1 hours)", 3_600), ("rate(5 minute)", 300)])
+def test_where_it_is_said_so_a_rates_unit_may_have_either_number(expression: str, period_s: int) -> None:
+    assert parse_schedule(expression, any_number=True) == Rate(period_s)
 
 
 @pytest.mark.parametrize("zone", ["Berlin", "", "../etc/passwd", "Europe"])

@@ -174,7 +174,7 @@ def _statements(policy: str) -> dict[str, msgspec.Raw]:
     try:
         document = msgspec.json.decode(policy, type=_PolicyDocument)
         ids = [msgspec.json.decode(one, type=_PolicyStatement).sid for one in document.statement]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidParameter(parameter="Policy", reason=f"it is no policy: {error}") from error
     pairs = zip(ids, document.statement, strict=True)
     return {sid or str(number): msgspec.Raw(bytes(one)) for number, (sid, one) in enumerate(pairs)}

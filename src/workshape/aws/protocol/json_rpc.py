@@ -59,7 +59,7 @@ class JsonRpcCodec:
         convert, check = self._readers[operation]
         try:
             decoded = msgspec.json.decode(request.body) if request.body else {}
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested thousands deep
             raise UnreadableBody(reason=str(error)) from error
         found: dict[str, Any] = convert(decoded)
         check(found)

@@ -218,7 +218,7 @@ def _body_reader(shape: StructureShape, names: list[str], readers: JsonReaders) 
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested thousands deep
         raise UnreadableBody(reason=str(error)) from error
 
 

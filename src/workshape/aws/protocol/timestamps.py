@@ -22,7 +22,7 @@ def timestamp_reader(format_name: str) -> Callable[[Any], datetime]:
     def checked(value: Any) -> datetime:
         try:
             return read(value)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, OSError) as error:  # the last: the system's calendar ends sooner
             raise Malformed(place="", expected=f"a timestamp ({format_name})") from error
 
     return checked

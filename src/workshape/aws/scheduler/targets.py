@@ -97,7 +97,7 @@ def _check(target: ScheduleTarget, read_destination: ReadDestination) -> None:
     if destination.kind in (DestinationKind.FUNCTION, DestinationKind.BUS) and target.input is not None:
         try:
             msgspec.json.decode(target.input)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidTarget(reason=f"Input must be well-formed JSON for {target.arn}: {error}") from error
 
 

@@ -128,7 +128,7 @@ class UniversalTargets:
 def _parameters(text: str | None) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text or "{}", type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidTarget(reason=f"Input of a universal target is a JSON object: {error}") from error
 
 

@@ -47,7 +47,7 @@ class _PolicyOperations:
         _check_default(parameters)
         try:
             msgspec.json.decode(policy, type=_Policy)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise MalformedPolicy(reason=str(error)) from error
         return named(self._secrets.change(replace(secret, policy=policy)), PolicyName=DEFAULT_POLICY)
 

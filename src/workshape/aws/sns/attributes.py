@@ -166,7 +166,7 @@ def _read_redrive_policy(text: str) -> str:
         return ""
     try:
         policy: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidParameter(parameter="RedrivePolicy", reason="failed to parse JSON") from error
     arn = policy.get("deadLetterTargetArn")
     if not isinstance(arn, str):

@@ -187,7 +187,7 @@ def _read_redrive_allow(name: str, text: str) -> RedriveAllowPolicy | None:
 def _read_json(name: str, text: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidAttributeValue(attribute=name, reason=str(error)) from error
 
 

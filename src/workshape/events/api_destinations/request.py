@@ -158,7 +158,7 @@ def with_members(body: bytes, members: Iterable[Parameter]) -> bytes:
         return body
     try:
         document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return body
     return msgspec.json.encode({**document, **dict(own)}) if isinstance(document, dict) else body
 

@@ -79,7 +79,7 @@ def read_token(answer: Answer, now: float) -> Token | NoToken:
         return NoToken(f"The authorization endpoint returned HTTP status {answer.status}.", is_refused)
     try:
         found = msgspec.json.decode(answer.body, type=_TokenAnswer, strict=False)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return NoToken("The authorization endpoint returned no access_token.", is_refused=True)
     if found.expires_in is None:
         return Token(found.access_token, None)

@@ -32,7 +32,7 @@ def plan_of(schedule: Schedule) -> Plan:
         InvalidScheduleExpression, InvalidTimeZone: it never is.
     """
     try:
-        parsed = parse_schedule(schedule.expression, schedule.time_zone)
+        parsed = parse_schedule(schedule.expression, schedule.time_zone, any_number=True)
     except InvalidSchedule as error:
         raise InvalidScheduleExpression(expression=schedule.expression, reason=error.reason) from error
     except UnknownTimeZone as error:
