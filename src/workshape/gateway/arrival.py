@@ -59,9 +59,9 @@ class Arrival:
         knows better than this end of the connection.
         """
         sent = {name: value for name, value in self.request.headers if name in _FORWARDED}
-        before = sent.get("x-forwarded-for")
+        before = [value for name, value in self.request.headers if name == "x-forwarded-for" and value]
         told = [
-            ("x-forwarded-for", f"{before}, {self.request.peer}" if before else self.request.peer),
+            ("x-forwarded-for", ", ".join([*before, self.request.peer])),
             ("x-forwarded-port", sent.get("x-forwarded-port") or self.host.rpartition(":")[2].strip("]") or "80"),
             ("x-forwarded-proto", sent.get("x-forwarded-proto") or "http"),
         ]

@@ -196,6 +196,8 @@ class _Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._status:
+            return  # a trailer, which nobody has asked for (RFC 9110 section 6.5.1)
         lower = name.decode("latin-1").lower()
         self._headers.append((lower, value.decode("latin-1")))
         self._has_length = self._has_length or lower in ("content-length", "transfer-encoding")

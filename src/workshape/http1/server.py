@@ -17,7 +17,7 @@ import httptools
 import msgspec
 
 from workshape.http1.head import response_head
-from workshape.http1.header_lines import decoded
+from workshape.http1.header_lines import declares_body, decoded, names_two_hosts
 from workshape.http1.message import BodySink, Flow, HeaderPairs, LateResponse, Request, Response
 
 Handler = Callable[[Request], Awaitable[Response] | Response | LateResponse]
@@ -282,6 +282,8 @@ class _Connection(asyncio.Protocol):
         self._unheard_bytes = 0
         self._headers = decoded(self._lines)
         fields, bytes_max = dict(self._headers), self._server.limits.body_bytes_max
+        if len(fields) < len(self._headers) and names_two_hosts(self._headers):
+            raise _Refused(400, "there is more than one Host")
         if int(fields.get("content-length", 0)) > bytes_max:
             raise _Refused(413, f"the body is over {bytes_max} bytes")
         if "expect" in fields and self._parser.get_http_version() != "1.0":
@@ -307,12 +309,12 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._continue_owed = self._is_reading = False
-        if self._parser.should_upgrade() and _declares_body(self._headers):
+        if self._parser.should_upgrade() and declares_body(self._headers):
             raise _Refused(501, "this listener does not switch protocols")  # the parser would not read the body
         request, answer = self._request(), None
         if self._sink is not None:
             sink, self._sink = self._sink, None
-            answer = sink.end(request.headers[len(self._headers) :])
+            answer = sink.end(decoded(self._lines[2 * len(self._headers) :]))
             self.resume()
         keep_alive = self._parser.should_keep_alive()
         # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
@@ -478,7 +480,7 @@ class _Connection(asyncio.Protocol):
         return Request(
             _METHODS.get(method := self._parser.get_method()) or method.decode("ascii"),
             self._target.decode("latin-1"),
-            self._headers if len(self._lines) == 2 * len(self._headers) else decoded(self._lines),
+            self._headers,  # without the trailers, which nobody has asked for (RFC 9110 section 6.5.1)
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._peer,
             self._connected,
@@ -489,10 +491,6 @@ class _Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-def _declares_body(headers: HeaderPairs) -> bool:
-    return any(name == "transfer-encoding" or (name == "content-length" and value != "0") for name, value in headers)
 
 
 def _failed(request: Request) -> Response:

@@ -265,3 +265,12 @@ async def test_a_connection_may_serve_again_before_its_last_exchange_has_returne
         answers = await asyncio.gather(*sends)
 
     assert [answer.body for answer in answers] == [b"ok"] * count
+
+
+async def test_what_comes_behind_a_body_is_no_header() -> None:
+    answer = b"HTTP/1.1 200 OK\r\na: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na: 2\r\nb: 3\r\n\r\n"
+    async with serving(answer, OK) as (_, client):
+        first, second = await client.send(GET, 5.0), await client.send(GET, 5.0)
+
+    assert (first.headers, first.body) == ((("a", "1"), ("transfer-encoding", "chunked")), b"ok")
+    assert second.headers == (("content-length", "2"),)

@@ -110,6 +110,14 @@ def test_cookies_of_several_headers_become_one_list() -> None:
     assert "cookie" not in made["headers"]
 
 
+def test_every_proxy_on_the_way_is_told() -> None:
+    told = tuple(("x-forwarded-for", value) for value in ("192.0.2.1, 192.0.2.2", "192.0.2.3"))
+
+    made = event(Request("GET", "/", told, peer="192.0.2.4"))
+
+    assert made["headers"]["x-forwarded-for"] == "192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4"
+
+
 def test_query_strings_are_decoded_but_the_raw_one_is_not() -> None:
     made = event(Request("GET", "/?a=1%202&a=%C3%BC&b=&c=x+y&d"))
 

@@ -189,6 +189,16 @@ async def test_a_chunked_body_is_put_together() -> None:
         assert (await response(reader))[2] == b"POST / abcdefg"
 
 
+async def test_what_comes_behind_a_body_is_no_header() -> None:
+    async def headers(request: Request) -> Response:
+        return Response(200, (), repr(request.headers).encode())
+
+    async with talking_to(headers) as (reader, writer, _):
+        writer.write(b"POST / HTTP/1.1\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 2\r\nB: 3\r\n\r\n")
+
+        assert (await response(reader))[2] == b"(('a', '1'), ('transfer-encoding', 'chunked'))"
+
+
 async def test_a_request_may_arrive_byte_by_byte() -> None:
     async with talking_to(echo) as (reader, writer, _):
         for byte in b"POST /slow?q=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi":
@@ -207,6 +217,7 @@ async def test_a_request_may_arrive_byte_by_byte() -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + b"a" * 101 + b"\r\n", 413),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 2\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nA: 1\r\nHost: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ],
 )
