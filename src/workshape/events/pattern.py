@@ -30,6 +30,7 @@ from workshape.events.operators import (
 
 OR = "$or"
 BRANCHES_MAX = 1_000  # AWS: undocumented; enough for any pattern that a person writes, and walked in a millisecond
+LEVELS_MAX = 100  # AWS: undocumented; enough for any event there is, and walked without running out of stack
 
 Path = tuple[str, ...]
 Branch = dict[Path, "Field"]
@@ -100,7 +101,10 @@ class Pattern:
         """Tell whether a decoded event is taken. Numbers that are no `JsonNumber` count as Python writes them."""
         if not event and self._dialect.matches_nothing_in_nothing:
             return False
-        return any(_holds(root, event, event) for root in self._roots)
+        try:
+            return any(_holds(root, event, event) for root in self._roots)
+        except RecursionError:
+            return False  # nested deeper than can be looked into, as what cannot be read is taken neither
 
     def matches_json(self, event: str | bytes) -> bool:
         """Tell whether an event is taken; what is not a JSON object is not."""
@@ -148,6 +152,9 @@ def _object(branches: list[Branch], path: Path, written: Mapping[str, Any], dial
         raise InvalidPattern(reason="Empty objects are not allowed")
     for key, value in written.items():
         below = (*path, *key.split("."))
+        if len(below) > LEVELS_MAX:
+            # AWS: undocumented; we chose the words.
+            raise InvalidPattern(reason=f"It asks for fields on more than {LEVELS_MAX} levels")
         if key == OR:
             branches = _alternatives(branches, path, value, dialect)
         elif isinstance(value, dict):
@@ -347,8 +354,6 @@ def _taken_apart(node: _Node, there: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _merged(one: object, other: object) -> object:
     if isinstance(one, dict) and isinstance(other, dict):
-        return {
-            key: _merged(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key))
-            for key in (*one, *other)
-        }
+        # Each key once: a second visit would double with every level.
+        return {**other, **{key: _merged(value, other[key]) if key in other else value for key, value in one.items()}}
     return [one, other]

@@ -248,6 +248,22 @@ def test_what_is_no_pattern_is_refused_with_the_reason(pattern: str, reason: str
     assert reason in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "written", ['{"a":' * 600 + '["x"]' + "}" * 600, f'{{"{".".join("a" * 600)}": ["x"]}}', "[" * 5_000]
+)
+def test_a_pattern_that_is_nested_too_deep_is_refused(written: str) -> None:
+    with pytest.raises(InvalidPattern):
+        compile_pattern(written)
+
+
+@pytest.mark.parametrize("levels", [400, 100_000])
+def test_an_event_that_is_nested_too_deep_is_not_taken(levels: int) -> None:
+    pattern = compile_pattern('{"a": {"b": {"c": ["x"]}}}')
+    deep = '{"c":' * levels + "1" + "}" * levels
+
+    assert not pattern.matches_json(f'{{"a.b": {deep}, "a": {{"b": {deep}}}}}')
+
+
 def test_ors_that_multiply_out_of_bounds_are_refused() -> None:
     either = {"$or": [{"a": [1]}, {"b": [1]}]}
     pattern = {f"k{number}": either for number in range(BRANCHES_MAX.bit_length())}
