@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from workshape.errors import Invalid
+
 
 def given(**members: Any) -> dict[str, Any]:
     """Keep the members that have something in them."""
@@ -16,8 +18,15 @@ def when(at: float) -> datetime:
 
 
 def read_tags(tags: Iterable[dict[str, str]]) -> dict[str, str]:
-    """Read a list of tags."""
-    return {tag["Key"]: tag["Value"] for tag in tags}
+    """Read a list of tags: some services' models let a key or a value be left out.
+
+    Raises:
+        Invalid: there is a tag without a key.
+    """
+    read = {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
+    if "" in read:
+        raise Invalid(reason="A tag needs a Key.")  # AWS: undocumented; we chose the words
+    return read
 
 
 def write_tags(tags: dict[str, str]) -> list[dict[str, str]]:

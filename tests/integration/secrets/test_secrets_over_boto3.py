@@ -256,3 +256,12 @@ def test_a_refused_value_is_in_no_answer(secrets: Any) -> None:
 
     assert "hunter2" not in words
     assert "***" in words
+
+
+def test_a_tag_needs_a_key_and_may_do_without_a_value(secrets: Any) -> None:
+    secrets.create_secret(Name="tagged", Tags=[{"Key": "alone"}])
+
+    keyless = refused(secrets.tag_resource, SecretId="tagged", Tags=[{"Key": "a", "Value": "b"}, {"Value": "c"}])
+
+    assert keyless == ("InvalidParameterException", "A tag needs a Key.")
+    assert secrets.describe_secret(SecretId="tagged")["Tags"] == [{"Key": "alone", "Value": ""}]
