@@ -8,6 +8,7 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock
 import re
 
 from workshape.apis.rest_api import Integration, IntegrationResponse
+from workshape.gateway.bodies import latin1
 from workshape.http1.message import Response
 
 HEADER_PREFIX = "method.response.header."
@@ -24,7 +25,7 @@ def mock_response(integration: Integration) -> Response | None:
     if chosen is None:
         return None
     headers = [
-        (name.removeprefix(HEADER_PREFIX).lower(), value.strip("'"))
+        (name.removeprefix(HEADER_PREFIX).lower(), latin1(value.strip("'")))
         for name, value in chosen.response_parameters.items()
     ]
     if not any(name == "content-type" for name, _ in headers):

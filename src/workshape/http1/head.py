@@ -3,6 +3,7 @@
 Source: https://www.rfc-editor.org/rfc/rfc9112#name-status-line
 """
 
+import re
 import time
 from email.utils import formatdate
 from functools import lru_cache
@@ -13,6 +14,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" fo
 
 _TEMPLATES_MAX = 1_024  # names of headers, in their order: a few dozen of ours, and what upstreams and functions send
 _END = "\r\n"
+_NAME = re.compile(r"[!-9;-~]+")  # what is visible, but a colon
 _CHUNKED = f"transfer-encoding: chunked{_END}"
 _LENGTH = f"content-length: {{length}}{_END}"
 
@@ -39,23 +41,32 @@ def response_head(status: int, headers: tuple[tuple[str, str], ...], length: int
     """Write a head, blank line included. `length` is the body's; None: chunked; -1: the body ends with the connection.
 
     A `date` or `content-length` among the headers stands as it is.
+
+    Raises:
+        ValueError: a header's name or value is none that HTTP can carry; whoever sent it would say something else.
     """
     names, values = zip(*headers, strict=True) if headers else ((), ())
     framing = _CHUNKED if length is None else _LENGTH if length >= 0 else ""
-    written = _template(status, names, framing, keep_alive).format(*values, date=_date_line.now(), length=length)
+    template, lines = _template(status, names, framing, keep_alive)
+    written = template.format(*values, date=_date_line.now(), length=length)
+    if written.count("\n") != lines or written.count("\r") != lines:
+        raise ValueError("a header's value has a line break")
     return written.encode("latin-1")
 
 
 @lru_cache(maxsize=_TEMPLATES_MAX)
-def _template(status: int, names: tuple[str, ...], framing: str, keep_alive: bool) -> str:
-    """Write the head of all responses that differ in their headers' values only."""
+def _template(status: int, names: tuple[str, ...], framing: str, keep_alive: bool) -> tuple[str, int]:
+    """Write the head of all responses that differ in their headers' values only; return how many lines it has, too."""
+    if not all(map(_NAME.fullmatch, names)):
+        raise ValueError(f"a header's name is none: {names}")
     first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
     lines = "".join([f"{_literal(name)}: {{}}\r\n" for name in names])
     own = {name.lower() for name in names}
     date = "" if "date" in own else "{date}"
     if framing == _LENGTH and ("content-length" in own or status < 200 or status == 204):
         framing = ""
-    return f"{_literal(first)}{lines}{date}{framing}{'' if keep_alive else 'connection: close' + _END}{_END}"
+    whole = f"{_literal(first)}{lines}{date}{framing}{'' if keep_alive else 'connection: close' + _END}{_END}"
+    return whole, whole.count("\n") + bool(date)
 
 
 def _literal(text: str) -> str:

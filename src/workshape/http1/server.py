@@ -14,8 +14,8 @@ from math import inf
 from typing import cast
 
 import httptools
-import msgspec
 
+from workshape.http1.exchange import Exchange, failed
 from workshape.http1.head import response_head
 from workshape.http1.header_lines import declares_body, decoded, names_two_hosts
 from workshape.http1.message import BodySink, Flow, HeaderPairs, LateResponse, Request, Response
@@ -34,7 +34,6 @@ PIPELINED_REQUESTS_MAX = 64  # a client further ahead than this waits: reading p
 
 _log = logging.getLogger(__name__)
 _METHODS = {each.encode(): each for each in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
-_FAILED = Response(500, (("content-type", "text/plain"),), b"internal failure; the log has the details\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -158,17 +157,6 @@ async def serve_unix(handler: Handler, path: str, limits: Limits | None = None) 
     return server
 
 
-class _Exchange(msgspec.Struct):
-    """A request that was read and not yet answered, or only its answer is left to be sent in its turn."""
-
-    request: Request
-    keep_alive: bool
-    chunks_allowed: bool = True
-    """HTTP/1.0 knows no chunked coding: a stream to it ends with the connection."""
-    answer: Response | None = None
-    """Of a request whose body somebody took, or of what could not be read as a request."""
-
-
 class _Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order they came (RFC 9112 section 9.3.2).
 
@@ -195,9 +183,9 @@ class _Connection(asyncio.Protocol):
         self._sink_paused = False
         self._continue_owed = False
         self._refused = False
-        self._waiting: deque[_Exchange] = deque()
+        self._waiting: deque[Exchange] = deque()
         self._waiting_bytes = 0
-        self._current: _Exchange | None = None
+        self._current: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading_paused = self._writing_paused = False
         self._writable: asyncio.Future[None] | None = None
@@ -319,7 +307,7 @@ class _Connection(asyncio.Protocol):
         keep_alive = self._parser.should_keep_alive()
         # Only a client that closes after this request can be too old for chunks: 1.0 does, unless it asks otherwise.
         chunks_allowed = keep_alive or self._parser.get_http_version() != "1.0"
-        exchange = _Exchange(request, keep_alive, chunks_allowed, answer)
+        exchange = Exchange(request, keep_alive, chunks_allowed, answer)
         if not self._waiting and self._may_answer():
             self._hold(-self._held_bytes)
             self._answer(exchange)  # the rule; to wait is for who sends ahead
@@ -376,7 +364,7 @@ class _Connection(asyncio.Protocol):
     def _may_answer(self) -> bool:
         return self._current is None and not self._writing_paused and not self._transport.is_closing()
 
-    def _answer(self, exchange: _Exchange) -> None:
+    def _answer(self, exchange: Exchange) -> None:
         self._current = exchange
         if exchange.answer is not None:
             self._finish(exchange, exchange.answer)
@@ -384,7 +372,7 @@ class _Connection(asyncio.Protocol):
         try:
             answer = self._server.handler(exchange.request)
         except Exception:  # noqa: BLE001 - the supervised boundary of a request: whatever is wrong, the client hears
-            answer = _failed(exchange.request)
+            answer = failed(exchange.request)
         if isinstance(answer, LateResponse):
             answer.when_given(partial(self._given, exchange))
         elif isinstance(answer, Response) and isinstance(answer.body, bytes):
@@ -392,7 +380,7 @@ class _Connection(asyncio.Protocol):
         else:
             self._task = asyncio.get_running_loop().create_task(self._answer_later(exchange, answer))
 
-    def _given(self, exchange: _Exchange, response: Response) -> bool:
+    def _given(self, exchange: Exchange, response: Response) -> bool:
         if self._current is not exchange or self._transport.is_closing():
             return False
         assert isinstance(response.body, bytes), "a late response is whole"
@@ -401,12 +389,12 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._advance)
         return True
 
-    async def _answer_later(self, exchange: _Exchange, answer: Awaitable[Response] | Response) -> None:
+    async def _answer_later(self, exchange: Exchange, answer: Awaitable[Response] | Response) -> None:
         try:
             try:
                 response = answer if isinstance(answer, Response) else await answer
             except Exception:  # noqa: BLE001 - as above
-                response = _failed(exchange.request)
+                response = failed(exchange.request)
             if isinstance(response.body, bytes):
                 self._finish(exchange, response)
             else:
@@ -415,19 +403,30 @@ class _Connection(asyncio.Protocol):
             self._task = None
         self._advance()
 
-    def _finish(self, exchange: _Exchange, response: Response) -> None:
+    def _finish(self, exchange: Exchange, response: Response) -> None:
         body = cast(bytes, response.body)
-        head = response_head(response.status, response.headers, len(body), keep_alive=exchange.keep_alive)
+        try:
+            head = response_head(response.status, response.headers, len(body), keep_alive=exchange.keep_alive)
+        except ValueError:
+            self._finish(exchange, failed(exchange.request))
+            return
         if not self._transport.is_closing():
             self._transport.write(head if exchange.request.method == "HEAD" else head + body)
             if not exchange.keep_alive:
                 self._transport.close()
         self._current = None
 
-    async def _stream(self, exchange: _Exchange, response: Response, body: AsyncIterable[bytes]) -> None:
+    async def _stream(self, exchange: Exchange, response: Response, body: AsyncIterable[bytes]) -> None:
         chunked = exchange.chunks_allowed
         length = None if chunked else -1
-        self._transport.write(response_head(response.status, response.headers, length, keep_alive=exchange.keep_alive))
+        try:
+            head = response_head(response.status, response.headers, length, keep_alive=exchange.keep_alive)
+        except ValueError:
+            self._finish(exchange, failed(exchange.request))
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()
+            return
+        self._transport.write(head)
         try:
             if exchange.request.method != "HEAD":
                 await self._write_chunks(body, chunked)
@@ -463,7 +462,7 @@ class _Connection(asyncio.Protocol):
         """Answer what could not be read as a request, after what was read before it; then the connection ends."""
         self._refused = True
         refusal = Response(status, (("content-type", "text/plain"),), f"{reason}\n".encode())
-        self._waiting.append(_Exchange(Request("", ""), keep_alive=False, answer=refusal))
+        self._waiting.append(Exchange(Request("", ""), keep_alive=False, answer=refusal))
         self._advance()
 
     def _pause_reading(self) -> None:
@@ -491,8 +490,3 @@ class _Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-def _failed(request: Request) -> Response:
-    _log.exception("request_failed", extra={"method": request.method, "path": request.raw_path})
-    return _FAILED

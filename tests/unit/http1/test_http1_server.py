@@ -330,6 +330,28 @@ async def test_a_large_stream_waits_for_a_slow_reader() -> None:
         assert sent < 500
 
 
+@pytest.mark.parametrize(
+    "pair", [("a", "€"), ("a", "1\r\nb: 2"), ("a", "1\rb: 2"), ("a\nb", "1"), ("a b", "1"), ("", "1")]
+)
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "stream"])
+async def test_a_header_that_is_none_is_answered_500_and_gets_to_nobody(kind: str, pair: tuple[str, str]) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    def plain(_request: Request) -> Response:
+        return Response(200, (pair,), b"x")
+
+    async def coroutine(_request: Request) -> Response:
+        return Response(200, (pair,), parts() if kind == "stream" else b"x")
+
+    async with talking_to(plain if kind == "plain" else coroutine) as (reader, writer, _):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+
+        for _ in range(2):
+            status, headers, _ = await response(reader)
+            assert (status, "a" in headers, "b" in headers) == (500, False, False)
+
+
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 async def test_a_handler_that_raises_is_answered_500(kind: str) -> None:
     def plain(_request: Request) -> Response:
