@@ -53,7 +53,7 @@ class Arrival:
         return int(self.now * 1000)
 
     def headers(self) -> HeaderPairs:
-        """The headers as a function sees them: the client's, and what is known of the client.
+        """The headers as they are handed on: the client's, and what is known of the client.
 
         AWS sets `x-forwarded-port` and `x-forwarded-proto` itself; what a proxy of yours says of it stays, because it
         knows better than this end of the connection.

@@ -12,6 +12,7 @@ import msgspec
 from workshape.apis.routes import DEFAULT
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller, LambdaCaller, grouped, joined, query_pairs
 from workshape.gateway.bodies import MalformedResponse, body_by_type, make_response, scalar_text
+from workshape.http1.hop_by_hop import end_to_end
 from workshape.http1.message import Response
 
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -59,7 +60,7 @@ def url_event_of(arrival: Arrival, caller: Caller | None = None) -> dict[str, An
 def describe(arrival: Arrival, route_key: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Describe a request without its body and who made it."""
     request = arrival.request
-    headers = grouped(arrival.headers())
+    headers = grouped(end_to_end(arrival.headers()))
     cookies = [cookie.strip() for value in headers.pop("cookie", ()) for cookie in value.split(";") if cookie.strip()]
     host, path = arrival.host, request.path
     event: dict[str, Any] = {

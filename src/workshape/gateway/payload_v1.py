@@ -21,6 +21,7 @@ from workshape.gateway.bodies import (
 )
 from workshape.gateway.payload import JSON_TYPE, TEXT_TYPE
 from workshape.gateway.rest_headers import for_client, for_function
+from workshape.http1.hop_by_hop import end_to_end
 from workshape.http1.message import HeaderPairs, Response
 
 _NAMES_MAX = 1_024  # of headers that clients send; they send the same over and over
@@ -51,7 +52,7 @@ def http_description(arrival: Arrival, route_key: str, parameters: Mapping[str, 
     """Describe a request to an HTTP API without its body and who made it."""
     resource = route_key.partition(" ")[2] or route_key
     path = arrival.request.path
-    event = {"version": "1.0", **_description(arrival, arrival.headers(), resource, path, parameters)}
+    event = {"version": "1.0", **_description(arrival, end_to_end(arrival.headers()), resource, path, parameters)}
     context = event["requestContext"]
     context.update(extendedRequestId=arrival.request_id, resourceId=None)
     context["identity"]["principalOrgId"] = None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from workshape.gateway.arrival import Arrival
 from workshape.gateway.bodies import MalformedResponse
 from workshape.gateway.payload import event_of, response_of, url_event_of, url_response_of
+from workshape.gateway.payload_v1 import http_event
 from workshape.http1.head import response_head
 from workshape.http1.message import Request, Response
 
@@ -108,6 +109,17 @@ def test_cookies_of_several_headers_become_one_list() -> None:
 
     assert made["cookies"] == ["a=1", "b=2", "c=3"]
     assert "cookie" not in made["headers"]
+
+
+def test_headers_of_one_connection_are_not_the_functions() -> None:
+    named = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-a")
+    request = Request("POST", "/", tuple((name, "v") for name in named), b"body")
+
+    made = event(request)
+    old = http_event(Arrival(request, "api-id", "$default", "id-1", "123456789012", NOW), "POST /", {})
+
+    assert made["headers"].keys() & {*named} == {"x-a"}
+    assert old["headers"].keys() & {*named} == old["multiValueHeaders"].keys() & {*named} == {"x-a"}
 
 
 def test_every_proxy_on_the_way_is_told() -> None:
