@@ -60,6 +60,10 @@ def is_like(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=_PATTERNS_MAX)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # Runs of asterisks are one: each more would multiply what the expression has to try.
-    single = re.sub(r"\*+", "*", pattern)
-    return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in single), re.DOTALL)
+    # Each part is taken where it is first found and not looked for again: the text is a client's path, and trying all
+    # ways to lay several asterisks over it would take for ever.
+    first, *others = ("".join("." if one == "?" else re.escape(one) for one in part) for part in pattern.split("*"))
+    if not others:
+        return re.compile(first, re.DOTALL)
+    *middle, last = others
+    return re.compile(f"{first}{''.join(f'(?>.*?{part})' for part in middle)}.*{last}", re.DOTALL)
