@@ -56,24 +56,24 @@ def test_a_bus_lives_from_its_creation_to_its_deletion(events: Any) -> None:
 
 def test_a_rule_is_replaced_whole_but_for_its_targets_and_tags(events: Any) -> None:
     first = events.put_rule(
-        Name="whole", EventPattern=PATTERN, Description="old", Tags=[{"Key": "team", "Value": "a"}], State="DISABLED"
+        Name="replaced", EventPattern=PATTERN, Description="old", Tags=[{"Key": "team", "Value": "a"}], State="DISABLED"
     )
-    events.put_targets(Rule="whole", Targets=[{"Id": "1", "Arn": QUEUE}])
-    events.put_rule(Name="whole", ScheduleExpression="rate(1 day)")
+    events.put_targets(Rule="replaced", Targets=[{"Id": "1", "Arn": QUEUE}])
+    events.put_rule(Name="replaced", ScheduleExpression="rate(1 day)")
 
-    shown = events.describe_rule(Name="whole")
-    targets = events.list_targets_by_rule(Rule="whole")["Targets"]
+    shown = events.describe_rule(Name="replaced")
+    targets = events.list_targets_by_rule(Rule="replaced")["Targets"]
     tags = events.list_tags_for_resource(ResourceARN=first["RuleArn"])["Tags"]
     by_target = events.list_rule_names_by_target(TargetArn=QUEUE)["RuleNames"]
 
-    assert first["RuleArn"] == f"{ARN}:rule/whole"
+    assert first["RuleArn"] == f"{ARN}:rule/replaced"
     assert shown["State"] == "ENABLED"
     assert shown["ScheduleExpression"] == "rate(1 day)"
     assert "EventPattern" not in shown
     assert "Description" not in shown
     assert targets == [{"Id": "1", "Arn": QUEUE}]
     assert tags == [{"Key": "team", "Value": "a"}]
-    assert by_target == ["whole"]
+    assert by_target == ["replaced"]
 
 
 def test_rules_are_switched_listed_and_deleted_once_they_have_no_targets(events: Any) -> None:

@@ -187,11 +187,11 @@ def test_connections_are_listed_by_prefix_and_state_in_pages_and_deleted(events:
     ],
 )
 def test_a_connection_that_cannot_authorize_is_refused(events: Any, parameters: dict[str, Any], words: str) -> None:
-    code, message = refused(events.create_connection, Name="refused", **parameters)
+    code, message = refused(events.create_connection, Name="unauthorized", **parameters)
 
     assert code == "ValidationException"
     assert words in message
-    assert refused(events.describe_connection, Name="refused")[0] == "ResourceNotFoundException"
+    assert refused(events.describe_connection, Name="unauthorized")[0] == "ResourceNotFoundException"
 
 
 def test_names_are_taken_once(events: Any) -> None:
