@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/operations
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 """
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -26,6 +27,10 @@ ACCESS_LOG_FORMAT_BYTES_MAX = 3 * 1024
 NONE, JWT, CUSTOM, AWS_IAM = "NONE", "JWT", "CUSTOM", "AWS_IAM"
 LAMBDA_PROXY, HTTP_PROXY = "AWS_PROXY", "HTTP_PROXY"
 TARGET_PREFIX = "integrations/"
+
+_JWT_PLACE = re.compile(r"\$request\.(?:header|querystring)\.\S+")
+_IDENTITY_PLACE = re.compile(r"\$(?:request\.(?:header|querystring)|context|stageVariables)\.\S+")
+"""Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-authorizers.html (identitySource)"""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -292,6 +297,12 @@ def _check_authorization(definition: Definition, route: Route) -> None:
 
 
 def _check_authorizer(authorizer: Authorizer) -> None:
+    places = _JWT_PLACE if authorizer.authorizer_type == "JWT" else _IDENTITY_PLACE
+    for source in authorizer.identity_source:
+        if not places.fullmatch(source):
+            # AWS: undocumented; we chose the words.
+            reason = f"Invalid identity source {source!r}: it is $request.header.NAME or $request.querystring.NAME"
+            raise Invalid(reason=f"{reason}; of a REQUEST authorizer also $context.NAME or $stageVariables.NAME")
     if authorizer.authorizer_type == "JWT":
         jwt = authorizer.jwt_configuration
         if jwt is None or not jwt.issuer or not authorizer.identity_source:

@@ -20,6 +20,9 @@ LAMBDA_PROXY, HTTP_PROXY, MOCK = "AWS_PROXY", "HTTP_PROXY", "MOCK"
 TIMEOUT_MS_MAX = 29_000
 ROOT = "/"
 
+_TOKEN_PLACE = re.compile(r"method\.request\.header\.\S+")
+_IDENTITY_PLACE = re.compile(r"(?:method\.request\.(?:header|querystring)|context|stageVariables)\.\S+")
+"""Source: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html (identitySource)"""
 _PATH_PART = re.compile(r"[a-zA-Z0-9._\-:$@,~!*'+%=]+|\{[a-zA-Z0-9._\-:]+\+?\}")
 
 
@@ -396,6 +399,14 @@ def with_authorizer(definition: Definition, authorizer: Authorizer) -> Definitio
     caches = authorizer.authorizer_result_ttl_in_seconds > 0
     if not authorizer.identity_source and (authorizer.type == "TOKEN" or caches):
         raise Invalid(reason="Authorizer needs identitySource; only one of type REQUEST without caching may have none")
+    places = _TOKEN_PLACE if authorizer.type == "TOKEN" else _IDENTITY_PLACE
+    for source in authorizer.identity_source.split(",") if authorizer.identity_source else ():
+        if not places.fullmatch(source.strip()):
+            # AWS: undocumented; we chose the words.
+            reason = f"Invalid identity source {source.strip()!r}: it is method.request.header.NAME; of a REQUEST"
+            raise Invalid(
+                reason=f"{reason} authorizer also method.request.querystring.NAME, context.NAME, stageVariables.NAME"
+            )
     return msgspec.structs.replace(definition, authorizers={**definition.authorizers, authorizer.id: authorizer})
 
 

@@ -80,6 +80,55 @@ def test_an_authorizer_has_what_it_decides_by(more: dict[str, Any], reason: str)
         http_api.with_authorizer(Definition(), http_api.Authorizer("a", "a", **more))
 
 
+JWT = {"authorizer_type": "JWT", "jwt_configuration": http_api.JwtConfiguration("https://issuer")}
+REQUEST = {"authorizer_type": "REQUEST", "authorizer_uri": "u", "authorizer_payload_format_version": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "is_one"),
+    [
+        (JWT, "$request.header.Authorization", True),
+        (JWT, "$request.querystring.token", True),
+        (JWT, "$context.routeKey", False),
+        (REQUEST, "$request.header.X-Who", True),
+        (REQUEST, "$context.identity.sourceIp", True),
+        (REQUEST, "$stageVariables.color", True),
+        (REQUEST, "method.request.header.Authorization", False),  # a REST API's
+        (REQUEST, "$request.body.who", False),
+        (REQUEST, "Authorization", False),
+        (REQUEST, "$request.header.", False),
+    ],
+)
+def test_an_identity_source_is_a_place_in_a_request(kind: dict[str, Any], source: str, is_one: bool) -> None:
+    authorizer = http_api.Authorizer("a", "a", identity_source=(source,), **kind)
+
+    if is_one:
+        assert http_api.with_authorizer(Definition(), authorizer).authorizers["a"] == authorizer
+    else:
+        with pytest.raises(Invalid, match="identity source"):
+            http_api.with_authorizer(Definition(), authorizer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "is_one"),
+    [
+        ("TOKEN", "method.request.header.Authorization", True),
+        ("TOKEN", "method.request.querystring.token", False),
+        ("REQUEST", "method.request.header.A, method.request.querystring.b,context.stage, stageVariables.c", True),
+        ("REQUEST", "$request.header.Authorization", False),  # an HTTP API's
+        ("REQUEST", "Authorization", False),
+    ],
+)
+def test_a_rest_apis_identity_sources_are_written_its_own_way(kind: str, source: str, is_one: bool) -> None:
+    authorizer = rest_api.Authorizer("a", "a", kind, authorizer_uri="u", identity_source=source)
+
+    if is_one:
+        assert rest_api.with_authorizer(rest_api.Definition(), authorizer).authorizers["a"] == authorizer
+    else:
+        with pytest.raises(Invalid, match="identity source"):
+            rest_api.with_authorizer(rest_api.Definition(), authorizer)
+
+
 @given(
     st.lists(
         st.tuples(
