@@ -8,7 +8,7 @@ from workshape.functions.batch_items import BatchItemFact
 from workshape.functions.model import RequestId
 from workshape.triggers.mapping_metrics import MappingMetric
 
-DRAIN_S_MAX = 10.0  # batches under way when a mapping stops get this long; later their messages simply come back
+DRAIN_S_MAX = 10.0  # batches under way when the engine stops get this long; later their messages simply come back
 
 
 class Poller(Protocol):

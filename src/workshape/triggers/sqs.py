@@ -18,7 +18,7 @@ from workshape.functions.model import InvocationResult, RequestId
 from workshape.queues.broker import Broker
 from workshape.queues.limits import RECEIVE_WAIT_S_MAX
 from workshape.queues.message import TRACE_HEADER
-from workshape.queues.model import QueueName, ReceivedMessage
+from workshape.queues.model import OverLimit, QueueBusy, QueueName, ReceivedMessage
 from workshape.triggers.batching import Batch, Entry
 from workshape.triggers.mapping_metrics import MappingMetric
 from workshape.triggers.model import EventSourceMapping
@@ -29,6 +29,7 @@ from workshape.triggers.records import entry_of
 
 TRIGGER = "sqs"
 PACE_CHECK_S = 0.2  # how soon growth is noticed: one poller more a fifth of a second at 300 a minute
+BUSY_PAUSE_S = 1.0  # before a queue on which too many wait is asked again
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class SqsPoller:
                 self._notes.count(MappingMetric.POLLERS, self._pace.pollers)
 
     def stop(self) -> None:
-        """Receive no more; `run` returns when the batches under way have ended, or after `DRAIN_S_MAX`."""
+        """Receive no more; `run` returns when the batches under way have ended."""
         self._stopping.set()
 
     async def _poll(self) -> None:
@@ -111,10 +112,17 @@ class SqsPoller:
         return []
 
     async def _receive(self, count_max: int, wait_s: float) -> list[ReceivedMessage]:
-        """Receive, or return nothing when it is time to stop."""
-        messages = await self._broker.receive(self._queue, count_max=count_max, wait_s=0)
+        """Receive, or return nothing when it is time to stop, or when the queue lets nobody receive for now."""
+        try:
+            # Where nothing has to be waited for, no task has to be made.
+            messages = await self._broker.receive(self._queue, count_max=count_max, wait_s=0)
+        except OverLimit:  # whoever waits has its turn as soon as there is room
+            messages = []
         if not messages and wait_s > 0:
-            messages = await self._wait_for_messages(count_max, wait_s)
+            try:
+                messages = await self._wait_for_messages(count_max, wait_s)
+            except QueueBusy:
+                await self._pause(min(wait_s, BUSY_PAUSE_S))
         self._notes.count(MappingMetric.POLLED, len(messages))
         return messages
 

@@ -332,6 +332,8 @@ class MappingSupervisor:
             if running.done():
                 live.broke(running.exception())
                 return False
+            poller.stop()
+            await asyncio.wait((running,))  # as long as the function takes: what it has done is not to be done again
             return True
         finally:
             changed.cancel()
@@ -364,7 +366,7 @@ def _check_topic(mapping: EventSourceMapping, topic: KafkaTopic, others: Sequenc
 
 
 async def _drain(poller: Poller, running: "asyncio.Task[None]") -> None:
-    """Let the batches under way end, but not for ever."""
+    """Let the batches under way end, but not for ever: whoever cancels waits."""
     poller.stop()
     try:
         await asyncio.wait((running,), timeout=DRAIN_S_MAX)

@@ -204,6 +204,58 @@ async def test_records_are_shaped_as_lambda_shapes_them(
     )
 
 
+async def test_a_queue_that_hands_out_no_more_for_now_ends_no_batch_under_way(
+    stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workshape.queues.queue.IN_FLIGHT_MAX", 3)
+    stage.function.takes_s = 0.2
+    bodies = [str(number) for number in range(15)]
+    await stage.send(*bodies)
+
+    view = running.create(make_mapping(batch_size=1))
+    await stage.settled(lambda: stage.left() == 0)
+
+    assert stage.function.deliveries == dict.fromkeys(bodies, 1)
+    assert running.get(view.mapping.id).last_processing_result == "OK"
+
+
+async def test_a_queue_with_too_many_receivers_is_asked_again(
+    stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workshape.queues.live.WAITERS_MAX", 2)
+    stage.function.takes_s = 0.2
+
+    running.create(make_mapping(batch_size=1))
+    for body in ("one", "two", "three"):
+        await stage.send(body)
+        await stage.settled(lambda: stage.left() == 0)
+
+    assert stage.function.deliveries == {"one": 1, "two": 1, "three": 1}
+    assert "PROBLEM" not in running.list()[0].last_processing_result
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 5}, {"enabled": False}])
+async def test_a_batch_under_way_may_take_its_time_when_its_mapping_is_changed(
+    stage: Stage,
+    running: MappingSupervisor,
+    make_mapping: MakeMapping,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+) -> None:
+    monkeypatch.setattr("workshape.triggers.supervisor.DRAIN_S_MAX", 0.05)
+    stage.function.takes_s = 1.0
+    view = running.create(make_mapping())
+    await stage.send("one")
+    await stage.settled(lambda: stage.function.running == 1)
+
+    running.update(msgspec.structs.replace(view.mapping, **change))
+    await stage.settled(lambda: stage.batches)
+
+    assert stage.batches == [(1, 0)]
+    await stage.settled(lambda: stage.left() == 0)
+    assert stage.function.deliveries == {"one": 1}
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 async def test_a_batch_under_way_ends_when_its_mapping_is_deleted_or_disabled(
     stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping, enabled: bool
