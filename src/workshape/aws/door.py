@@ -20,6 +20,7 @@ from workshape.aws.protocol.compiled import compile_codecs
 from workshape.aws.protocol.errors import (
     ConstraintsViolated,
     Malformed,
+    NestedTooDeep,
     OperationNotBuilt,
     UnknownOperation,
     UnreadableBody,
@@ -59,6 +60,7 @@ _log = logging.getLogger(__name__)
 _DOOR_ERRORS: Mapping[type[WorkshapeError], WireError] = {
     UnreadableBody: WireError("SerializationException", 400),
     Malformed: WireError("SerializationException", 400, query_code="MalformedInput"),
+    NestedTooDeep: WireError("SerializationException", 400, query_code="MalformedInput"),
     ConstraintsViolated: WireError("ValidationException", 400, query_code="ValidationError"),
     UnknownOperation: WireError("UnknownOperationException", 404, query_code="InvalidAction"),
     OperationNotBuilt: WireError("NotImplemented", 501),
@@ -286,6 +288,8 @@ class _Asked:
     def fault(self, error: Exception) -> Response:
         """Write what went wrong."""
         answerer, operation = self.answerer, f"{self.answerer.name}.{self.operation}"
+        if isinstance(error, RecursionError):  # what is as deep as that has come with the request
+            error = NestedTooDeep()
         if isinstance(error, WorkshapeError):
             return self.codec.write_fault(_fault(error, answerer.errors, operation), self.request_id)
         fields = {"operation": operation, "request_id": self.request_id}

@@ -289,6 +289,9 @@ async def test_odd_json_is_refused_and_does_not_break_the_door(clients: Clients)
         b'{"QueueUrl": "%s", "MessageBody": "a", "MessageGroupId": "\\ud800"}' % url.encode(),
         b'{"QueueUrl": "%s", "MessageBody": "a", "DelaySeconds": "1"}' % url.encode(),
         b'{"QueueUrl": "%s"}' % url.encode(),
+        b'{"QueueUrl": "http://[::1/123456789012/events", "MessageBody": "a"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
         b"{",
         b"[]",
         b"",
@@ -298,3 +301,23 @@ async def test_odd_json_is_refused_and_does_not_break_the_door(clients: Clients)
         answer = await clients.http.post("/", content=body, headers={**headers, **clients.credential})
         assert answer.status_code == 400, (body, answer.text)
         assert answer.json()["__type"]
+
+
+async def test_odd_values_are_refused_and_do_not_break_the_door(clients: Clients) -> None:
+    deep = '{"a":' * 100_000
+    named = {"QueueUrl": (await clients.call("create_queue", QueueName="events"))["QueueUrl"]}
+    number = "9" * 5_000
+    asked = [
+        {"Action": "CreateQueue", "QueueName": "a", "Attribute.1.Name": "Policy", "Attribute.1.Value": deep},
+        {"Action": "CreateQueue", "QueueName": "b", "Attribute.1.Name": "RedrivePolicy", "Attribute.1.Value": deep},
+        {"Action": "CreateQueue", "QueueName": "c", "Attribute.1.Name": "DelaySeconds", "Attribute.1.Value": "1_0"},
+        {"Action": "CreateQueue", "QueueName": "d", "Attribute.1.Name": "DelaySeconds", "Attribute.1.Value": "\u0661"},
+        {"Action": "ReceiveMessage", "MaxNumberOfMessages": "1_0", **named},
+        {"Action": "ReceiveMessage", "MaxNumberOfMessages": number, **named},
+        {"Action": "DeleteMessageBatch", f"DeleteMessageBatchRequestEntry.{number}.Id": "a", **named},
+        {"Action": "DeleteMessageBatch", "DeleteMessageBatchRequestEntry.\u0661.Id": "a", **named},
+    ]
+
+    for fields in asked:
+        status, answer = await clients.query(**fields)
+        assert status == 400, (str(fields)[:200], ElementTree.tostring(answer))

@@ -21,6 +21,10 @@ class Malformed(Invalid):
         return Malformed(place=f"{place}.{self.place}" if self.place else place, expected=self.expected)
 
 
+class NestedTooDeep(Invalid):
+    """The request has values nested too deep to be read."""
+
+
 class ConstraintsViolated(Invalid):
     """{summary}: {violations}"""
 

@@ -3,6 +3,7 @@
 Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 """
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,6 +26,8 @@ Fields = dict[str, Any]
 Read = Callable[[Any], Any]
 
 DEPTH_MAX = 32  # parts of a dotted name: far more than any model nests
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
+"""Up to 64 bits, in digits that no other character stands for."""
 _FORM = "application/x-www-form-urlencoded"
 _XML: HeaderPairs = (("content-type", "text/xml"),)
 _NO_LABELS: Labels = {}
@@ -207,7 +210,7 @@ def _numbered(value: Any, element_name: str | None) -> list[tuple[str, Any]]:
     if isinstance(value, dict) and element_name is not None:
         # The model's own name of the elements, or the protocol's default one.
         value = value.get(element_name, value.get("member", {}))
-    if not isinstance(value, dict) or not all(number.isdecimal() for number in value):
+    if not isinstance(value, dict) or not all(map(_NUMBER.fullmatch, value)):
         raise Malformed(place="", expected="numbered elements")
     return sorted(value.items(), key=lambda item: int(item[0]))
 
@@ -215,7 +218,7 @@ def _numbered(value: Any, element_name: str | None) -> list[tuple[str, Any]]:
 def _scalar_reader(shape: Shape) -> Read:
     match shape.type_name:
         case "integer" | "long":
-            convert: Callable[[str], Any] = int
+            convert: Callable[[str], Any] = _read_integer
         case "float" | "double":
             convert = float
         case "boolean":
@@ -236,6 +239,12 @@ def _scalar_reader(shape: Shape) -> Read:
             raise Malformed(place="", expected=f"a {shape.type_name}") from error
 
     return read
+
+
+def _read_integer(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
 
 
 def _no_members(_value: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/AP
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,8 @@ from workshape.queues.model import (
 
 REDRIVE_RECEIVES_DEFAULT = 10
 """When a redrive policy gives no maxReceiveCount."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 _FIELDS = {name: field for field, name in ATTRIBUTE_NAMES.items()}
 _KNOWN = {
@@ -138,10 +141,9 @@ def _all_attributes(definition: QueueDefinition, depth: QueueDepth) -> dict[str,
 
 
 def _read_integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InvalidAttributeValue(attribute=name, reason="must be an integer.") from error
+    if not _INTEGER.fullmatch(text):
+        raise InvalidAttributeValue(attribute=name, reason="must be an integer.")
+    return int(text)
 
 
 def _read_text(_name: str, text: str) -> str:

@@ -63,7 +63,10 @@ def queue_name(call: Call, parameters: dict[str, Any]) -> QueueName:
         QueueDoesNotExist: it is a queue of another account.
     """
     url = required(parameters, "QueueUrl")
-    parts = urlsplit(url).path.split("/")
+    try:
+        parts = urlsplit(url).path.split("/")
+    except ValueError as error:
+        raise InvalidAddress(address=url) from error
     if len(parts) < 3 or not parts[-1] or not parts[-2]:
         raise InvalidAddress(address=url)
     if parts[-2] != call.account:
