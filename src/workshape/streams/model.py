@@ -48,7 +48,7 @@ class LogRecord:
     timestamp_type: TimestampType = TimestampType.CREATE_TIME
     key: bytes | None = field(default=None, repr=False)
     value: bytes | None = field(default=None, repr=False)
-    headers: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, bytes | None], ...] = field(default=(), repr=False)
 
 
 class TopicNotFound(NotFound):

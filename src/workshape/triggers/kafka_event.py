@@ -65,7 +65,11 @@ class GivenUp:
 
 
 def entry_of(record: LogRecord) -> RecordEntry:
-    """Describe a record to the function. What has no key or no value says nothing of it. (AWS: undocumented.)"""
+    """Describe a record to the function.
+
+    AWS: undocumented what is said of a record without key or value, and of a header without value; we leave the two
+    out, and say null.
+    """
     described: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
@@ -77,7 +81,7 @@ def entry_of(record: LogRecord) -> RecordEntry:
         described["key"] = base64.b64encode(record.key).decode()
     if record.value is not None:
         described["value"] = base64.b64encode(record.value).decode()
-    described["headers"] = [{name: [*value]} for name, value in record.headers]
+    described["headers"] = [{name: None if value is None else [*value]} for name, value in record.headers]
     return RecordEntry(record, _encoder.encode(described))
 
 

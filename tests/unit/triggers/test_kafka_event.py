@@ -58,13 +58,17 @@ def test_headers_are_arrays_of_bytes_and_what_is_missing_is_left_out() -> None:
     made = replace(
         record(0, 0),
         value=None,
-        headers=(("headerKey", b"headerValue"), ("empty", b"")),
+        headers=(("headerKey", b"headerValue"), ("empty", b""), ("nothing", None)),
         timestamp_type=TimestampType.LOG_APPEND_TIME,
     )
 
     (described,) = decoded(made)["records"]["orders-0"]
 
-    assert described["headers"] == [{"headerKey": [104, 101, 97, 100, 101, 114, 86, 97, 108, 117, 101]}, {"empty": []}]
+    assert described["headers"] == [
+        {"headerKey": [104, 101, 97, 100, 101, 114, 86, 97, 108, 117, 101]},
+        {"empty": []},
+        {"nothing": None},
+    ]
     assert described["timestampType"] == "LOG_APPEND_TIME"
     assert not {"key", "value"} & described.keys()
 
