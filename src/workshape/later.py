@@ -1,7 +1,7 @@
 """A result that is to come, and costs neither a task nor a turn of the event loop."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, Self, TypeVar, cast
 
 T = TypeVar("T")
@@ -93,3 +93,24 @@ class Later(Generic[T]):
 def _wake(waiting: "asyncio.Future[None]") -> None:
     if not waiting.done():
         waiting.set_result(None)
+
+
+async def together(coming: Iterable[Awaitable[T]]) -> list[T]:
+    """Await them all at once, begun in their order; one alone costs no task.
+
+    Raises:
+        What the first of them failed with; the others are cancelled then.
+    """
+    them = list(coming)
+    if len(them) == 1:
+        return [await them[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_awaited(each)) for each in them]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]
+
+
+async def _awaited(coming: Awaitable[T]) -> T:
+    return await coming

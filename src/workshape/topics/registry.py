@@ -13,7 +13,8 @@ import msgspec
 
 from workshape.clock import Clock
 from workshape.delivery import Deliver, Delivered, Delivery, DeliveryOutcome, Undelivered
-from workshape.errors import Throttled
+from workshape.errors import CallerError, Throttled
+from workshape.later import together
 from workshape.store.documents import Documents
 from workshape.topics.deduplication import Deduplication
 from workshape.topics.filtering import Filter, filter_of
@@ -235,6 +236,18 @@ class Topics:
             self._deduplication.note(topic, message, chosen, now, published)
             return published
 
+    async def publish_each(self, arn: str, messages: Sequence[Message]) -> list[Published | CallerError]:
+        """Publish those messages that SNS would accept; the others' errors stand in their places.
+
+        Those of a standard topic go out at once, those of a FIFO topic one after the other.
+
+        Raises:
+            TopicNotFound: there is none.
+        """
+        if not self.get(arn).is_fifo:
+            return await together([self._tried(arn, message) for message in messages])
+        return [await self._tried(arn, message) for message in messages]
+
     async def deliver(self, arn: str, delivery: Delivery) -> DeliveryOutcome:
         """Publish a delivery: a `Deliver` for topics."""
         message = Message(
@@ -269,6 +282,12 @@ class Topics:
         elif is_final:
             self.metrics.failed_to_redrive(_topic_name(subscription_arn), self._clock.wall_s())
 
+    async def _tried(self, arn: str, message: Message) -> Published | CallerError:
+        try:
+            return await self.publish(arn, message)
+        except CallerError as error:
+            return error
+
     async def _send(self, topic: Topic, message: Message, chosen_id: str) -> Published:
         now = self._clock.wall_s()
         published = Published(str(uuid.uuid4()), self._next_sequence(now) if topic.is_fifo else "")
@@ -295,16 +314,7 @@ class Topics:
     async def _fan_out(self, sending: Sending, wanting: Sequence[Subscription]) -> None:
         send = self._send_in_order if sending.topic.is_fifo else self._hand_over
         sign = _Once(self.signer)
-        pairs = [(subscription, delivery_for(subscription, sending, sign)) for subscription in wanting]
-        if len(pairs) == 1:  # the usual topic; it costs no task
-            await send(*pairs[0])
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for subscription, delivery in pairs:
-                    group.create_task(_awaited(send(subscription, delivery)))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        await together([send(subscription, delivery_for(subscription, sending, sign)) for subscription in wanting])
 
     async def _send_in_order(self, subscription: Subscription, delivery: Delivery) -> None:
         """Deliver at once or not at all: what would be tried again later would come out of order."""
@@ -343,10 +353,6 @@ class _Once:
         if text not in self._signed:
             self._signed[text] = self._signer.sign(text, version)
         return self._signed[text]
-
-
-async def _awaited(sending: Awaitable[None]) -> None:
-    await sending
 
 
 def _topic_name(subscription_arn: str) -> str:

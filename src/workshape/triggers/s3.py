@@ -19,8 +19,9 @@ from workshape.buckets.notification import (
     targets_of,
 )
 from workshape.clock import Clock
-from workshape.delivery import Delivered, DestinationKind, DestinationRefused
+from workshape.delivery import Delivered, Delivery, DestinationKind, DestinationRefused
 from workshape.errors import Invalid
+from workshape.later import together
 from workshape.store.documents import Documents
 from workshape.triggers.destinations import Destinations
 from workshape.triggers.outbox import Outbox
@@ -115,6 +116,7 @@ class BucketNotifier:
         sender, place = Sender(SenderKind.BUCKET, bucket), self._place
         now = self._clock.wall_s()
         sequencers = {id(change): self._sequence.next(now) for change in changes}
+        told: list[tuple[str, Delivery]] = []
         for target, change in targets_of(configuration, changes):
             delivery = record_of(
                 change,
@@ -125,12 +127,13 @@ class BucketNotifier:
                 region=place.region,
                 account=place.account,
             )
-            await self._outbox.hand_over(sender, target.arn, delivery)
+            told.append((target.arn, delivery))
         if configuration.to_event_bridge:
             bus = f"arn:aws:events:{place.region}:{place.account}:event-bus/{DEFAULT_BUS}"
             for change in changes:
                 delivery = bus_event(change, cause, sequencers[id(change)], bucket=bucket, account=place.account)
-                await self._outbox.hand_over(sender, bus, delivery)
+                told.append((bus, delivery))
+        await together([self._outbox.hand_over(sender, arn, delivery) for arn, delivery in told])
 
     async def _validate(self, bucket: str, target: NotificationTarget, cause: Cause, *, validate: bool) -> None:
         try:

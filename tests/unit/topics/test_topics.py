@@ -1,5 +1,6 @@
 """Topics on a real store: who gets what, in which form, and what is refused."""
 
+import asyncio
 import json
 from base64 import b64decode
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from workshape.topics.model import (
 )
 from workshape.topics.registry import Topics
 
+WAIT_S_MAX = 10.0
 ACCOUNT = "us-east-1:123456789012"
 TOPIC = Topic(name="orders", arn=f"arn:aws:sns:{ACCOUNT}:orders")
 FIFO = Topic(name="orders.fifo", arn=f"arn:aws:sns:{ACCOUNT}:orders.fifo", content_based_deduplication=True)
@@ -283,6 +285,47 @@ async def test_what_cannot_be_published_is_refused(topics: Topics, post: Post, m
 def test_a_structure_without_a_default_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match="Message Structure"):
         read_structure(text)
+
+
+class Crowd(Post):
+    """Takes nothing before so many deliveries have come."""
+
+    def __init__(self, awaited: int) -> None:
+        super().__init__()
+        self._awaited = awaited
+        self._all_here = asyncio.Event()
+
+    async def hand_over(self, subscription: Subscription, delivery: Delivery) -> None:
+        await super().hand_over(subscription, delivery)
+        if len(self.handed_over) == self._awaited:
+            self._all_here.set()
+        await self._all_here.wait()
+
+
+async def test_the_messages_of_a_batch_do_not_wait_for_each_other(store: Documents) -> None:
+    post = Crowd(3)
+    topics = open_kafka(store, post)
+    topics.create(TOPIC)
+    topics.subscribe(subscription(raw=True))
+
+    async with asyncio.timeout(WAIT_S_MAX):
+        one, empty, two, three = await topics.publish_each(TOPIC.arn, [*map(Message, ("1", "", "2", "3"))])
+
+    assert [delivery.body for _, delivery in post.handed_over] == ["1", "2", "3"]
+    assert isinstance(empty, InvalidParameter)
+    assert len({published.message_id for published in (one, two, three) if isinstance(published, Published)}) == 3
+
+
+async def test_the_messages_of_a_batch_for_a_fifo_topic_keep_their_order(store: Documents, post: Post) -> None:
+    topics = open_kafka(store, post)
+    topics.create(FIFO)
+    topics.subscribe(subscription(endpoint=f"{QUEUE}.fifo", topic_arn=FIFO.arn, raw=True))
+    messages = [Message(body, group_id="g") for body in "abcab"]
+
+    published = await topics.publish_each(FIFO.arn, messages)
+
+    assert [delivery.body for _, delivery in post.taken] == ["a", "b", "c"]
+    assert published[3:] == published[:2]
 
 
 async def test_a_fifo_topic_sends_in_order_and_the_same_only_once(store: Documents, post: Post) -> None:

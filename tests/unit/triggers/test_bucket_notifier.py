@@ -1,5 +1,7 @@
 """A bucket's notifications: on disk before its request is answered, and its configuration after a restart."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from workshape.buckets.notification import (
     ObjectChange,
     ObjectEvent,
 )
+from workshape.delivery import Delivered, Delivery, DeliveryOutcome
 from workshape.functions.async_queue import DOCUMENT_KIND, AsyncQueue
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.queues.broker import Broker
@@ -23,6 +26,7 @@ from workshape.triggers.destinations import Destinations
 from workshape.triggers.outbox import Outbox
 from workshape.triggers.s3 import BucketNotifier, NoEventBuses, Place
 
+WAIT_S_MAX = 10.0
 CAUSE = Cause("127.0.0.1", "R", "H", 1_700_000_000.0)
 FUNCTION = NotificationTarget(
     id="f", arn="arn:aws:lambda:us-east-1:123456789012:function:f", events=("ObjectCreated:*",), prefix="f/"
@@ -57,6 +61,29 @@ async def test_a_functions_event_is_on_disk_when_the_upload_is_answered(
     another.close()
     assert len(kept) == 1
     assert b"f/1" in kept[0][1]
+
+
+async def test_what_one_request_did_to_many_objects_is_told_at_once(notifier: BucketNotifier, tmp_path: Path) -> None:
+    waiting: list[str] = []
+    all_here = asyncio.Event()
+
+    async def deliver(arn: str, delivery: Delivery) -> DeliveryOutcome:
+        waiting.append(json.loads(delivery.body)["Records"][0]["s3"]["object"]["key"])
+        if len(waiting) == 3:
+            all_here.set()
+        await all_here.wait()
+        return Delivered()
+
+    await notifier.configure("b", NotificationConfiguration((FUNCTION, QUEUE)), CAUSE)
+    store = Documents(tmp_path / "others.sqlite")
+    outbox = Outbox(store, deliver, FakeClock())
+    told = BucketNotifier(notifier._documents, notifier._destinations, outbox, FakeClock(), notifier._place)
+
+    async with asyncio.timeout(WAIT_S_MAX):
+        await told.notify("b", [ObjectChange(ObjectEvent.PUT, key) for key in ("f/1", "q/1", "f/2")], CAUSE)
+
+    assert waiting == ["f/1", "q/1", "f/2"]
+    store.close()
 
 
 async def test_a_configuration_is_found_again(notifier: BucketNotifier, tmp_path: Path) -> None:

@@ -62,11 +62,12 @@ class _PublishOperations:
                 failed.append(entry_failure(entry["Id"], error))
         if sum(map(size_bytes, messages.values())) > (topic.message_bytes_max or MESSAGE_BYTES_DEFAULT):
             raise BatchRequestTooLong()
-        for entry_id, message in messages.items():  # one after the other: FIFO topics keep their order
-            try:
-                succeeded.append({"Id": entry_id, **_answer(await self._topics.publish(topic.arn, message))})
-            except CallerError as error:
-                failed.append(entry_failure(entry_id, error))
+        outcomes = await self._topics.publish_each(topic.arn, list(messages.values()))
+        for entry_id, outcome in zip(messages, outcomes, strict=True):
+            if isinstance(outcome, CallerError):
+                failed.append(entry_failure(entry_id, outcome))
+            else:
+                succeeded.append({"Id": entry_id, **_answer(outcome)})
         return {"Successful": succeeded, "Failed": failed}
 
 
