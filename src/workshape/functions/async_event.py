@@ -88,14 +88,18 @@ def before_attempt(event: Event, now: float, policy: EventPolicy) -> Ended | Non
     return None
 
 
-def after_attempt(event: Event, outcome: InvocationResult | Refusal, now: float, limits: EventLimits) -> Event | Ended:
-    """Say what comes after an attempt: the event as it is tried again, or its end."""
+def after_attempt(
+    event: Event, outcome: InvocationResult | Refusal, now: float, limits: EventLimits, *, in_line: bool = False
+) -> Event | Ended:
+    """Say what comes after an attempt: the event as it is tried again, or its end.
+
+    `in_line` says that what was refused waits for its turn, and not for a time: its function is at work on others.
+    """
     if isinstance(outcome, Refusal):
         if not outcome.retryable:
             return Ended(Condition.RETRIES_EXHAUSTED, outcome, event.failures)
-        return after_refusal(event, outcome, now, limits) or Ended(
-            Condition.EVENT_AGE_EXCEEDED, outcome, event.failures
-        )
+        again = after_refusal(event, outcome, now, limits, in_line=in_line)
+        return again or Ended(Condition.EVENT_AGE_EXCEEDED, outcome, event.failures)
     runs = event.failures + 1
     if outcome.function_error is None:
         return Ended(Condition.SUCCESS, outcome, runs)
@@ -112,9 +116,13 @@ def after_failure(event: Event, now: float, limits: EventLimits) -> Event | None
     return msgspec.structs.replace(event, failures=event.failures + 1, due_at=due_at, refusal=None)
 
 
-def after_refusal(event: Event, refusal: Refusal, now: float, limits: EventLimits) -> Event | None:
+def after_refusal(
+    event: Event, refusal: Refusal, now: float, limits: EventLimits, *, in_line: bool = False
+) -> Event | None:
     """Tell when to try again after the function could not be run; None: never, the event is too old."""
     if now - event.accepted_at > limits.age_s_max:
         return None
+    if in_line:
+        return msgspec.structs.replace(event, due_at=now, refusal=refusal)
     wait_s = min(BACKOFF_S_MIN * 2 ** min(event.backoffs, BACKOFF_EXPONENT_MAX), BACKOFF_S_MAX)
     return msgspec.structs.replace(event, backoffs=event.backoffs + 1, due_at=now + wait_s, refusal=refusal)

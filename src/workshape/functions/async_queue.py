@@ -1,8 +1,8 @@
 """Event invocations: accepted at once and durable, run in the background, retried as Lambda does.
 
-`async_event.py` decides when an event is tried again and how it ends, `async_record.py` what is told of its end. An
-event is forgotten only when that has been handed over for good: whatever is killed in between, it is tried, or told of,
-once more.
+`async_event.py` decides when an event is tried again and how it ends, `async_intake.py` how many are tried at once of a
+function that is throttled, `async_record.py` what is told of an event's end. An event is forgotten only when that has
+been handed over for good: whatever is killed in between, it is tried, or told of, once more.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 """
@@ -10,11 +10,13 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-hand
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Protocol
 
 from workshape.clock import Clock
 from workshape.delivery import Delivery
 from workshape.errors import CallerError, NotFound, PlatformError, Throttled
+from workshape.functions.alarm import Alarm
 from workshape.functions.async_event import (
     BACKOFF_S_MIN,
     Condition,
@@ -24,6 +26,7 @@ from workshape.functions.async_event import (
     after_attempt,
     before_attempt,
 )
+from workshape.functions.async_intake import Intake
 from workshape.functions.async_record import Outgoing, outgoing
 from workshape.functions.event_invoke import EventPolicy
 from workshape.functions.function_invoker import Invoke
@@ -37,6 +40,7 @@ from workshape.store.documents import Documents
 
 DOCUMENT_KIND = "async-invocation"
 TRIGGER = "event"
+THROTTLED = 429
 RUNNING_MAX = 1_000  # at a time: the account's default concurrency; what is beyond waits its turn
 EVENTS_MAX = 100_000  # waiting; with the next line, what an engine can hold in memory
 EVENTS_BYTES_MAX = 256 * 1024 * 1024
@@ -83,6 +87,8 @@ class AsyncQueue:
         self._metrics = metrics
         self._clock = clock
         self._hand_over: HandOver | None = None
+        self._intake = Intake()
+        self._alarm = Alarm(self._ring)
         self._events = Backlog(
             store,
             DOCUMENT_KIND,
@@ -139,20 +145,55 @@ class AsyncQueue:
 
     async def run(self) -> None:
         """Run events as they come due, until cancelled."""
-        await self._events.run(self._advance)
+        try:
+            await self._events.run(self._advance)
+        finally:
+            self._alarm.cancel()
 
     async def _advance(self, event: Event) -> None:
         """Try an event once, and see to what follows."""
-        policy = self._policy(event.function, event.qualifier)
-        following: Event | Ended | None = before_attempt(event, self._clock.wall_s(), policy)
-        if following is None:
-            outcome = await self._attempt(event)
-            following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits)
+        policy, now = self._policy(event.function, event.qualifier), self._clock.wall_s()
+        following: Event | Ended | None = before_attempt(event, now, policy)
+        if following is not None:
+            self._intake.dismiss(event.function, event.request_id)
+        elif not self._intake.enter(event.function, event.request_id, now):
+            self._look_again()
+            return
+        else:
+            outcome, at_work = await self._attempt_in_turn(event)
+            following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits, in_line=at_work)
+        self._read_on(event.function)
         if isinstance(following, Event):
             self._events.keep(following)
         else:
             await self._end(event, following, policy)
             self._events.forget(event)
+
+    async def _attempt_in_turn(self, event: Event) -> tuple[InvocationResult | Refusal, bool]:
+        """Try an event; tell as well whether its function is at work on others."""
+        throttled = False
+        try:
+            outcome = await self._attempt(event)
+            throttled = isinstance(outcome, Refusal) and outcome.status == THROTTLED
+        finally:
+            at_work = self._intake.leave(event.function, self._clock.wall_s(), throttled=throttled)
+        return outcome, throttled and at_work
+
+    def _read_on(self, function: str) -> None:
+        """Have those events of a function tried whose turn it is."""
+        for request_id in self._intake.resume(function, self._clock.wall_s()):
+            event = self._events.piece(request_id)
+            assert event is not None, "what waits is not forgotten"
+            self._events.hold(event)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Read on when the time for it has come, though nothing may have ended."""
+        self._alarm.set(min(self._intake.opens_at().values(), default=inf), self._clock.wall_s())
+
+    def _ring(self) -> None:
+        for function in self._intake.opens_at():
+            self._read_on(function)
 
     async def _attempt(self, event: Event) -> InvocationResult | Refusal:
         fields = {"function": event.function, "request_id": event.request_id}
@@ -162,7 +203,7 @@ class AsyncQueue:
             return await self._invoke(_request(event))
         except (Throttled, PlatformError, FunctionNotActive) as error:
             _log.info("event_backed_off", extra={**fields, "reason": str(error)})
-            status = 429 if isinstance(error, Throttled) else 409 if isinstance(error, FunctionNotActive) else 500
+            status = THROTTLED if isinstance(error, Throttled) else 409 if isinstance(error, FunctionNotActive) else 500
             return Refusal(status, str(error))
         except CallerError as error:
             return Refusal(404 if isinstance(error, NotFound) else 400, str(error), retryable=False)

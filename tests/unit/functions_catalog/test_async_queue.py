@@ -141,6 +141,40 @@ async def test_what_could_not_be_run_is_kept_and_does_not_count_as_a_failure(
     assert store.all(KIND) == []
 
 
+class Narrow:
+    """Runs one invocation at a time, and refuses more."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.refused = 0
+        self._is_busy = False
+
+    async def __call__(self, request: InvocationRequest) -> InvocationResult:
+        if self._is_busy:
+            self.refused += 1
+            raise TooManyRequests(reason_code=ThrottleReason.RESERVED)
+        self._is_busy = True
+        await asyncio.sleep(0.005)
+        self._is_busy = False
+        self.done.append(request.request_id)
+        return echo(request)
+
+
+async def test_a_function_that_takes_one_event_at_a_time_is_kept_at_work(store: Documents) -> None:
+    invoke = Narrow()
+    queue = AsyncQueue(store, invoke, Clock(), FunctionMetrics())
+    names = [str(number) for number in range(200)]
+    for name in names:
+        await queue.put(name, "f", None, b"{}")
+
+    async with running(queue), asyncio.timeout(20):
+        while len(invoke.done) < len(names):
+            await asyncio.sleep(0.01)
+
+    assert sorted(invoke.done) == sorted(names)
+    assert store.all(KIND) == []
+
+
 async def test_the_limits_of_its_qualifier_are_an_events_own(store: Documents) -> None:
     asked: list[tuple[str, str | None]] = []
 
