@@ -21,7 +21,7 @@ UNLIMITED = 1_000  # as many as are tried at once of all functions
 
 @dataclass(slots=True)
 class _Lane:
-    """One function."""
+    """One target."""
 
     running: int = 0
     allowed: int = UNLIMITED
@@ -40,18 +40,18 @@ class _Lane:
 
 
 class Intake:
-    """Of all functions. Times are Unix times."""
+    """Of all targets: a target is what has its own concurrency, a function's qualifier. Times are Unix times."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, _Lane] = {}
 
     def __repr__(self) -> str:
         waiting = {name: len(lane.waiting) for name, lane in self._lanes.items() if lane.waiting}
-        return f"<Intake functions={len(self._lanes)} waiting={waiting}>"
+        return f"<Intake targets={len(self._lanes)} waiting={waiting}>"
 
-    def enter(self, function: str, event_id: str, now: float) -> bool:
+    def enter(self, target: str, event_id: str, now: float) -> bool:
         """Tell whether an event is tried now, and `leave`s later; otherwise it waits until `resume` names it."""
-        lane = self._lanes.setdefault(function, _Lane())
+        lane = self._lanes.setdefault(target, _Lane())
         if event_id in lane.called:
             lane.called.remove(event_id)
         elif lane.waiting or not lane.has_room(now):
@@ -60,9 +60,9 @@ class Intake:
         lane.running += 1
         return True
 
-    def leave(self, function: str, now: float, *, throttled: bool) -> bool:
-        """An event has been tried; tell whether the function is at work on others."""
-        lane = self._lanes[function]
+    def leave(self, target: str, now: float, *, throttled: bool) -> bool:
+        """An event has been tried; tell whether its target is at work on others."""
+        lane = self._lanes[target]
         lane.running -= 1
         if not throttled:
             lane.hold_s = HOLD_S_FIRST
@@ -70,19 +70,19 @@ class Intake:
             lane.allowed = min(lane.allowed, lane.running)
             lane.grows_at = now + (GROWTH_S if lane.running else lane.hold_s)
             lane.hold_s = HOLD_S_FIRST if lane.running else min(HOLD_S_MAX, 2 * lane.hold_s)
-        self._forget_idle(function, lane)
+        self._forget_idle(target, lane)
         return lane.running > 0
 
-    def dismiss(self, function: str, event_id: str) -> None:
+    def dismiss(self, target: str, event_id: str) -> None:
         """An event that `resume` may have named is not tried at all."""
-        lane = self._lanes.get(function)
+        lane = self._lanes.get(target)
         if lane is not None:
             lane.called.discard(event_id)
-            self._forget_idle(function, lane)
+            self._forget_idle(target, lane)
 
-    def resume(self, function: str, now: float) -> list[str]:
+    def resume(self, target: str, now: float) -> list[str]:
         """Name the events whose turn it is, those that wait longest; their places are kept for them."""
-        lane = self._lanes.get(function)
+        lane = self._lanes.get(target)
         named: list[str] = []
         while lane is not None and lane.waiting and lane.has_room(now):
             named.append(lane.waiting.popleft())
@@ -90,9 +90,9 @@ class Intake:
         return named
 
     def opens_at(self) -> dict[str, float]:
-        """When to `resume` the functions of which something waits, if nothing of them ends before."""
+        """When to `resume` the targets for which something waits, if nothing of them ends before."""
         return {name: lane.grows_at for name, lane in self._lanes.items() if lane.waiting}
 
-    def _forget_idle(self, function: str, lane: _Lane) -> None:
+    def _forget_idle(self, target: str, lane: _Lane) -> None:
         if lane.allowed >= UNLIMITED and not (lane.running or lane.waiting or lane.called):
-            del self._lanes[function]
+            del self._lanes[target]

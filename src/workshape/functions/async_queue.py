@@ -155,14 +155,14 @@ class AsyncQueue:
         policy, now = self._policy(event.function, event.qualifier), self._clock.wall_s()
         following: Event | Ended | None = before_attempt(event, now, policy)
         if following is not None:
-            self._intake.dismiss(event.function, event.request_id)
-        elif not self._intake.enter(event.function, event.request_id, now):
+            self._intake.dismiss(_target(event), event.request_id)
+        elif not self._intake.enter(_target(event), event.request_id, now):
             self._look_again()
             return
         else:
             outcome, at_work = await self._attempt_in_turn(event)
             following = after_attempt(event, outcome, self._clock.wall_s(), policy.limits, in_line=at_work)
-        self._read_on(event.function)
+        self._read_on(_target(event))
         if isinstance(following, Event):
             self._events.keep(following)
         else:
@@ -176,12 +176,12 @@ class AsyncQueue:
             outcome = await self._attempt(event)
             throttled = isinstance(outcome, Refusal) and outcome.status == THROTTLED
         finally:
-            at_work = self._intake.leave(event.function, self._clock.wall_s(), throttled=throttled)
+            at_work = self._intake.leave(_target(event), self._clock.wall_s(), throttled=throttled)
         return outcome, throttled and at_work
 
-    def _read_on(self, function: str) -> None:
-        """Have those events of a function tried whose turn it is."""
-        for request_id in self._intake.resume(function, self._clock.wall_s()):
+    def _read_on(self, target: str) -> None:
+        """Have those events tried whose turn it is."""
+        for request_id in self._intake.resume(target, self._clock.wall_s()):
             event = self._events.piece(request_id)
             assert event is not None, "what waits is not forgotten"
             self._events.hold(event)
@@ -192,8 +192,8 @@ class AsyncQueue:
         self._alarm.set(min(self._intake.opens_at().values(), default=inf), self._clock.wall_s())
 
     def _ring(self) -> None:
-        for function in self._intake.opens_at():
-            self._read_on(function)
+        for target in self._intake.opens_at():
+            self._read_on(target)
 
     async def _attempt(self, event: Event) -> InvocationResult | Refusal:
         fields = {"function": event.function, "request_id": event.request_id}
@@ -245,6 +245,10 @@ class AsyncQueue:
                 await asyncio.sleep(BACKOFF_S_MIN)
             else:
                 return
+
+
+def _target(event: Event) -> str:
+    return f"{event.function}:{event.qualifier or LATEST}"
 
 
 def _request(event: Event) -> InvocationRequest:

@@ -67,7 +67,7 @@ def test_nothing_is_held_back_of_a_function_that_takes_all() -> None:
 
     for _ in range(3 * UNLIMITED):
         intake.leave(NAME, 0.0, throttled=False)
-    assert "functions=0" in repr(intake)
+    assert "targets=0" in repr(intake)
 
 
 def test_a_function_of_which_nothing_runs_is_asked_now_and_then() -> None:
