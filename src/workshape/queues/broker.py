@@ -196,7 +196,8 @@ class Broker:
         """
         queue = self._queue(name)
         check_attributes(attributes)
-        check_redrive(queue.definition.arn, attributes, self._definitions())
+        if attributes.redrive != queue.definition.attributes.redrive:  # the dead-letter queue there was may be gone
+            check_redrive(queue.definition.arn, attributes, self._definitions())
         await self._redefine(queue, msgspec.structs.replace(queue.definition, attributes=attributes))
 
     async def add_permission(

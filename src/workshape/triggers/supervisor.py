@@ -277,6 +277,8 @@ class MappingSupervisor:
         for other in others:
             if (other.queue_arn, other.function_arn) == (mapping.queue_arn, mapping.function_arn):
                 raise MappingExists(queue_arn=other.queue_arn, function=other.function, id=other.id)
+        if mapping.id in self._live and not mapping.enabled:
+            return  # whatever has become of its queue, a mapping can be switched off
         queue = self._broker.queue(QueueName(mapping.queue))
         if queue.arn != mapping.queue_arn:  # another region's or account's, of the same name
             raise QueueDoesNotExist(kind="queue", name=mapping.queue_arn)

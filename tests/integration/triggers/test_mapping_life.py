@@ -145,6 +145,23 @@ async def test_a_visibility_timeout_below_the_functions_timeout_is_refused(
     assert str(refused.value) == "Queue visibility timeout: 3 seconds is less than Function timeout: 4 seconds"
 
 
+async def test_a_mapping_can_be_switched_off_whatever_has_become_of_its_queue(
+    stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping
+) -> None:
+    view = running.create(make_mapping())
+    stage.timeout_s = 4
+
+    off = running.update(msgspec.structs.replace(view.mapping, enabled=False))
+    with pytest.raises(MappingInvalid, match="Queue visibility timeout"):
+        running.update(msgspec.structs.replace(off.mapping, enabled=True))
+    await stage.broker.delete_queue(EVENTS)
+    changed = running.update(msgspec.structs.replace(off.mapping, batch_size=5))
+
+    assert off.state is MappingState.DISABLING
+    assert changed.mapping.batch_size == 5
+    await stage.settled(lambda: running.get(view.mapping.id).state is MappingState.DISABLED)
+
+
 async def test_a_queue_of_another_region_is_not_ours_of_the_same_name(
     stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.fakes.queue_clock import FakeClock
 from workshape.errors import CallerError
@@ -330,6 +331,22 @@ async def test_the_name_tells_a_fifo_queue_and_only_that(broker: Broker) -> None
 async def test_a_bad_name_is_refused(broker: Broker, name: str) -> None:
     with pytest.raises(InvalidParameter):
         await broker.create_queue(QueueName(name))
+
+
+async def test_a_queue_whose_dead_letter_queue_is_gone_can_be_changed(broker: Broker) -> None:
+    await with_dead_letters(broker)
+    await broker.delete_queue(DEAD)
+    attributes = broker.queue(EVENTS).attributes
+
+    await broker.set_queue_attributes(EVENTS, replace(attributes, visibility_timeout_s=7))
+    await broker.add_permission(EVENTS, "label", ["123456789012"], ["SendMessage"])
+
+    assert broker.queue(EVENTS).attributes.visibility_timeout_s == 7
+    assert attributes.redrive is not None
+    with pytest.raises(InvalidParameter, match="does not exist"):
+        await broker.set_queue_attributes(
+            EVENTS, replace(attributes, redrive=replace(attributes.redrive, receive_count_max=9))
+        )
 
 
 async def test_a_dead_letter_queue_must_be_there(broker: Broker) -> None:
