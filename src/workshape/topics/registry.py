@@ -239,14 +239,22 @@ class Topics:
     async def publish_each(self, arn: str, messages: Sequence[Message]) -> list[Published | CallerError]:
         """Publish those messages that SNS would accept; the others' errors stand in their places.
 
-        Those of a standard topic go out at once, those of a FIFO topic one after the other.
+        Those of a standard topic go out at once, those of a FIFO topic one after the other, and none of a group behind
+        one that could not go out now.
 
         Raises:
             TopicNotFound: there is none.
         """
         if not self.get(arn).is_fifo:
             return await together([self._tried(arn, message) for message in messages])
-        return [await self._tried(arn, message) for message in messages]
+        outcomes: list[Published | CallerError] = []
+        blocked: dict[str, Throttled] = {}
+        for message in messages:
+            outcome = blocked.get(message.group_id) or await self._tried(arn, message)
+            if isinstance(outcome, Throttled):
+                blocked[message.group_id] = outcome
+            outcomes.append(outcome)
+        return outcomes
 
     async def deliver(self, arn: str, delivery: Delivery) -> DeliveryOutcome:
         """Publish a delivery: a `Deliver` for topics."""

@@ -328,6 +328,30 @@ async def test_the_messages_of_a_batch_for_a_fifo_topic_keep_their_order(store: 
     assert published[3:] == published[:2]
 
 
+class Hiccup(Post):
+    """Does not take the first delivery."""
+
+    async def deliver(self, arn: str, delivery: Delivery) -> DeliveryOutcome:
+        if self.outcome == Delivered() and not self.taken and delivery.body == "a1":
+            self.outcome = Undelivered("RequestThrottled", "the disk", retryable=True)
+            return self.outcome
+        self.outcome = Delivered()
+        return await super().deliver(arn, delivery)
+
+
+async def test_what_is_behind_a_refused_message_of_a_batch_is_refused_with_it(store: Documents) -> None:
+    post = Hiccup()
+    topics = open_kafka(store, post)
+    topics.create(FIFO)
+    topics.subscribe(subscription(endpoint=f"{QUEUE}.fifo", topic_arn=FIFO.arn, raw=True))
+    messages = [Message(body, group_id=body[0]) for body in ("a1", "b1", "a2", "b2")]
+
+    published = await topics.publish_each(FIFO.arn, messages)
+
+    assert [isinstance(outcome, Throttled) for outcome in published] == [True, False, True, False]
+    assert [delivery.body for _, delivery in post.taken] == ["b1", "b2"]
+
+
 async def test_a_fifo_topic_sends_in_order_and_the_same_only_once(store: Documents, post: Post) -> None:
     clock = FakeClock()
     topics = open_kafka(store, post, clock)
