@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 from tests.fakes.runtime_owner import RuntimeOwner
 from workshape.functions.launch.build import BuildSource, build_function
-from workshape.functions.launch.build_tools import BuildFailed
-from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters
+from workshape.functions.launch.build_tools import BuildFailed, find_installer
+from workshape.functions.launch.interpreters import Interpreter, InterpreterMissing, Interpreters
 
 HERE = f"python3.{sys.version_info.minor}"
 NODE = "nodejs24.x"
@@ -191,6 +192,25 @@ async def test_requirements_are_compiled_before_the_first_environment_needs_them
     folder = await builder.build(requiring(code))
 
     assert list((folder / "__pycache__").glob("parcel.*.pyc"))
+
+
+async def test_requirements_are_installed_for_an_interpreter_without_a_pip_of_its_own(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    bare = Interpreter("python", str(tmp_path / "bare" / "bin" / "python"), sys.version_info[:3])
+    wheel(code, "installed")
+    monkeypatch.setenv("PATH", os.defpath)  # without uv
+
+    await find_installer(bare).run(
+        ["--target", str(tmp_path / "packages"), "./parcel-1.0-py3-none-any.whl"],
+        function="parcels",
+        folder=code,
+        file=code / "requirements.txt",
+        remedy="",
+    )
+
+    assert (tmp_path / "packages" / "parcel.py").read_text() == "VALUE = 'installed'"
 
 
 async def test_changed_code_is_copied_without_installing_again(builder: Builder, code: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from workshape.errors import PlatformError
@@ -100,13 +101,18 @@ def find_esbuild(function: str, code: Path, node: Interpreter) -> Tool:
 
 
 def find_installer(python: Interpreter) -> Tool:
-    """Find what installs Python packages for an interpreter: uv where there is one, else the interpreter's own pip."""
+    """Find what installs Python packages for an interpreter: uv where there is one, else the pip beside workshape.
+
+    Interpreters of Debian and Ubuntu have no pip of their own. Theirs serves where workshape has none.
+    Source: https://pip.pypa.io/en/stable/topics/python-option/ (managing a different Python interpreter)
+    """
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv:
         # As pip does by itself: else a crowd of first environments would each compile the same packages.
         return Tool("uv", [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python.path])
-    return Tool("pip", [python.path, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+    pip = [sys.executable, "-m", "pip", "--python", python.path] if find_spec("pip") else [python.path, "-m", "pip"]
+    return Tool("pip", [*pip, "install", "--quiet", "--disable-pip-version-check"])
 
 
 def _npm_script(function: str, node: Interpreter, name: str) -> Tool:
