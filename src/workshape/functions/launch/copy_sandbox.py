@@ -49,7 +49,7 @@ class CopiedSlot(Slot):
         """
         os.setgroups([])
         os.setresgid(GROUP, GROUP, GROUP)
-        _enter_user_namespace(self.user)
+        enter_user_namespace(self.user)
         linux.keep_capabilities(_KEPT)
         confine(_filter)
 
@@ -71,20 +71,24 @@ class CopySlot:
             self.disk = None
 
 
-def _enter_user_namespace(first_user: int) -> None:
+def enter_user_namespace(first_user: int) -> None:
     """Move this process, the first of its process namespace, into a user namespace with `USERS` users; be the first.
 
     Whatever its users use of the kernel's things counts as its maker's, too: so its maker must not be root.
+
+    Raises:
+        OSError: the machine lets nobody have user namespaces.
     """
     ready_read, ready_write = os.pipe()
     done_read, done_write = os.pipe()
     writer = os.fork()
     if writer == 0:  # only who is outside may say which users there are inside
         try:
-            os.read(ready_read, 1)
-            _write("/proc/1/uid_map", f"{first_user} {first_user} {USERS}\n")
-            _write("/proc/1/gid_map", f"{GROUP} {GROUP} 1\n")
-            os.write(done_write, b"x")
+            os.close(ready_write)
+            if os.read(ready_read, 1):  # else there is no namespace
+                _write("/proc/1/uid_map", f"{first_user} {first_user} {USERS}\n")
+                _write("/proc/1/gid_map", f"{GROUP} {GROUP} 1\n")
+                os.write(done_write, b"x")
         finally:
             os._exit(0)
     os.close(done_write)
