@@ -38,7 +38,7 @@ def describe(event, context):
 def inner():
     raise ValueError("no\\nway")
 def fail(event, context):
-    inner()
+    return [inner()]
 def unserialisable(event, context):
     return object()
 def number(event, context):
@@ -138,7 +138,7 @@ async def test_an_exception_is_an_error_with_the_functions_own_frames(either: Ru
 
     assert (value["errorType"], value["errorMessage"], value["requestId"]) == ("ValueError", "no\nway", request_id)
     assert [re.sub(r"line \d+", "line N", frame) for frame in value["stackTrace"]] == [
-        f'  File "{root}/index.py", line N, in fail\n    inner()\n',
+        f'  File "{root}/index.py", line N, in fail\n    return [inner()]\n',
         f'  File "{root}/index.py", line N, in inner\n    raise ValueError("no\\nway")\n',
     ]
     assert (await either.invoke(environment))[1]["errorType"] == "ValueError"

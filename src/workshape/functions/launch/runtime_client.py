@@ -225,7 +225,12 @@ def _error(error: BaseException) -> "dict[str, Any]":
             "requestId": _request_id,
             "stackTrace": error.trace,
         }
-    frames = [frame for frame in traceback.extract_tb(_users_part(error.__traceback__)) if frame.filename]
+    # As AWS's client has them: without what later versions of Python tell of a frame, the marks below a line.
+    frames = [
+        traceback.FrameSummary(frame.filename, frame.lineno, frame.name, line=frame.line)
+        for frame in traceback.extract_tb(_users_part(error.__traceback__))
+        if frame.filename
+    ]
     return {
         "errorMessage": str(error),
         "errorType": type(error).__name__,
