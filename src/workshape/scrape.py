@@ -1,6 +1,5 @@
 """What Prometheus scrapes from a running engine: `/_workshape/metrics`. docs/observability.md has the names."""
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
@@ -15,8 +14,6 @@ from workshape.status import ProxyFigures, RouteStatus
 
 DURATION_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 """From what a warm function takes to Lambda's longest timeout."""
-PROXY_ANSWER_S_MAX = 1.0  # another process of this machine; scrapers themselves wait ten
-_log = logging.getLogger(__name__)
 
 
 class Scrape:

@@ -88,18 +88,9 @@ class ApiMetrics:
 def _told(tally: _Tally, dimensions: Dimensions, *, is_rest: bool) -> Iterator[tuple[Metric, Distribution]]:
     """Name what a tally counted. Errors are binary: their average is the rate of errors."""
     client, server = ("4XXError", "5XXError") if is_rest else ("4xx", "5xx")
-    yield Metric(NAMESPACE, "Count", dimensions), _binary(tally.count, tally.count)
-    yield Metric(NAMESPACE, client, dimensions), _binary(tally.client_errors, tally.count)
-    yield Metric(NAMESPACE, server, dimensions), _binary(tally.server_errors, tally.count)
+    yield Metric(NAMESPACE, "Count", dimensions), Distribution.of_binary(tally.count, tally.count)
+    yield Metric(NAMESPACE, client, dimensions), Distribution.of_binary(tally.client_errors, tally.count)
+    yield Metric(NAMESPACE, server, dimensions), Distribution.of_binary(tally.server_errors, tally.count)
     yield Metric(NAMESPACE, "Latency", dimensions, Unit.MILLISECONDS), tally.latency_ms
     if tally.integration_ms.count:
         yield Metric(NAMESPACE, "IntegrationLatency", dimensions, Unit.MILLISECONDS), tally.integration_ms
-
-
-def _binary(ones: int, count: int) -> Distribution:
-    values = Distribution()
-    if ones:
-        values.add(1.0, ones)
-    if count > ones:
-        values.add(0.0, count - ones)
-    return values

@@ -2,7 +2,7 @@
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from workshape.errors import Invalid
@@ -17,7 +17,7 @@ class InvalidNextToken(Invalid):
 
 
 def page(
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
     member: str,
     items: Iterable[T],
     write: Callable[[T], Any],
@@ -41,6 +41,9 @@ def page(
 
 def _read_token(name: str, given: str) -> int:
     try:
-        return int(urlsafe_b64decode(given.encode()))
+        first = int(urlsafe_b64decode(given.encode()))
     except (binascii.Error, ValueError) as error:
         raise InvalidNextToken(token=name) from error
+    if first < 0:
+        raise InvalidNextToken(token=name)
+    return first

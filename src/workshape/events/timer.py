@@ -54,10 +54,6 @@ class Timer:
         self._table.put(key, plan, max(since, self._fired.get(key, 0.0)))
         self._changed.set()
 
-    def is_followed(self, key: str) -> bool:
-        """Tell whether a plan is entered, even if it will never be due again."""
-        return key in self._followed
-
     def leave(self, key: str) -> None:
         """Take a plan out; it may come back, and no time of it comes twice."""
         self._followed.pop(key, None)

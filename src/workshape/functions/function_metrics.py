@@ -152,22 +152,13 @@ def concurrency_points(
 def _told(tally: FunctionTotals, dimensions: Dimensions) -> Iterator[tuple[Metric, Distribution]]:
     """Name what a tally counted. Errors and throttles are binary: each invocation says 0 or 1."""
     if tally.invocations:
-        yield Metric(NAMESPACE, "Invocations", dimensions), _binary(tally.invocations, tally.invocations)
-        yield Metric(NAMESPACE, "Errors", dimensions), _binary(tally.errors, tally.invocations)
+        yield Metric(NAMESPACE, "Invocations", dimensions), Distribution.of_binary(tally.invocations, tally.invocations)
+        yield Metric(NAMESPACE, "Errors", dimensions), Distribution.of_binary(tally.errors, tally.invocations)
         yield Metric(NAMESPACE, "Duration", dimensions, Unit.MILLISECONDS), tally.duration_ms
     attempts = tally.invocations + tally.throttles
-    yield Metric(NAMESPACE, "Throttles", dimensions), _binary(tally.throttles, attempts)
+    yield Metric(NAMESPACE, "Throttles", dimensions), Distribution.of_binary(tally.throttles, attempts)
     if tally.init_ms.count:
         yield Metric(OWN_NAMESPACE, "InitDuration", dimensions, Unit.MILLISECONDS), tally.init_ms
-
-
-def _binary(ones: int, count: int) -> Distribution:
-    values = Distribution()
-    if ones:
-        values.add(1.0, ones)
-    if count > ones:
-        values.add(0.0, count - ones)
-    return values
 
 
 def _dimensions(function: FunctionName, qualifier: str | None, version: str) -> list[Dimensions]:

@@ -21,7 +21,6 @@ UNPACKED_BYTES_MAX = 250 * MIB
 IMAGE_BYTES_MAX = 10 * 1024 * MIB
 """Of an image, uncompressed, all its layers together."""
 IMAGE_SETTINGS_BYTES_MAX = 16 * KIB
-ACCOUNT_CONCURRENCY = 1_000
 UNRESERVED_CONCURRENCY_MIN = 100
 """What reservations must leave to everyone else.
 

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from workshape.apis.api_metrics import ApiMetrics, Measured
@@ -43,6 +43,20 @@ class ApiMeans:
     region: str
     account: str
     account_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(ACCOUNT_RATE, ACCOUNT_BURST, 0.0))
+
+    def arrival(
+        self,
+        request: Request,
+        sent: Request | None,
+        api_id: str,
+        stage: str,
+        request_id: str,
+        variables: Mapping[str, str],
+    ) -> Arrival:
+        """Say that a request to a stage has arrived now; `sent` is what the client wrote, where that is another."""
+        now = self.clock.wall_s()
+        trace_id = trace_of(request, now)
+        return Arrival(request, api_id, stage, request_id, self.account, now, trace_id, variables or None, sent)
 
     def note(
         self,

@@ -63,16 +63,6 @@ _DEFAULTS: Mapping[Kind, tuple[int, str | None, str]] = {
 AWS: the messages and the exceptions' names are not listed; they are those of its examples, or observed.
 """
 
-TYPES = frozenset(map(str, Kind)) | {
-    "BAD_REQUEST_BODY",
-    "BAD_REQUEST_PARAMETERS",
-    "EXPIRED_TOKEN",
-    "RESOURCE_NOT_FOUND",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "WAF_FILTERED",
-}
-"""All that an API may define an answer for; those that are no `Kind` never happen here."""
-
 
 @dataclass(frozen=True, slots=True)
 class Trouble:

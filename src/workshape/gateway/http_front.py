@@ -14,7 +14,7 @@ from workshape.apis.http_api import AWS_IAM, CUSTOM, JWT, NONE, Integration, Rou
 from workshape.apis.routes import DEFAULT, Match
 from workshape.errors import BackendUnavailable, Denied
 from workshape.gateway.access_log import Outcome
-from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
+from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id
 from workshape.gateway.arrival import Arrival, Caller, IamCaller, JwtCaller
 from workshape.gateway.authorization import V2, NotAuthorized, Why, identity_value
 from workshape.gateway.bodies import MalformedResponse
@@ -80,19 +80,8 @@ class HttpFront:
     async def answer(self, stage: HttpStage, request: Request, sent: Request | None = None) -> Answered:
         """Answer one request; its target is what the API's host would get, that of `sent` what the client wrote."""
         means = self._means
-        began, now = means.clock.monotonic_s(), means.clock.wall_s()
-        name = stage.stage.stage_name
-        arrival = Arrival(
-            request,
-            stage.api_id,
-            name,
-            new_extended_id(),
-            means.account,
-            now,
-            trace_of(request, now),
-            stage.stage.stage_variables or None,
-            sent,
-        )
+        began, name = means.clock.monotonic_s(), stage.stage.stage_name
+        arrival = means.arrival(request, sent, stage.api_id, name, new_extended_id(), stage.stage.stage_variables)
         match = stage.find(arrival)
         exchange = _Exchange(means, stage, arrival, match)
         response = await exchange.answer(began)

@@ -12,7 +12,7 @@ from workshape.apis.rest_api import AWS_IAM, CUSTOM, HTTP_PROXY, MOCK, Integrati
 from workshape.apis.usage_plans import UsagePlans
 from workshape.errors import Denied, PlatformError
 from workshape.gateway.access_log import Outcome
-from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id, trace_of
+from workshape.gateway.api_means import ApiMeans, is_head_too_large, new_extended_id
 from workshape.gateway.arrival import Arrival, Caller, IamCaller
 from workshape.gateway.authorization import NotAuthorized, Why, context_variables
 from workshape.gateway.bodies import MalformedResponse
@@ -81,19 +81,8 @@ class RestFront:
     async def answer(self, stage: RestStage, request: Request, sent: Request | None = None) -> Response:
         """Answer one request; its target is what the API's host would get, that of `sent` what the client wrote."""
         means = self._means
-        began, now = means.clock.monotonic_s(), means.clock.wall_s()
-        name = stage.stage.stage_name
-        arrival = Arrival(
-            request,
-            stage.api_id,
-            name,
-            new_request_id(),
-            means.account,
-            now,
-            trace_of(request, now),
-            stage.stage.variables or None,
-            sent,
-        )
+        began, name = means.clock.monotonic_s(), stage.stage.stage_name
+        arrival = means.arrival(request, sent, stage.api_id, name, new_request_id(), stage.stage.variables)
         found = stage.find(arrival)
         exchange = _Exchange(means, self._plans, self._metering, stage, arrival)
         try:

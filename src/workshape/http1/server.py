@@ -50,7 +50,7 @@ class Limits:
 
 
 class HttpServer:
-    """A listening socket and its connections. Made by `serve_tcp` or `serve_unix`."""
+    """A listening socket and its connections. Made by `serve_tcp`, or by `serve_socket` of one that listens."""
 
     def __init__(
         self,
@@ -68,22 +68,13 @@ class HttpServer:
         self._listener: asyncio.Server | None = None
 
     def __repr__(self) -> str:
-        return f"<HttpServer {self.address} connections={len(self.connections)}>"
+        return f"<HttpServer port={self.port} connections={len(self.connections)}>"
 
     @property
     def port(self) -> int:
         """The TCP port listened on."""
-        return int(self._sockname()[1])
-
-    @property
-    def address(self) -> str:
-        """`host:port`, or the path of the Unix socket."""
-        name = self._sockname()
-        return name if isinstance(name, str) else f"{name[0]}:{name[1]}"
-
-    def _sockname(self) -> tuple[str, int] | str:
         assert self._listener is not None, "not started"
-        return cast("tuple[str, int] | str", self._listener.sockets[0].getsockname())
+        return int(self._listener.sockets[0].getsockname()[1])
 
     def started(self, listener: asyncio.Server) -> None:
         """Take ownership of the listening sockets."""
@@ -142,18 +133,6 @@ async def serve_tcp(
     server = HttpServer(handler, limits or Limits(), take_body)
     loop = asyncio.get_running_loop()
     server.started(await loop.create_server(lambda: _Connection(server), host, port, backlog=1024))
-    return server
-
-
-async def serve_unix(handler: Handler, path: str, limits: Limits | None = None) -> HttpServer:
-    """Listen on a Unix socket. The path must be free; removing it afterwards is the caller's.
-
-    Raises:
-        OSError: the path is taken, too long (about 100 bytes), or its folder is missing.
-    """
-    server = HttpServer(handler, limits or Limits())
-    loop = asyncio.get_running_loop()
-    server.started(await loop.create_unix_server(lambda: _Connection(server), path, backlog=1024))
     return server
 
 

@@ -39,6 +39,16 @@ class Distribution:
     def __repr__(self) -> str:
         return f"<Distribution count={self.count} total={self.total:g} {self.minimum:g}..{self.maximum:g}>"
 
+    @classmethod
+    def of_binary(cls, ones: int, count: int) -> "Distribution":
+        """So many ones among `count` values, zeros apart from them: an average of these is a rate."""
+        made = cls()
+        if ones:
+            made.add(1.0, ones)
+        if count > ones:
+            made.add(0.0, count - ones)
+        return made
+
     def add(self, value: float, times: int = 1) -> None:
         """Count a value in, as often as it was seen."""
         assert value >= 0, "a measure is not negative"

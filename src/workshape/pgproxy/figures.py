@@ -109,13 +109,10 @@ class Counters:
     """By the names of endpoints; what clients of one that is gone did stays."""
     targets: dict[str, TargetCounters] = field(default_factory=dict)
     """By the names of servers; what was done at one that is gone stays."""
-    clients_refused: int = 0
-    """For the client limit."""
     latencies: dict[tuple[str, str], Latencies] = field(default_factory=dict)
     """By endpoint and server."""
     borrow_timeouts: int = 0
     cancels: int = 0
-    idle_in_transaction_ended: int = 0
     pins: int = 0
     """Sessions that were pinned, each counted once."""
 

@@ -442,7 +442,6 @@ class Lending:
             if database is None or database.link is None or not database.link.waits_for_client:
                 continue
             if now - max(client.active_at, database.active_at) > limit_s:
-                self._counters.idle_in_transaction_ended += 1
                 client.end(idle_in_transaction(limit_s))
 
     # whoever runs the proxy

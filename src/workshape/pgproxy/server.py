@@ -220,12 +220,12 @@ class ProxyServer:
         client.writes = role is EndpointRole.READ_WRITE
         lender = None if is_admin else self._lenders.find(key.database, writes=client.writes)
         if isinstance(lender, WireError):
-            self._refuse(client, lender)
+            client.end(lender)
             return
         host = client.host
         refusal = self._admission.admit(user, host, len(self._clients), settings)
         if refusal is not None:
-            self._refuse(client, refusal)
+            client.end(refusal)
             return
         client.logged_in_as, client.admitted_from = user, host
         client.pool_key = key
@@ -240,10 +240,6 @@ class ProxyServer:
             self._welcome(client, welcome)
         else:
             client.want()
-
-    def _refuse(self, client: ClientConnection, error: WireError) -> None:
-        self._counters.clients_refused += 1
-        client.end(error)
 
     def _welcome(self, client: ClientConnection, welcome: Welcome) -> None:
         assert client.login is not None

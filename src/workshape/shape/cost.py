@@ -171,13 +171,6 @@ def crossover_rate(function: FunctionCost, worker: WorkerCost) -> float | None:
     return None
 
 
-def busy_share_at_equal_size() -> float:
-    """How busy one vCPU must be for Fargate to win over a function with as much CPU and memory: 46.5 %."""
-    gb = MB_PER_VCPU / 1_024
-    fargate = prices.FARGATE_VCPU_H.usd + gb * prices.FARGATE_GB_H.usd
-    return fargate / (gb * prices.LAMBDA_GB_S.usd * 3_600)
-
-
 def provisioned_month_usd(environments: int, memory_mb: int) -> float:
     """Price of keeping environments provisioned for a month, invocations apart."""
     return environments * memory_mb / 1_024 * prices.LAMBDA_PROVISIONED_GB_S.usd * MONTH_S

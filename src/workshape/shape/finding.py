@@ -1,6 +1,6 @@
 """What a rule returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -97,46 +97,32 @@ class Rule:
         flips: tuple[Flip, ...] = (),
     ) -> Finding:
         """Judge a value that must not exceed the threshold."""
-        passes = value <= threshold
-        return Finding(
-            rule=self.number,
-            name=self.name,
-            scope=scope,
-            outcome=Outcome.PASS if passes else Outcome.FAIL,
-            severity=self.severity,
+        settled = self.settled(
+            value <= threshold,
+            statement,
+            inputs=inputs,
             value=value,
             threshold=threshold,
-            bound="at most",
-            unit=self.unit,
-            margin=(threshold - value) / threshold if threshold else None,
-            statement=statement,
-            remedy="" if passes else remedy,
-            source=self.source,
-            inputs=inputs,
+            remedy=remedy,
+            scope=scope,
             flips=flips,
         )
+        return replace(settled, margin=(threshold - value) / threshold if threshold else None)
 
     def at_least(
         self, value: float, threshold: float, statement: str, *, inputs: tuple[str, ...], remedy: str, scope: str = ""
     ) -> Finding:
         """Judge a value that must reach the threshold."""
-        passes = value >= threshold
-        return Finding(
-            rule=self.number,
-            name=self.name,
-            scope=scope,
-            outcome=Outcome.PASS if passes else Outcome.FAIL,
-            severity=self.severity,
+        settled = self.settled(
+            value >= threshold,
+            statement,
+            inputs=inputs,
             value=value,
             threshold=threshold,
-            bound="at least",
-            unit=self.unit,
-            margin=(value - threshold) / threshold if threshold else None,
-            statement=statement,
-            remedy="" if passes else remedy,
-            source=self.source,
-            inputs=inputs,
+            remedy=remedy,
+            scope=scope,
         )
+        return replace(settled, bound="at least", margin=(value - threshold) / threshold if threshold else None)
 
     def settled(
         self,

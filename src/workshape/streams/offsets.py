@@ -24,11 +24,6 @@ class PartitionOffsets:
         """Where a reader would have to go on if everything were forgotten now: all records before are finished."""
         return self._position
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Tell whether everything that was handed out is finished."""
-        return not self._under_way
-
     def hand_out(self, offset: int) -> None:
         """A record goes to work."""
         assert offset >= (self._under_way[-1] + 1 if self._under_way else self._position), "in their order, and once"

@@ -17,7 +17,6 @@ from workshape.http1.server import (
     Limits,
     serve_socket,
     serve_tcp,
-    serve_unix,
 )
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -418,19 +417,6 @@ async def test_headers_of_the_handler_stand_and_none_is_added_twice() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
 
         assert head == b"HTTP/1.1 204 No Content\r\nDate: yesterday\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
-
-
-async def test_a_unix_socket_serves_as_a_port_does(tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = str(tmp_path_factory.mktemp("s") / "http")
-    server = await serve_unix(echo, path)
-    reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(b"GET /unix HTTP/1.1\r\nHost: x\r\n\r\n")
-
-    assert (await response(reader))[2] == b"GET /unix "
-    assert server.address == path
-
-    writer.close()
-    await server.close()
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,11 @@ from workshape.shape.cost import (
     MONTH_S,
     FunctionCost,
     WorkerCost,
-    busy_share_at_equal_size,
     crossover_rate,
     provisioned_month_usd,
     proxy_month_usd,
     worker_for,
 )
-
-
-def test_at_equal_size_fargate_wins_above_46_and_a_half_percent_busy() -> None:
-    assert busy_share_at_equal_size() == pytest.approx(0.465, abs=0.0005)
 
 
 def test_a_function_costs_its_requests_and_its_gigabyte_seconds() -> None:

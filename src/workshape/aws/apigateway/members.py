@@ -1,12 +1,11 @@
 """Members of requests as what is kept, and what is kept as members of answers."""
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
+from workshape.aws import pages
 from workshape.aws.apigateway.errors import InvalidPosition
 
 T = TypeVar("T")
@@ -27,16 +26,11 @@ def page(parameters: Mapping[str, Any], items: Iterable[T], write: Callable[[T],
     Raises:
         InvalidPosition: it asks for none.
     """
-    everything = list(items)
+    size = max(1, min(parameters.get("limit") or RESULTS_DEFAULT, RESULTS_MAX))
     try:
-        first = int(urlsafe_b64decode(parameters.get("position") or "MA=="))
-    except (binascii.Error, ValueError) as error:
+        return pages.page(parameters, "items", items, write, size=size, token="position")  # noqa: S106 - the name of a member
+    except pages.InvalidNextToken as error:
         raise InvalidPosition(reason="") from error
-    end = first + max(1, min(parameters.get("limit") or RESULTS_DEFAULT, RESULTS_MAX))
-    written: dict[str, Any] = {"items": [write(item) for item in everything[first:end]]}
-    if end < len(everything):
-        written["position"] = urlsafe_b64encode(str(end).encode()).decode()
-    return written
 
 
 def _shown(value: Any) -> Any:

@@ -1,12 +1,11 @@
 """Members of requests as what is kept, and what is kept as members of answers."""
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
+from workshape.aws import pages
 from workshape.aws.apigatewayv2.errors import InvalidPage
 from workshape.aws.struct_members import make
 
@@ -39,16 +38,10 @@ def page(parameters: Mapping[str, Any], items: Iterable[T], write: Callable[[T],
     Raises:
         InvalidPage: it asks for none.
     """
-    everything = list(items)
-    try:
-        first = int(urlsafe_b64decode(parameters.get("NextToken") or "MA=="))
-        count = int(parameters.get("MaxResults") or RESULTS_MAX)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidPage(reason="") from error
-    if first < 0 or count < 1:
+    given = str(parameters.get("MaxResults") or RESULTS_MAX)
+    if not given.isdecimal() or int(given) < 1:
         raise InvalidPage(reason="")
-    end = first + min(count, RESULTS_MAX)
-    written: dict[str, Any] = {"Items": [write(item) for item in everything[first:end]]}
-    if end < len(everything):
-        written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
-    return written
+    try:
+        return pages.page(parameters, "Items", items, write, size=min(int(given), RESULTS_MAX))
+    except pages.InvalidNextToken as error:
+        raise InvalidPage(reason="") from error

@@ -1,11 +1,10 @@
 """What all operations' requests have in common: whose scaling is meant, pages, times."""
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from workshape.aws import pages
 from workshape.aws.application_autoscaling.errors import InvalidNextToken, MissingParameter, NotBuilt
 from workshape.aws.operation import Call
 from workshape.functions.autoscaling.model import DIMENSION, NAMESPACE
@@ -53,22 +52,13 @@ def page(
     Raises:
         InvalidNextToken: it is none.
     """
-    everything = list(items)
-    first = _read_token(parameters["NextToken"]) if parameters.get("NextToken") else 0
-    end = first + max(1, min(parameters.get("MaxResults", RESULTS_MAX), RESULTS_MAX))
-    written: dict[str, Any] = {member: [write(item) for item in everything[first:end]]}
-    if end < len(everything):
-        written["NextToken"] = urlsafe_b64encode(str(end).encode()).decode()
-    return written
+    size = max(1, min(parameters.get("MaxResults", RESULTS_MAX), RESULTS_MAX))
+    try:
+        return pages.page(parameters, member, items, write, size=size)
+    except pages.InvalidNextToken as error:
+        raise InvalidNextToken() from error
 
 
 def when(unix_time: float | None) -> datetime | None:
     """Write a time."""
     return None if unix_time is None else datetime.fromtimestamp(unix_time, UTC)
-
-
-def _read_token(token: str) -> int:
-    try:
-        return int(urlsafe_b64decode(token.encode()))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidNextToken() from error

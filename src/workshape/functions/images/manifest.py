@@ -63,7 +63,6 @@ class Platform(msgspec.Struct, frozen=True):
 
     architecture: str = ""
     os: str = ""
-    variant: str = ""
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
