@@ -15,7 +15,7 @@ from workshape.http1.client import HttpClient
 from workshape.http1.hop_by_hop import end_to_end
 from workshape.http1.message import Request, Response
 
-ORIGINS_MAX = 256  # servers with kept connections; the longest known is let go for a new one
+ORIGINS_MAX = 256  # servers with kept connections; for a new one the longest known is let go, after what is under way
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -62,7 +62,7 @@ class HttpProxy:
         headers.append(("host", url.netloc.rpartition("@")[2]))
         request = Request(method, target, tuple(headers), arrival.request.body)
         try:
-            answer = await (await self._client(url.scheme, url.hostname, url.port)).send(request, timeout_s)
+            answer = await self._client(url.scheme, url.hostname, url.port).send(request, timeout_s)
         except TimeoutError as error:
             raise ProxyTimedOut(url=uri, timeout_s=timeout_s) from error
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -70,12 +70,12 @@ class HttpProxy:
         kept = tuple(pair for pair in end_to_end(answer.headers) if pair[0] != "content-length")
         return Response(answer.status, kept, answer.body)
 
-    async def _client(self, scheme: str, host: str, port: int | None) -> HttpClient:
+    def _client(self, scheme: str, host: str, port: int | None) -> HttpClient:
         origin = (scheme, host, port or _PORTS[scheme])
         client = self._clients.get(origin)
         if client is None:
             if len(self._clients) >= ORIGINS_MAX:
-                await self._clients.pop(next(iter(self._clients))).close()
+                self._clients.pop(next(iter(self._clients))).retire()
             tls = ssl.create_default_context() if scheme == "https" else None
             client = self._clients[origin] = HttpClient(host, origin[2], tls)
         return client

@@ -34,6 +34,7 @@ class HttpClient:
         self._idle: deque[_Connection] = deque()
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
         self._connections: set[_Connection] = set()
+        self._is_retired = False
 
     def __repr__(self) -> str:
         return f"<HttpClient {self._host}:{self._port} connections={len(self._connections)} idle={len(self._idle)}>"
@@ -41,25 +42,32 @@ class HttpClient:
     async def send(self, request: Request, answer_s_max: float) -> Response:
         """Send a request (its headers as they are, but for `content-length`) and return the answer.
 
-        A kept connection that turns out to be closed before anything came back is replaced.
+        A kept connection that turns out to be closed before anything came back is replaced. The time counts from the
+        call on: waiting for a connection is part of it.
 
         Raises:
             OSError: no connection, or it broke; TimeoutError is one.
             httptools.HttpParserError: what came back is not HTTP.
         """
-        while True:
-            connection, is_kept = await self._take()
-            try:
-                async with asyncio.timeout(answer_s_max):
+        async with asyncio.timeout(answer_s_max):
+            while True:
+                connection, is_kept = await self._take()
+                try:
                     return await connection.exchange(request)
-            except ConnectionResetError:
-                connection.release(keep=False)
-                # Ends: every turn uses up a kept connection, and a new one's failure is the caller's.
-                if not is_kept or connection.has_received:
+                except ConnectionResetError:
+                    connection.release(keep=False)
+                    # Ends: every turn uses up a kept connection, and a new one's failure is the caller's.
+                    if not is_kept or connection.has_received:
+                        raise
+                except BaseException:
+                    connection.release(keep=False)
                     raise
-            except BaseException:
-                connection.release(keep=False)
-                raise
+
+    def retire(self) -> None:
+        """Keep no connection any more: those in use end with their exchanges, the others now."""
+        self._is_retired = True
+        for connection in list(self._idle):
+            connection.abort()
 
     async def close(self) -> None:
         """Close every connection, also those in use."""
@@ -69,7 +77,7 @@ class HttpClient:
     def released(self, connection: "_Connection", *, keep: bool) -> None:
         """Take a connection back; for the connection itself, once an exchange."""
         self._free.release()
-        if keep:
+        if keep and not self._is_retired:
             self._idle.append(connection)
         else:
             connection.abort()

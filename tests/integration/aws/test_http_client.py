@@ -274,3 +274,20 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
 
     assert (first.headers, first.body) == ((("a", "1"), ("transfer-encoding", "chunked")), b"ok")
     assert second.headers == (("content-length", "2"),)
+
+
+async def test_waiting_for_a_connection_counts_as_waiting_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workshape.http1.client.CONNECTIONS_MAX", 1)
+    async with serving(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n") as (server, client):
+        first = asyncio.create_task(client.send(GET, 60))
+        while not server.heads:
+            await asyncio.sleep(0.01)
+
+        second = asyncio.create_task(client.send(GET, 0.05))
+        await asyncio.wait({second}, timeout=10)
+        assert second.done()
+        assert isinstance(second.exception(), TimeoutError)
+        assert not first.done()
+
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
