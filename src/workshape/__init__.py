@@ -1,4 +1,4 @@
 """workshape: tell me the shape of the work first.
 
-Read `ARCHITECTURE.md`, then `serve/` (how the parts are put together), then the room you came for.
+Read `ARCHITECTURE.md`, then `engine/` (how the parts are put together), then the room you came for.
 """

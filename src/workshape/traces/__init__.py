@@ -1,4 +1,4 @@
 """Traces: what an invocation's time went into, told to whoever collects OpenTelemetry's spans. Off unless configured.
 
-Read `context.py` (the headers that traces travel in), `span.py`, `exporting.py`, `otlp.py`.
+Read `context.py` (the headers that traces travel in), `span.py`, `otlp.py`.
 """

@@ -1,1 +1,1 @@
-"""The rules, one file a family. Each takes a `Case` (`case.py`) and returns findings; `catalogue.py` lists them all."""
+"""The rules, one file a family. Each takes a `Case` (`shape/case.py`) and returns findings. All: `catalogue.py`."""
