@@ -4,7 +4,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-conte
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 """
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -12,6 +11,7 @@ import msgspec
 
 from workshape.buckets.notification import Cause, ObjectChange, ObjectEvent
 from workshape.delivery import BusEnvelope, Delivery
+from workshape.iso_time import iso_milliseconds
 
 _VERSION = "2.1"
 _VERSION_OF_METADATA = "2.3"
@@ -61,7 +61,7 @@ def arrival_test(bucket: str, cause: Cause) -> Delivery:
     told = {
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
-        "Time": write_moment(cause.at),
+        "Time": iso_milliseconds(cause.at),
         "Bucket": bucket,
         "RequestId": cause.request_id,
         "HostId": cause.host_id,
@@ -86,7 +86,7 @@ def record_of(
         "eventVersion": _VERSION if change.event.is_sequenced else _VERSION_OF_METADATA,
         "eventSource": "aws:s3",
         "awsRegion": region,
-        "eventTime": write_moment(cause.at),
+        "eventTime": iso_milliseconds(cause.at),
         "eventName": change.event.value,
         "userIdentity": {"principalId": f"AWS:{account}"},
         "requestParameters": {"sourceIPAddress": cause.source_ip},
@@ -135,12 +135,6 @@ def bus_event(change: ObjectChange, cause: Cause, sequencer: str, *, bucket: str
 def bucket_arn(bucket: str) -> str:
     """Name a bucket."""
     return f"arn:aws:s3:::{bucket}"
-
-
-def write_moment(at: float) -> str:
-    """Write Unix time as `1970-01-01T00:00:00.000Z`."""
-    moment = datetime.fromtimestamp(at, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}Z"
 
 
 def _encode(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from workshape.errors import Invalid
+from workshape.iso_time import iso_seconds
 
 ENTRIES_BYTES_MAX = 1024 * 1024
 """Of all entries of a request together.
@@ -114,7 +115,7 @@ def event_of(entry: Entry, detail: dict[str, Any], *, event_id: str, account: st
         "detail-type": entry.detail_type,
         "source": entry.source,
         "account": account,
-        "time": iso_time(now if entry.time is None else entry.time),
+        "time": iso_seconds(now if entry.time is None else entry.time),
         "region": region,
         "resources": list(entry.resources),
         "detail": detail,
@@ -133,7 +134,7 @@ def scheduled_event(rule_arn: str, *, event_id: str, account: str, region: str, 
         "detail-type": SCHEDULED_TYPE,
         "source": SCHEDULED_SOURCE,
         "account": account,
-        "time": iso_time(due_at),
+        "time": iso_seconds(due_at),
         "region": region,
         "resources": [rule_arn],
         "detail": {},
@@ -153,8 +154,3 @@ def is_nested_deeper(text: str, levels: int) -> bool:
 def unix_time(time: str) -> float:
     """Read the time of an event."""
     return datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-
-
-def iso_time(at: float) -> str:
-    """Write a Unix time as events do, to the second."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

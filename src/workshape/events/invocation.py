@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import msgspec
 
 from workshape.delivery import Delivery, DeliveryAttribute, Undelivered, text_attribute
-from workshape.events.event import iso_time
 from workshape.events.http_parameters import HttpParameters
 from workshape.events.retry import Failure, RetryPolicy
+from workshape.iso_time import iso_seconds
 
 INVALID_JSON = "INVALID_JSON"
 THIRD_HOP = "THIRD_ACCOUNT_HOP_DETECTED"
@@ -97,7 +97,7 @@ def body_of(invocation: TargetInvocation) -> str:
         return text
     values = {
         "schedule-arn": invocation.origin,
-        "scheduled-time": iso_time(occurrence.scheduled_at),
+        "scheduled-time": iso_seconds(occurrence.scheduled_at),
         "execution-id": occurrence.execution_id,
         "attempt-number": str(invocation.retries + 1),
     }
@@ -138,7 +138,7 @@ def dead_letter(invocation: TargetInvocation, failure: Failure, code: str, exhau
     else:
         named = {
             "SCHEDULE_ARN": invocation.origin,
-            "SCHEDULED_TIME": iso_time(occurrence.scheduled_at),
+            "SCHEDULED_TIME": iso_seconds(occurrence.scheduled_at),
             "EXECUTION_ID": occurrence.execution_id,
             "ERROR_CODE": code,
             "IS_PAYLOAD_TRUNCATED": "false",

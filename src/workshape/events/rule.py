@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workshape.errors import Invalid
-from workshape.events.event import Event, iso_time
+from workshape.events.event import Event
 from workshape.events.http_parameters import CompiledHttpParameters, compile_http_parameters
 from workshape.events.invocation import TargetInvocation
 from workshape.events.model import DEFAULT_BUS, Rule, Target
@@ -15,6 +15,7 @@ from workshape.events.retry import RetryPolicy
 from workshape.events.schedule import At, InvalidSchedule, parse_schedule
 from workshape.events.timetable import Plan
 from workshape.events.transformer import Render, RuleContext, compile_input
+from workshape.iso_time import iso_seconds
 
 # The errors. AWS: undocumented; we chose the words.
 
@@ -55,7 +56,7 @@ class CompiledRule:
     def invocations(self, event: Event, ids: list[str]) -> list[TargetInvocation]:
         """Make what its targets get for an event; `ids` has one for each target."""
         rule = self.rule
-        context = RuleContext(rule.arn, rule.name, iso_time(event.accepted_at))
+        context = RuleContext(rule.arn, rule.name, iso_seconds(event.accepted_at))
         return [
             self._invocation(target, event, self.renders[target.id](event.body, event.encoded, context), key)
             for target, key in zip(rule.targets.values(), ids, strict=True)

@@ -13,6 +13,7 @@ from workshape.delivery import BusEnvelope, Delivery, DeliveryAttribute, text_at
 from workshape.functions.async_event import Condition, Ended, Event, Refusal
 from workshape.functions.event_invoke import EventPolicy
 from workshape.functions.model import InvocationResult
+from workshape.iso_time import iso_milliseconds
 
 VERSION = "1.0"
 SOURCE = "lambda"
@@ -45,7 +46,7 @@ def invocation_record(event: Event, ended: Ended, function_arn: str, now: float)
     """Write the invocation record: what was asked, what came of it, and why it is told."""
     record: dict[str, Any] = {
         "version": VERSION,
-        "timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}.{int(now * 1_000) % 1_000:03d}Z",
+        "timestamp": iso_milliseconds(now),
         "requestContext": {
             "requestId": event.request_id,
             "functionArn": function_arn,

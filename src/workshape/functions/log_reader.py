@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from workshape.functions.log_line import LogLine, parse_line
 from workshape.functions.model import FunctionName
-from workshape.functions.platform_log import iso_time
+from workshape.iso_time import iso_milliseconds
 
 FOREVER_S = 253_402_300_799.0  # Unix time of the end of the year 9999
 SEARCH_BYTES = 64 * 1024  # where a binary search ends, and reading line by line begins
@@ -21,7 +21,7 @@ def read_lines(name: FunctionName, files: Sequence[Path], since: float, until: f
 
     `files` are oldest first. A line without a time belongs to the one before it.
     """
-    begin, end = iso_time(since).encode(), iso_time(until).encode()
+    begin, end = iso_milliseconds(since).encode(), iso_milliseconds(until).encode()
     for path in files:
         try:
             with path.open("rb") as file:

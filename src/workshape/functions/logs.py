@@ -14,7 +14,7 @@ from types import TracebackType
 from workshape.functions.flush_timer import FlushTimer
 from workshape.functions.log_line import LogLine, parse_line
 from workshape.functions.model import FunctionName
-from workshape.functions.platform_log import iso_time
+from workshape.iso_time import iso_milliseconds
 
 MIB = 1024 * 1024
 FILE_BYTES_MAX = 16 * MIB
@@ -179,7 +179,7 @@ class FunctionLogs:
         shown_ms, shown = -1, ""
         for at, stream, messages in buffer:
             if (at_ms := int(at * 1_000)) != shown_ms:
-                shown_ms, shown = at_ms, iso_time(at)
+                shown_ms, shown = at_ms, iso_milliseconds(at)
             begin = f"{shown} {stream} ".encode()
             for message in messages:
                 data += begin + message + b"\n"

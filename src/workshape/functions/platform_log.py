@@ -8,19 +8,18 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from workshape.functions.log_level import LogLevel
 from workshape.functions.model import FunctionName, FunctionVersion, InitializationType, LogFormat, RequestId
+from workshape.iso_time import iso_milliseconds
 
 OWN_GROUP_PREFIX = "/aws/lambda/"
 SUCCESS = "success"
 ERROR = "error"
 TIMEOUT = "timeout"
-_SECONDS_MAX = 16  # lines are written about now: the same few seconds over and over
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -80,17 +79,6 @@ class InitReport(msgspec.Struct, frozen=True):
 def level_of(status: str) -> LogLevel:
     """The level of a line about something that has ended so, as AWS assigns it: what went wrong is a warning."""
     return LogLevel.INFO if status == SUCCESS else LogLevel.WARN
-
-
-def iso_time(at: float) -> str:
-    """Write Unix time as `2026-10-08T06:53:49.256Z`."""
-    second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
-    return f"{_iso_second(second)}.{microsecond // 1_000:03d}Z"
-
-
-@lru_cache(maxsize=_SECONDS_MAX)
-def _iso_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def own_log_group(name: FunctionName) -> str:
@@ -199,4 +187,4 @@ def _status_text(status: str, error_type: str | None) -> str:
 
 
 def _event(at: float, kind: str, record: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({"time": iso_time(at), "type": kind, "record": record})
+    return msgspec.json.encode({"time": iso_milliseconds(at), "type": kind, "record": record})

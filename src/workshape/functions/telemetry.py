@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from workshape.errors import Invalid
-from workshape.functions.platform_log import iso_time
+from workshape.iso_time import iso_milliseconds
 
 KIB = 1024
 BACKLOG_BATCHES_MAX = 4
@@ -93,7 +93,7 @@ def read_subscription(body: bytes) -> Subscription:
 
 def telemetry_event(at: float, kind: str, record: Any) -> bytes:
     """Write an event; `record` is an object, or the text of a log line."""
-    return msgspec.json.encode({"time": iso_time(at), "type": kind, "record": record})
+    return msgspec.json.encode({"time": iso_milliseconds(at), "type": kind, "record": record})
 
 
 class TelemetryBuffer:

@@ -8,13 +8,13 @@ Source: https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from workshape.delivery import Delivery, DeliveryAttribute
+from workshape.iso_time import iso_milliseconds
 from workshape.topics.model import Message, Protocol, Subscription, Topic
 
 TYPE = "Notification"
@@ -68,7 +68,7 @@ def string_to_sign(sending: Sending, body: str) -> str:
     pairs = [("Message", body), ("MessageId", sending.message_id)]
     if sending.message.subject:
         pairs.append(("Subject", sending.message.subject))
-    pairs += [("Timestamp", _moment(sending.at)), ("TopicArn", sending.topic.arn), ("Type", TYPE)]
+    pairs += [("Timestamp", iso_milliseconds(sending.at)), ("TopicArn", sending.topic.arn), ("Type", TYPE)]
     return "".join(f"{name}\n{value}\n" for name, value in pairs)
 
 
@@ -88,7 +88,7 @@ def _notification(subscription: Subscription, sending: Sending, sign: Sign) -> d
         told["Subject"] = message.subject
     told |= {
         "Message": body,
-        "Timestamp": _moment(sending.at),
+        "Timestamp": iso_milliseconds(sending.at),
         "SignatureVersion": version,
         "Signature": sign(string_to_sign(sending, body), version),
         "SigningCertURL": sending.certificate_url,
@@ -109,7 +109,7 @@ def _record(subscription: Subscription, sending: Sending, sign: Sign) -> dict[st
         # AWS: undocumented what stands there without a subject; public events have null.
         "Subject": message.subject or None,
         "Message": body,
-        "Timestamp": _moment(sending.at),
+        "Timestamp": iso_milliseconds(sending.at),
         "SignatureVersion": version,
         "Signature": sign(string_to_sign(sending, body), version),
         "SigningCertUrl": sending.certificate_url,
@@ -139,11 +139,6 @@ def _attributes(message: Message) -> dict[str, Any]:
 
 def _text(attribute: DeliveryAttribute) -> str:
     return b64encode(attribute.data).decode() if attribute.data is not None else attribute.text or ""
-
-
-def _moment(at: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}Z"
 
 
 def _encode(value: Any) -> str:

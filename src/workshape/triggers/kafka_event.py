@@ -8,13 +8,13 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/kafka-on-failure-destinatio
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from workshape.functions.model import InvocationResult
+from workshape.iso_time import iso_milliseconds
 from workshape.streams.model import KafkaTopic, LogRecord
 
 EVENT_SOURCE = "SelfManagedKafka"
@@ -131,7 +131,7 @@ def describe_for_topic(
     described = _described(alone, topic, function_arn, now, condition, request_id)
     described["KafkaBatchInfo"]["recordInfo"] = {
         "offset": str(entry.record.offset),
-        "timestamp": _time(entry.record.timestamp_ms / 1_000),
+        "timestamp": iso_milliseconds(entry.record.timestamp_ms / 1_000),
     }
     described["payload"] = msgspec.Raw(event_of((entry,), topic))
     return _encoder.encode(described)
@@ -155,7 +155,7 @@ def _described(
         },
         "responseContext": response,
         "version": "1.0",
-        "timestamp": _time(now),
+        "timestamp": iso_milliseconds(now),
         "KafkaBatchInfo": {
             "batchSize": len(given_up.entries),
             "bootstrapServers": ",".join(topic.bootstrap_servers),
@@ -168,11 +168,7 @@ def _spans(entries: Sequence[RecordEntry]) -> dict[str, dict[str, str]]:
     """The first and the last record of each partition."""
     spans: dict[str, dict[str, str]] = {}
     for entry in entries:
-        offset, time = str(entry.record.offset), _time(entry.record.timestamp_ms / 1_000)
+        offset, time = str(entry.record.offset), iso_milliseconds(entry.record.timestamp_ms / 1_000)
         span = spans.setdefault(entry.partition_key, {"firstRecordOffset": offset, "firstRecordTimestamp": time})
         span |= {"lastRecordOffset": offset, "lastRecordTimestamp": time}
     return spans
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

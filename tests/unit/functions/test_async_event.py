@@ -142,6 +142,12 @@ def test_the_record_is_awss() -> None:
     }
 
 
+def test_a_records_time_never_has_the_next_second_with_the_last_ones_milliseconds() -> None:
+    record = json.loads(invocation_record(event(), Ended(Condition.EVENT_AGE_EXCEEDED, THROTTLED), ARN, 1.9999999))
+
+    assert record["timestamp"] == "1970-01-01T00:00:02.000Z"
+
+
 def test_a_response_that_is_nested_thousands_deep_is_in_the_record_as_text() -> None:
     nested = b"[" * 100_000 + b"]" * 100_000
     end = Ended(Condition.SUCCESS, InvocationResult(RequestId("r"), nested, "$LATEST", None), 1)

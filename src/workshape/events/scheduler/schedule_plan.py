@@ -6,7 +6,6 @@ Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule
 
 import msgspec
 
-from workshape.events.event import iso_time
 from workshape.events.invocation import Occurrence, TargetInvocation
 from workshape.events.schedule import At, InvalidSchedule, UnknownTimeZone, parse_schedule
 from workshape.events.scheduler.model import (
@@ -16,6 +15,7 @@ from workshape.events.scheduler.model import (
     Schedule,
 )
 from workshape.events.timetable import GRACE_S, Due, Plan
+from workshape.iso_time import iso_seconds
 
 START_IN_PAST_S_MAX = 300.0
 WINDOW_MINUTE_S = 60.0
@@ -121,7 +121,7 @@ def _notification(schedule: Schedule, due: Due, event_id: str) -> bytes:
         "detail-type": "Scheduled Event",
         "source": SOURCE,
         "account": account,
-        "time": iso_time(due.scheduled_at),
+        "time": iso_seconds(due.scheduled_at),
         "region": region,
         "resources": [schedule.arn],
         "detail": "{}",
