@@ -1,9 +1,7 @@
 """Event invocations: none that was accepted is lost, and each is tried as often as Lambda would."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,13 +33,6 @@ class HandClock(Clock):
 
     def wall_s(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 @asynccontextmanager

@@ -1,17 +1,15 @@
 """The catalogue: what is put there is resolved, told of and found again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from workshape.clock import Clock
 from workshape.functions.catalog import Catalog, FunctionExists, ReservationTooLarge
-from workshape.functions.code import Code, CodeStore
+from workshape.functions.code import Code
 from workshape.functions.configuration import FunctionConfiguration, OutOfBounds, ReservedVariables, VariablesTooLarge
 from workshape.functions.function_name import FunctionNotFound
 from workshape.functions.model import FunctionName
-from workshape.store.documents import Documents
 
 NAME = FunctionName("f")
 CODE = Code("/code", "hash", 4)
@@ -19,26 +17,8 @@ CONFIGURATION = FunctionConfiguration("python3.12", "app.handler", "arn:aws:iam:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
-
-
-def open_catalog(store: Documents, tmp_path: Path) -> Catalog:
-    return Catalog(
-        store,
-        CodeStore(tmp_path / "code"),
-        region="us-east-1",
-        account="123456789012",
-        account_concurrency=1_000,
-        clock=Clock(),
-    )
-
-
-@pytest.fixture
-def catalog(store: Documents, tmp_path: Path) -> Catalog:
-    return open_catalog(store, tmp_path)
+def catalog(opened: Callable[[], Catalog]) -> Catalog:
+    return opened()
 
 
 def test_a_function_resolves_to_what_runs(catalog: Catalog) -> None:
@@ -74,11 +54,11 @@ def test_a_subscriber_that_resolves_gets_the_new_revision(catalog: Catalog) -> N
     assert seen == [(frozenset({changed.revision}), changed.revision)]
 
 
-def test_everything_is_found_again(catalog: Catalog, store: Documents, tmp_path: Path) -> None:
+def test_everything_is_found_again(catalog: Catalog, opened: Callable[[], Catalog]) -> None:
     made = catalog.create(NAME, CONFIGURATION, CODE, {"a": "b"})
     catalog.reserve_concurrency(NAME, 7)
 
-    again = open_catalog(store, tmp_path)
+    again = opened()
 
     assert again.get(NAME).revision == made.revision
     assert again.list() == catalog.list()

@@ -1,17 +1,15 @@
 """Snapshots of versions: taken once, remembered, and what may be invoked meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from workshape.clock import Clock
 from workshape.functions.catalog import Catalog
-from workshape.functions.code import Code, CodeStore
+from workshape.functions.code import Code
 from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.function_state import FunctionNotActive
 from workshape.functions.model import FunctionName, FunctionVersion
@@ -36,24 +34,6 @@ class Taker:
         self.taken.append(function.version)
         await self.may_end.wait()
         return self.failure
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def opened(store: Documents, tmp_path: Path) -> Callable[[], Catalog]:
-    def open_catalog() -> Catalog:
-        code = CodeStore(tmp_path / "code")
-        return Catalog(
-            store, code, region="us-east-1", account="123456789012", account_concurrency=1_000, clock=Clock()
-        )
-
-    return open_catalog
 
 
 @asynccontextmanager

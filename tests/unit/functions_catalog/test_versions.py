@@ -1,16 +1,15 @@
 """Versions: published once for each change, kept as they were, found again, gone with their function."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from workshape.clock import Clock
 from workshape.functions.alias import Alias
 from workshape.functions.async_policy import event_policy
 from workshape.functions.catalog import Catalog, CodeMismatch
-from workshape.functions.code import Code, CodeStore
+from workshape.functions.code import Code
 from workshape.functions.configuration import FunctionConfiguration
 from workshape.functions.event_invoke import EventInvokeConfig, EventLimits
 from workshape.functions.function import PublishedVersion
@@ -35,26 +34,8 @@ CONFIGURATION = FunctionConfiguration("python3.12", "app.handler", "arn:aws:iam:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
-
-
-def open_catalog(store: Documents, tmp_path: Path) -> Catalog:
-    return Catalog(
-        store,
-        CodeStore(tmp_path / "code"),
-        region="us-east-1",
-        account="123456789012",
-        account_concurrency=1_000,
-        clock=Clock(),
-    )
-
-
-@pytest.fixture
-def catalog(store: Documents, tmp_path: Path) -> Catalog:
-    catalog = open_catalog(store, tmp_path)
+def catalog(opened: Callable[[], Catalog]) -> Catalog:
+    catalog = opened()
     catalog.create(NAME, CONFIGURATION, CODE)
     return catalog
 
@@ -137,12 +118,12 @@ async def test_whoever_runs_a_function_hears_which_revisions_there_are(catalog: 
     assert told[1:] == [{changed.revision, version.revision}, {changed.revision}, frozenset()]
 
 
-async def test_a_deleted_versions_number_is_not_used_again(catalog: Catalog, store: Documents, tmp_path: Path) -> None:
+async def test_a_deleted_versions_number_is_not_used_again(catalog: Catalog, opened: Callable[[], Catalog]) -> None:
     catalog.delete_version(await catalog.publish(NAME))
 
     second = await catalog.publish(NAME)
     catalog.delete(NAME)
-    again = open_catalog(store, tmp_path)
+    again = opened()
     again.create(NAME, CONFIGURATION, CODE)
 
     with pytest.raises(FunctionNotFound, match=r"function:f:1$"):
@@ -151,26 +132,28 @@ async def test_a_deleted_versions_number_is_not_used_again(catalog: Catalog, sto
 
 
 async def test_versions_are_found_again_and_leave_nothing_behind(
-    catalog: Catalog, store: Documents, tmp_path: Path
+    catalog: Catalog, store: Documents, opened: Callable[[], Catalog]
 ) -> None:
     version = await catalog.publish(NAME)
-    again = open_catalog(store, tmp_path)
+    again = opened()
     found = again.versions(NAME)[1]
 
     store.delete("function", NAME)  # as if the engine had died in the middle of deleting it
-    open_catalog(store, tmp_path)
+    opened()
 
     assert found == version
     assert isinstance(found, PublishedVersion)
     assert store.all("function-version") == []
 
 
-async def test_what_an_alias_had_is_not_the_next_ones(catalog: Catalog, store: Documents, tmp_path: Path) -> None:
+async def test_what_an_alias_had_is_not_the_next_ones(
+    catalog: Catalog, store: Documents, opened: Callable[[], Catalog]
+) -> None:
     catalog.aliases.create(NAME, Alias("live", "$LATEST", ""))
     catalog.event_invoke_configs.put(NAME, "live", EventInvokeConfig(0.0, 0))
 
     store.delete("function-alias", f"{NAME}:live")  # as if the engine had died in the middle of deleting it
-    again = open_catalog(store, tmp_path)
+    again = opened()
     again.aliases.create(NAME, Alias("live", "$LATEST", ""))
 
     assert event_policy(again, "f", "live").limits == EventLimits()
@@ -178,7 +161,7 @@ async def test_what_an_alias_had_is_not_the_next_ones(catalog: Catalog, store: D
 
 
 async def test_a_version_of_a_folder_used_in_place_has_a_copy_of_it(
-    catalog: Catalog, store: Documents, tmp_path: Path
+    catalog: Catalog, opened: Callable[[], Catalog], tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -189,7 +172,7 @@ async def test_a_version_of_a_folder_used_in_place_has_a_copy_of_it(
     first = await catalog.publish(FunctionName("g"))
     same = await catalog.publish(FunctionName("g"))
     (source / "app.py").write_text("three")
-    open_catalog(store, tmp_path)
+    opened()
     second = await catalog.publish(FunctionName("g"))
 
     assert (first.number, same.number, second.number) == (1, 1, 2)
