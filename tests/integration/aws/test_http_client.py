@@ -217,7 +217,7 @@ async def test_answers_that_nobody_reads_give_their_connections_back(monkeypatch
     monkeypatch.setattr("workshape.http1.client.CONNECTIONS_MAX", 2)
     async with serving(*[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"] * 5) as (_, client):
         for _ in range(5):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 answer = await client.send(GET, 5)
             assert not isinstance(answer.body, bytes)
             del answer
@@ -233,7 +233,7 @@ async def test_callers_that_give_up_give_their_connections_back(monkeypatch: pyt
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert (await client.send(GET, 5)).body == b"ok"
 
 

@@ -63,7 +63,7 @@ class Engine:
         return asyncio.get_running_loop().create_task(invoke())
 
     async def started(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.launcher.environments) < count:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -264,7 +264,7 @@ async def test_an_idle_environment_is_frozen_and_thawed(engine: Engine) -> None:
     engine.api.respond(E1, b"1")
     await running
     process = engine.launcher.environments[0].process
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not process.history:
             await asyncio.sleep(0.005)
 
@@ -279,7 +279,7 @@ async def test_an_idle_environment_is_frozen_and_thawed(engine: Engine) -> None:
 
 async def test_processor_time_is_limited_once_the_init_phase_is_over(engine: Engine) -> None:
     running = engine.begin("r1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not engine.launcher.environments:
             await asyncio.sleep(0.005)
     process = engine.launcher.environments[0].process
@@ -290,7 +290,7 @@ async def test_processor_time_is_limited_once_the_init_phase_is_over(engine: Eng
         await running
         running = engine.begin(request + "again")
         await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not process.cpu_limits_mb:
             await asyncio.sleep(0.001)
 

@@ -161,7 +161,7 @@ async def test_at_the_timeout_every_process_of_the_environment_is_gone(engine: E
 async def test_an_environment_is_frozen_between_invocations_and_the_same_after(engine: Engine) -> None:
     before = json.loads((await engine()).payload)["me"]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while [view.state for view in engine.invoker.environments()] != ["frozen"]:
             await asyncio.sleep(0.005)
     result = await engine()

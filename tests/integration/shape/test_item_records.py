@@ -26,7 +26,7 @@ async def test_facts_are_written_within_a_moment(tmp_path: Path) -> None:
     facts = [_fact(number) for number in range(3)]
 
     writer.note_items(facts)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while read_item_facts(tmp_path) != facts:
             await asyncio.sleep(0.02)
 

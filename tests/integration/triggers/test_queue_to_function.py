@@ -45,7 +45,7 @@ async def test_every_message_reaches_the_function_once_and_is_deleted(
 async def test_exactly_the_poison_ends_in_the_dead_letter_queue(
     stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping
 ) -> None:
-    await hide_for(stage, 1)
+    await hide_for(stage, 2)
     good = [f"good {number}" for number in range(200)]
     poison = [f"poison {number}" for number in range(7)]
     stage.function.answer = report(lambda body: body.startswith("poison"))
@@ -280,7 +280,7 @@ async def test_every_message_is_accounted_for_when_everything_goes_wrong_at_once
     stage: Stage, running: MappingSupervisor, make_mapping: MakeMapping
 ) -> None:
     """Poison, duplicates, throttles, and functions that fail a whole batch once."""
-    await hide_for(stage, 1)
+    await hide_for(stage, 2)
     good = [f"good {number}" for number in range(150)]
     twice = [f"twice {number}" for number in range(25)]
     poison = [f"poison {number}" for number in range(5)]

@@ -30,7 +30,7 @@ async def test_lines_reach_the_file_by_themselves(tmp_path: Path) -> None:
     logs = FunctionLogs(tmp_path)
     logs.write(F, STREAM, b"here", AT)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not tmp_path.joinpath("f.log").exists():
             await asyncio.sleep(0.01)
     logs.close()

@@ -150,7 +150,7 @@ async def test_a_long_poll_wakes_at_once_when_a_message_is_sent(broker: Broker) 
 
     await send(broker, "now")
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert [one.body for one in await waiting] == ["now"]
 
 
@@ -160,7 +160,7 @@ async def test_who_waits_longest_is_served_first(broker: Broker) -> None:
 
     await send(broker, "a", "b")
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert [(await one)[0].body for one in waiting[:2]] == ["a", "b"]
     assert not waiting[2].done()
     waiting[2].cancel()
@@ -178,7 +178,7 @@ async def test_a_long_poll_wakes_when_a_visibility_timeout_is_cut_short(broker: 
 
     broker.change_visibility(EVENTS, [VisibilityChange(received.receipt_handle, 0)])
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         (again,) = await waiting
     assert again.system_attributes["ApproximateReceiveCount"] == "2"
 
@@ -251,7 +251,7 @@ async def test_a_redrive_wakes_whoever_waits_on_the_dead_letter_queue(broker: Br
 
     await receive(broker)
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert [one.body for one in await waiting] == ["poison"]
 
 
@@ -316,7 +316,7 @@ async def test_a_short_poll_beyond_the_in_flight_limit_is_refused_and_a_long_one
     await asyncio.sleep(0)
     await broker.delete(EVENTS, [first.receipt_handle])
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert [one.body for one in await waiting] == ["b"]
 
 
