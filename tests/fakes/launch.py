@@ -91,6 +91,10 @@ class FakeProcess(EnvironmentProcess):
     def max_memory_mb(self) -> int:
         return 42
 
+    @property
+    def ran_out_of_memory(self) -> bool:
+        return False
+
 
 @dataclass
 class Started:

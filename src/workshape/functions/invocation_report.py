@@ -84,8 +84,11 @@ class Reporter:
         telemetry_events.invocation_began(running, environment)
 
     def init_began(self, environment: RunningEnvironment) -> None:
-        """Tell extensions."""
+        """Write INIT_START, and tell extensions."""
         telemetry_events.init_began(environment)
+        function, at = environment.function, environment.wall_started_at
+        if not environment.snap_start and (line := platform_log.init_start_line(function)):
+            self._logs.write(function.name, environment.stream, line, at)
 
     def init_ended_well(self, environment: RunningEnvironment, now: float, at: float) -> None:
         """Tell extensions; logs have an init phase with the first invocation, a restore at once."""
@@ -93,7 +96,7 @@ class Reporter:
         environment.telemetry.init_ended()
         if environment.snap_start:
             self._restore_ended(environment, platform_log.SUCCESS, None, now, at)
-        elif environment.is_snapshot:
+        elif environment.is_snapshot or environment.provisioned:
             self._init_ended(environment, platform_log.SUCCESS, None, now, at)
 
     def init_ended_badly(
@@ -257,15 +260,16 @@ def ending_of(running: RunningInvocation, environment: RunningEnvironment, outco
             return Ending(body, results.TIMED_OUT, platform_log.TIMEOUT, "timeout", crashed=True)
         case Outcome.EXITED | Outcome.INIT_EXITED:
             kind = environment.exit_type
-            if kind == results.EXIT_ERROR:
-                body = results.exited(request, environment.exit)
-            else:
-                body = results.extension_failed(request, kind, environment.exit)
+            tell = results.exited if kind in results.OF_RUNTIME else results.extension_failed
+            body = tell(request, environment.exit, kind)
             record_status = "error" if outcome is Outcome.EXITED else "init_error"
             return Ending(body, kind, platform_log.ERROR, record_status, crashed=True)
         case Outcome.INIT_FAILED:
             error_type = environment.init_error_type
-            return Ending(environment.init_error, error_type, platform_log.ERROR, "init_error", crashed=True)
+            body = environment.init_error
+            if error_type in results.OF_ENTRY_POINT:
+                body = results.without_runtime(request, error_type, body)
+            return Ending(body, error_type, platform_log.ERROR, "init_error", crashed=True)
         case _:
             raise AssertionError(f"{outcome} is no result of a function")
 

@@ -305,7 +305,7 @@ class Invoker:
         if environment is None or environment.exit:
             return  # a runtime's end is told by its supervisor first, if it has one
         now = self._clock.monotonic_s()
-        environment.exit = how
+        environment.exited(how)
         actions = self._scheduler.exited(environment_id)
         if actions:
             kind = environment.exit_type

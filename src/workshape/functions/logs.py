@@ -1,6 +1,7 @@
 """Function logs: one file a function, its latest lines, and followers who see each line as it comes.
 
 A file's line is `TIME STREAM MESSAGE`: `2026-10-08T06:53:49.256Z 2026/10/08/[$LATEST]22be53... START RequestId: ...`.
+A message of several lines is one line of the file, see `log_line.py`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from workshape.functions.flush_timer import FlushTimer
-from workshape.functions.log_line import LogLine, parse_line
+from workshape.functions.log_line import LogLine, on_one_line, parse_line
 from workshape.functions.model import FunctionName
 from workshape.iso_time import iso_milliseconds
 
@@ -182,7 +183,7 @@ class FunctionLogs:
                 shown_ms, shown = at_ms, iso_milliseconds(at)
             begin = f"{shown} {stream} ".encode()
             for message in messages:
-                data += begin + message + b"\n"
+                data += begin + on_one_line(message) + b"\n"
         try:
             with path.open("ab") as file:
                 file.write(data)

@@ -6,6 +6,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-l
 Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html (the durations of a restore)
 """
 
+import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +19,7 @@ from workshape.functions.model import FunctionName, FunctionVersion, Initializat
 from workshape.iso_time import iso_milliseconds
 
 OWN_GROUP_PREFIX = "/aws/lambda/"
+_RUNTIME = re.compile(r"([a-z]+)(?:\.(al\d+)|(\d[a-z0-9.]*?)(?:\.x)?)")
 SUCCESS = "success"
 ERROR = "error"
 TIMEOUT = "timeout"
@@ -97,6 +100,24 @@ def log_stream(function: FunctionVersion, at: float, unique: str) -> str:
     if function.log_group:
         return f"{day}/{function.name}[{function.version}][{unique}]"
     return f"{day}/[{function.version}]{unique}"
+
+
+def init_start_line(function: FunctionVersion) -> bytes:
+    """Write the line that opens an init phase; empty: the function's log has none.
+
+    The runtime is this machine's, so that its version says no more than its name does; JSON has the event at DEBUG.
+    AWS: undocumented what the line says of an image; we write none.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/runtime-management-identify.html
+    """
+    runtime = _RUNTIME.fullmatch(function.runtime)
+    if runtime is None or function.image is not None or function.log_format is not LogFormat.TEXT:
+        return b""
+    owner, _, _ = function.arn.partition(":function:")
+    number = hashlib.sha256(function.runtime.encode()).hexdigest()
+    arn = f"{owner.rpartition(':')[0]}::runtime:{number}"
+    version = f"{runtime[1]}:{runtime[2] or runtime[3]}.v1"
+    return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}".encode()
 
 
 def start_line(function: FunctionVersion, request: RequestId, at: float) -> bytes:

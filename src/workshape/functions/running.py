@@ -22,6 +22,8 @@ from workshape.functions.response_stream import ResponseStream
 from workshape.functions.telemetry_delivery import Telemetry
 from workshape.later import Later
 
+KILLED = "signal: killed"
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentView:
@@ -234,9 +236,18 @@ class RunningEnvironment:
             self.provisioned,
         )
 
+    def exited(self, how: str) -> None:
+        """Note how its runtime, or an extension, has ended by itself."""
+        self.exit = how
+        lacked = how == KILLED and self.process is not None and self.process.ran_out_of_memory
+        if lacked and self.exit_type == results.EXIT_ERROR:
+            self.exit_type = results.OUT_OF_MEMORY
+
     @property
     def max_memory_mb(self) -> int:
         """The most memory its processes have used so far."""
+        if self.exit_type == results.OUT_OF_MEMORY:
+            return self.function.memory_mb  # it went up faster than anybody looked
         return self.process.max_memory_mb() if self.process is not None else 0
 
     def take_init_ms(self) -> float | None:

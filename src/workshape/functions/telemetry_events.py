@@ -37,7 +37,8 @@ def init_ended(environment: RunningEnvironment, status: str, error_type: str | N
     _publish(environment, f"{phase}RuntimeDone", record, level)
     duration_ms = round((now - environment.started_at) * 1_000, 3)
     # A report that everybody is to see is written beside this.
-    is_detail = level is LogLevel.DEBUG and not environment.snap_start and not environment.is_snapshot
+    is_beside = environment.snap_start or environment.is_snapshot or environment.provisioned
+    is_detail = level is LogLevel.DEBUG and not is_beside
     report = {**record, "metrics": {"durationMs": duration_ms}}
     _publish(environment, f"{phase}Report", report, level if is_detail else None)
 

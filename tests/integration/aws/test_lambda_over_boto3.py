@@ -257,6 +257,27 @@ def test_a_payload_over_six_mebibytes_is_too_large(door: LiveDoor, archive: Arch
     assert client.invoke(FunctionName="f", Payload=payload[:-3] + b'"')["StatusCode"] == 200
 
 
+def test_half_a_character_passes_as_the_grammar_of_json_allows_it(door: LiveDoor, archive: Archive) -> None:
+    client = door.client("lambda")
+    create(client, archive())
+
+    passed = client.invoke(FunctionName="f", Payload=b'{"cut": "\\ud83d"}')["Payload"].read()
+
+    assert passed == b'{"cut": "\\ud83d"}'
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"cut": "\\ud83d"', b'["\\ud83d", NaN]', b'"\\ud83d" 1', b'"\\u12"', b'"\xed\xa0\xbd\\u0041"']
+)
+def test_half_a_character_makes_nothing_else_json(door: LiveDoor, archive: Archive, payload: bytes) -> None:
+    client = door.client("lambda")
+    create(client, archive())
+
+    code, status, _ = refusal(lambda: client.invoke(FunctionName="f", Payload=payload))
+
+    assert (code, status) == ("InvalidRequestContentException", 400)
+
+
 def test_functions_are_listed_in_pages(door: LiveDoor, archive: Archive) -> None:
     client = door.client("lambda")
     for name in ("c", "a", "b"):

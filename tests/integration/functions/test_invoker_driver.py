@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +74,9 @@ class Engine:
         self.api.callbacks.ready(environment)
 
     def messages(self) -> list[str]:
-        return [line.message for line in self.logs.tail(NAME, 100)]
+        """Its log but for INIT_START: `test_platform_log.py` has that."""
+        lines = [line.message for line in self.logs.tail(NAME, 100)]
+        return [line for line in lines if not line.startswith("INIT_START")]
 
     def written(self) -> list[InvocationRecord]:
         self.records.flush()
@@ -317,6 +320,7 @@ async def test_an_invocation_on_provisioned_concurrency_waits_for_nothing_and_it
     allocation = engine.invoker.provisioned(FUNCTION)
     assert order.initialization_type is InitializationType.PROVISIONED
     assert "Init Duration" in result.log_tail.decode(), "the first REPORT line still tells of the init phase"
+    assert re.fullmatch(r"INIT_REPORT Init Duration: \d+\.\d\d ms", engine.messages()[0])
     assert (record.provisioned, record.init_ms, record.environment) == (True, None, 1)
     assert shown.provisioned
     assert shown.state in ("idle", "frozen")

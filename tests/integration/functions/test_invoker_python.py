@@ -132,6 +132,31 @@ async def test_an_exit_gives_its_status_and_the_next_invocation_a_new_environmen
     assert fine.function_error is None
 
 
+async def test_the_log_says_when_an_environment_begins_and_how_its_runtime_ended(engine: Engine) -> None:
+    exited = await engine(tail=True, exit=3)
+
+    _, said, _, report = exited.log_tail.decode().splitlines()
+    assert said == "saw None"
+    assert report.endswith("\tStatus: error\tError Type: Runtime.ExitError")
+    first = engine.logs.tail(engine.function.name, 100)[0].message
+    version = engine.function.runtime.replace("python", "python:")
+    assert first.startswith(f"INIT_START Runtime Version: {version}.v1\t")
+
+
+async def test_a_function_without_a_program_fails_with_what_is_missing(engine: Engine) -> None:
+    engine.function = replace(engine.function, runtime="provided.al2023", revision="custom")
+
+    result = await engine(tail=True)
+
+    why = "Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
+    assert result.function_error == "Unhandled"
+    assert json.loads(result.payload) == {
+        "errorType": "Runtime.InvalidEntrypoint",
+        "errorMessage": f"RequestId: {result.request_id} {why}",
+    }
+    assert result.log_tail.endswith(b"\tStatus: error\tError Type: Runtime.InvalidEntrypoint\n")
+
+
 async def test_an_import_error_reads_as_the_runtime_reports_it(engine: Engine) -> None:
     engine.function = replace(engine.function, handler="broken.handler")
 

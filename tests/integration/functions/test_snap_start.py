@@ -71,8 +71,9 @@ async def test_a_version_is_restored_with_its_hooks(live: LiveFunctions, variabl
     assert (version["State"], version["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
     assert answer == {"happened": IN_ORDER, "type": "snap-start", "logs": []}
     messages = live.messages()
-    assert messages[0].startswith("INIT_REPORT Init Duration: ")
-    assert messages[1].startswith("RESTORE_REPORT Restore Duration: ")
+    assert messages[0].startswith("INIT_START Runtime Version: ")
+    assert messages[1].startswith("INIT_REPORT Init Duration: ")
+    assert messages[2].startswith("RESTORE_REPORT Restore Duration: ")
     assert "\tRestore Duration: " in messages[-1]
     assert "\tInit Duration: " not in messages[-1]
 

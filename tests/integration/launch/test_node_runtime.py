@@ -195,7 +195,7 @@ async def test_a_failure_is_an_error_of_lambdas_shape(node: RuntimeOwner, code: 
         assert value["errorMessage"].startswith(message)
         assert set(value) == {"errorType", "errorMessage", "trace"}
     logged = node.heard[environment].output[0].split("\t")
-    assert logged[1:4] == [node.heard[environment].answers[0][0], "ERROR", "Invoke Error"]
+    assert logged[1:4] == [node.heard[environment].answers[0][0], "ERROR", "Invoke Error "]
 
 
 INIT_ERRORS = {
@@ -305,7 +305,7 @@ async def test_console_lines_are_log_events_in_lambdas_text_format(node: Runtime
     assert fields[0][1:] == ["undefined", "INFO", "loading"]
     assert [line[1:] for line in fields[1:]] == [
         [request_id, "INFO", "a b { c: 1 }"],
-        [request_id, "ERROR", "two\rlines"],
+        [request_id, "ERROR", "two\nlines"],
         [request_id, "DEBUG", "d"],
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line[0]) for line in fields)

@@ -47,6 +47,14 @@ def log(event, context):
     logging.getLogger().setLevel(logging.INFO)
     logging.info("told %s", event)
     logging.getLogger("x").warning("warned")
+def traceback(event, context):
+    print("of\\ntwo lines")
+    try:
+        inner()
+    except ValueError:
+        logging.getLogger().exception("caught")
+    sys.stdout.write("unfinished")
+    return "_LAMBDA_TELEMETRY_LOG_FD" in os.environ
 def leave(event, context):
     sys.exit(4)
 def packages(event, context):
@@ -170,6 +178,49 @@ async def test_log_lines_carry_level_time_and_request(either: RuntimeOwner, inde
     else:
         assert re.fullmatch(rf"\[INFO\]\t[0-9T:.-]+Z\t{request_id}\ttold it", lines[0])
         assert re.fullmatch(rf"\[WARNING\]\t[0-9T:.-]+Z\t{request_id}\twarned", lines[1])
+
+
+async def test_what_is_logged_at_once_is_one_event_and_what_is_printed_one_for_each_line(
+    either: RuntimeOwner, index: Path
+) -> None:
+    environment, process = await either.started(index, runtime=HERE, handler="index.traceback")
+    assert await either.invoke(environment) == ("", False)
+    process.drain_output()
+    failing, _ = await either.started(index, runtime=HERE, handler="index.fail")
+    await either.invoke(failing)
+
+    loaded, *printed, logged, rest = either.heard[environment].output
+    assert (loaded, printed, rest) == ("loaded", ["of", "two lines"], "unfinished")
+    first, second, *frames, last = logged.split("\n")
+    assert first.endswith("\tcaught")
+    assert (second, last) == ("Traceback (most recent call last):", "way")
+    assert len(frames) >= 4
+    [told] = [line for line in either.heard[failing].output if line.startswith("[ERROR]")]
+    assert told.startswith("[ERROR] ValueError: no\nway\nTraceback (most recent call last):\n")
+
+
+async def test_what_exit_handlers_write_is_heard(either: RuntimeOwner, index: Path) -> None:
+    (index / "leaving.py").write_text(
+        "import atexit, sys\natexit.register(print, 'bye')\ndef handler(event, context): sys.exit(4)\n"
+    )
+    environment, _ = await either.started(index, runtime=HERE, handler="leaving.handler")
+    either.dispatch(environment)
+
+    heard = await either.until(environment, lambda heard: heard.exit)
+
+    assert heard.exit == "exit status 4"
+    assert heard.output == ["bye"]
+
+
+async def test_a_function_may_have_a_search_path_of_its_own(either: RuntimeOwner, index: Path) -> None:
+    (index / "more").mkdir()
+    (index / "more" / "beside.py").write_text("FOUND = True")
+    (index / "searching.py").write_text("import beside, boto3\ndef handler(event, context): return beside.FOUND\n")
+    more = f"{await either.task_root(index)}/more"
+
+    environment, _ = await either.started(index, runtime=HERE, handler="searching.handler", PYTHONPATH=more)
+
+    assert await either.invoke(environment) == ("", True)
 
 
 async def test_an_exit_in_the_handler_is_an_exit(either: RuntimeOwner, index: Path) -> None:

@@ -96,3 +96,16 @@ async def test_a_follower_that_leaves_is_forgotten(tmp_path: Path) -> None:
 
     assert [line async for line in follower] == []
     logs.close()
+
+
+async def test_a_message_of_several_lines_stays_one(tmp_path: Path) -> None:
+    logs = FunctionLogs(tmp_path)
+    async with logs.subscribe() as follower:
+        logs.write(F, STREAM, b"one\ntwo\n\tthree\r", AT)
+        logs.write(F, STREAM, b"another", AT)
+        shown = await anext(follower)
+
+    assert shown.message == "one\ntwo\n\tthree\r"
+    assert [line.message for line in logs.tail(F, 5)] == ["one\ntwo\n\tthree\r", "another"]
+    assert len(tmp_path.joinpath("f.log").read_bytes().split(b"\n")) == 3
+    logs.close()

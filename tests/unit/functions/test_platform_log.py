@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from workshape.functions import platform_log
 from workshape.functions.model import FunctionName, FunctionVersion, LogFormat, RequestId
 from workshape.functions.platform_log import (
     InitReport,
@@ -24,6 +25,21 @@ REPORT = Report(RequestId("id-1"), "success", None, False, 11.642, 12, 128, 67, 
 
 def test_an_invocation_opens_with_start() -> None:
     assert start_line(TEXT, RequestId("id-1"), AT) == b"START RequestId: id-1 Version: $LATEST"
+
+
+def test_an_init_phase_opens_with_its_runtimes_version() -> None:
+    function = replace(TEXT, arn="arn:aws:lambda:eu-west-1:123456789012:function:f")
+
+    line = platform_log.init_start_line(function).decode()
+
+    assert line.startswith(
+        "INIT_START Runtime Version: python:3.12.v1\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:"
+    )
+    named = {"nodejs22.x": "nodejs:22.v1", "provided.al2023": "provided:al2023.v1", "java8.al2": "java:8.al2.v1"}
+    for runtime, version in named.items():
+        other = platform_log.init_start_line(replace(function, runtime=runtime)).decode()
+        assert other.startswith(f"INIT_START Runtime Version: {version}\t")
+    assert platform_log.init_start_line(replace(function, log_format=LogFormat.JSON)) == b""
 
 
 def test_a_warm_report_has_no_init_duration() -> None:

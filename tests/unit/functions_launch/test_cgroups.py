@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workshape.functions.launch.cgroups import CgroupFolders, EnvironmentCgroup, limit_cpu
+from workshape.functions.launch.cgroups import CgroupFolders, EnvironmentCgroup, limit_cpu, ran_out_of_memory
 
 LEGACY = "cgroup {} cgroup rw,relatime,memory 0 0\n"
 UNIFIED = "cgroup2 {} cgroup2 rw,relatime 0 0\n"
@@ -130,6 +130,24 @@ def test_a_cgroup_of_version_2_is_made_and_removed_once_for_all_its_controllers(
     assert cgroup.folders["memory"] == cgroup.folders["freezer"] == f"{tmp_path}/7"
     assert cgroup.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n", True),
+        ("memory.events", "max 7\noom 0\noom_kill 0\n", False),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", True),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", False),  # kernels before 4.13 do not count
+    ],
+)
+def test_whether_memory_ran_out_is_read_from_either_version(
+    tmp_path: Path, name: str, text: str, expected: bool
+) -> None:
+    (tmp_path / name).write_text(text)
+
+    assert ran_out_of_memory(str(tmp_path)) is expected
+    assert ran_out_of_memory(str(tmp_path / "gone")) is False
 
 
 def _offer(parent: Path, name: str, *, limits: bool) -> None:

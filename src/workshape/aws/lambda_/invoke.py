@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 """
 
 import binascii
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -119,7 +120,26 @@ def check_payload(payload: bytes, bytes_max: int) -> None:
         _JSON.decode(payload)
         payload.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJson(reason=str(error)) from error
+        if not _is_json_with_halves(payload):
+            raise NotJson(reason=str(error)) from error
+
+
+def _is_json_with_halves(payload: bytes) -> bool:
+    """Tell whether it is JSON with escapes that are halves of a character, as clients write them of text cut in two.
+
+    Source: https://datatracker.ietf.org/doc/html/rfc8259#section-8.2 (which the grammar allows)
+    """
+    if b"\\u" not in payload:
+        return False
+    try:
+        json.loads(payload.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def client_context(encoded: str) -> str:

@@ -24,6 +24,8 @@ CPU_PERIOD_US = 20_000
 # AWS: undocumented; we chose a period short enough that a small function is slow evenly, not in bursts.
 CPU_QUOTA_US_MIN = 1_000  # the kernel takes no less
 
+OUT_OF_MEMORY = 1 << 16
+"""Beside a wait status, which has sixteen bits: the kernel has ended a process for its memory."""
 _LIMIT_FILES = {"memory": ("memory.limit_in_bytes",), "cpu": ("cpu.cfs_quota_us",), "pids": ("pids.max",)}
 
 
@@ -156,6 +158,10 @@ class EnvironmentCgroup:
             else:
                 _write(f"{folder}/memory.limit_in_bytes", str(memory_bytes))
 
+    def ran_out_of_memory(self) -> bool:
+        """Tell whether the kernel has ended a process of it for lack of memory."""
+        return "memory" in self._folders and ran_out_of_memory(self._folders["memory"])
+
     def remove(self) -> bool:
         """Remove them; False while the kernel still holds on to a last task."""
         for folder in dict.fromkeys(self._folders.values()):
@@ -182,6 +188,15 @@ def limit_cpu(folder: str, memory_mb: int) -> None:
 def processes(folder: str) -> list[int]:
     """List the processes in a cgroup. Raises OSError: it is gone."""
     return [int(pid) for pid in Path(folder, "cgroup.procs").read_bytes().split()]
+
+
+def ran_out_of_memory(folder: str) -> bool:
+    """Tell whether the kernel has ended a process for lack of memory in a cgroup of the `memory` controller."""
+    for name in ("memory.events", "memory.oom_control"):
+        with contextlib.suppress(OSError):
+            lines = Path(folder, name).read_text().splitlines()
+            return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+    return False
 
 
 def freeze(folder: str, *, frozen: bool) -> None:

@@ -47,6 +47,7 @@ class EnvironmentProcess:
         self._gone = asyncio.Event()
         self._frozen: set[int] | None = None
         self._memory_kib = 0
+        self._ran_out_of_memory = False
         self._memory_read_at = float("-inf")
         self._cgroups: Mapping[str, str] = {}
 
@@ -59,9 +60,9 @@ class EnvironmentProcess:
         self.pid, self.user, self._cgroups = spawned.pid, spawned.user, spawned.cgroups
 
     def drain_output(self) -> None:
-        """Hand on every line it has written so far."""
+        """Hand on all that it has written so far, also a line that has no end yet."""
         if self.output is not None:
-            self.output.drain()
+            self.output.drain(whole=False)
 
     def limit_cpu(self, memory_mb: int) -> None:
         """Give it the share of the processors that its memory is worth: from the end of its init phase on."""
@@ -123,8 +124,17 @@ class EnvironmentProcess:
             self._memory_kib = max(self._memory_kib, total)
         return -(-self._memory_kib // _KIB_PER_MIB)
 
-    def ended(self) -> None:
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """The kernel has ended one of its processes for lack of memory."""
+        folder = self._cgroups.get("memory")
+        if folder and not self._gone.is_set():
+            self._ran_out_of_memory = cgroups.ran_out_of_memory(folder)
+        return self._ran_out_of_memory
+
+    def ended(self, status: int) -> None:
         """Every process is gone: for the launcher."""
+        self._ran_out_of_memory = bool(status & cgroups.OUT_OF_MEMORY)
         self._gone.set()
 
     def _below(self) -> list[int]:

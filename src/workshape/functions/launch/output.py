@@ -1,4 +1,10 @@
-"""What an environment writes to its standard output and error, as lines."""
+"""What an environment writes to its standard output and error, as events of its log: lines, and framed messages.
+
+A line is an event. So is what a runtime's client frames, however many lines it has: a log record, a traceback. A frame
+is a type (four bytes that begin with `MAGIC`), a length (four), a time (eight), all big-endian, and the message.
+
+Source: https://github.com/aws/aws-lambda-python-runtime-interface-client (FramedTelemetryLogSink)
+"""
 
 import asyncio
 import os
@@ -10,30 +16,80 @@ LINE_BYTES_MAX = 256 * 1024
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html (size of a log event)
 """
 READ_BYTES = 1 << 16  # what a pipe holds
+MAGIC = b"\xa5\x5a\x00"
+"""What a frame begins with. No text in UTF-8 has its first byte."""
+_HEADER_BYTES = 16
+_LENGTH = slice(4, 8)
 READS_AT_ONCE_MAX = 16  # an environment that floods does not keep the event loop from the others
 
 
 class Lines:
-    """Finds the lines in what comes in pieces."""
+    """Finds the lines, and the framed messages, in what comes in pieces."""
 
     def __init__(self, on_line: Callable[[bytes], None]) -> None:
         self._on_line = on_line
         self._unfinished: list[bytes] = []
         self._unfinished_bytes = 0
+        self._header = b""
+        """The beginning of what may become a frame's."""
+        self._framed_bytes = 0
+        """How much of a message is yet to come."""
 
     def take(self, data: bytes) -> None:
-        """Hand on the lines that are whole now."""
+        """Hand on what is whole now."""
+        if self._header:
+            data, self._header = self._header + data, b""
+        while data:
+            if self._framed_bytes:
+                data = self._take_framed(data)
+                continue
+            begin = data.find(MAGIC)
+            if begin < 0:
+                begin = len(data) - _begun(data)
+                self._take_lines(data[:begin])
+                self._header = data[begin:]
+                return
+            self._take_lines(data[:begin])
+            if len(data) - begin < _HEADER_BYTES:
+                self._header = data[begin:]
+                return
+            self.end_line()
+            data = self._begin_frame(data[begin:])
+
+    def end_line(self) -> None:
+        """Take what there is of a line for a whole one."""
+        if self._unfinished and not self._framed_bytes:
+            self._finish()
+
+    def end(self) -> None:
+        """Nothing more comes: what is left is an event, too."""
+        self._framed_bytes = 0
+        if self._header:
+            self._keep(self._header)
+            self._header = b""
+        self.end_line()
+
+    def _begin_frame(self, data: bytes) -> bytes:
+        self._framed_bytes = int.from_bytes(data[_LENGTH], "big")
+        if not self._framed_bytes:
+            self._finish()
+        return data[_HEADER_BYTES:]
+
+    def _take_framed(self, data: bytes) -> bytes:
+        message = data[: self._framed_bytes]
+        self._framed_bytes -= len(message)
+        self._keep(message if self._framed_bytes else message.removesuffix(b"\n"))
+        if not self._framed_bytes:
+            self._finish()
+        return data[len(message) :]
+
+    def _take_lines(self, data: bytes) -> None:
         lines = data.split(b"\n")
         for line in lines[:-1]:
             self._keep(line)
             self._finish()
         if lines[-1]:
             self._keep(lines[-1])
-
-    def end(self) -> None:
-        """Nothing more comes: what is left is a line, too."""
-        if self._unfinished:
-            self._finish()
 
     def _keep(self, part: bytes) -> None:
         while self._unfinished_bytes + len(part) > LINE_BYTES_MAX:
@@ -51,8 +107,13 @@ class Lines:
         self._on_line(line)
 
 
+def _begun(data: bytes) -> int:
+    """Tell how many bytes at the end may be the first ones of a frame."""
+    return next((count for count in (2, 1) if data.endswith(MAGIC[:count])), 0)
+
+
 class OutputLines:
-    """Reads a pipe; calls `on_line` with each line, without its newline, and `on_end` once."""
+    """Reads a pipe; calls `on_line` with each event, without its last newline, and `on_end` once."""
 
     def __init__(self, descriptor: int, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Take ownership of the descriptor."""
@@ -63,8 +124,16 @@ class OutputLines:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(descriptor, self.drain)
 
-    def drain(self) -> None:
-        """Hand on what has been written by now: a function's lines come before whatever follows them."""
+    def drain(self, *, whole: bool = True) -> None:
+        """Hand on what has been written by now: a function's lines come before whatever follows them.
+
+        A line that has no end yet is kept until it has, unless also what is not `whole` is wanted.
+        """
+        self._read()
+        if not whole:
+            self._lines.end_line()
+
+    def _read(self) -> None:
         for _ in range(READS_AT_ONCE_MAX):
             if self._descriptor < 0:
                 return

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshape.errors import PlatformError
-from workshape.functions.launch.cgroups import CgroupFolders
+from workshape.functions.launch.cgroups import OUT_OF_MEMORY, CgroupFolders
 from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.exit_words import exit_words
 from workshape.functions.launch.fitted import FittedStems
@@ -286,11 +286,11 @@ class ProcessLauncher:
                 raise OSError(f"functions of images need a sandbox, and there can be none here: {reason}")
             scratch = self._scratch(environment)
             recipe = recipe.unconfined(scratch)
-        ending = _Ending(lambda status: on_exit(environment, exit_words(status)))
+        ending = _Ending(lambda status: on_exit(environment, exit_words(status & ~OUT_OF_MEMORY)))
         process = EnvironmentProcess(channel.kill)
 
         def gone(status: int) -> None:
-            process.ended()
+            process.ended(status)
             self._clean(scratch)
             ending.processes_ended(status)
             if process.output is not None:

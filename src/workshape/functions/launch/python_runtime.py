@@ -5,6 +5,7 @@ the runtime's folder, not from beside workshape.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -105,6 +106,8 @@ class PythonRuntime:
         except BaseException:  # noqa: BLE001 - the top of a program: the interpreter would print it, too
             traceback.print_exc()
         finally:
+            with contextlib.suppress(OSError):
+                os.dup2(2, 1)  # AWS's client has closed it, as what it frames its log for; here that is one with 2
             threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons, as an exit does
             atexit._run_exitfuncs()
             for stream in (sys.stdout, sys.stderr):

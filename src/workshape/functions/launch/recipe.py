@@ -130,6 +130,9 @@ def _message(function: FunctionVersion, plan: RuntimePlan, layout: Layout) -> di
         message |= {"handler": function.handler, "import_path": path, "runtime_folder": layout.runtime}
     elif plan.boot:
         message |= {"handler": function.handler}
+    elif plan.is_custom:
+        folders = [layout.task, layout.layers] if layout.layers else [layout.task]
+        message |= {"bootstraps": [f"{folder}/bootstrap" for folder in folders]}
     else:
         message |= {"arguments": layout.place(plan.arguments)}
     if extension_names(function.opt_folder):

@@ -25,6 +25,8 @@ const ORDER_DESCRIPTOR = 3;
 const API_DESCRIPTOR = 4;
 const HEADER_BYTES_MAX = 65536; // what we get from the platform is far shorter; more is not from it
 const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
+const LOG_DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"; // where a runtime's client is to frame what it logs
+const LOG_FRAME = 0xa55a0003;
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 
@@ -119,6 +121,8 @@ class Log {
     this.json = (process.env.AWS_LAMBDA_LOG_FORMAT || "").toUpperCase() === "JSON";
     this.level = LEVELS[(process.env.AWS_LAMBDA_LOG_LEVEL || "").toUpperCase()] || LEVELS.TRACE;
     this.requestId = undefined;
+    this.framed = process.env[LOG_DESCRIPTOR] !== undefined;
+    delete process.env[LOG_DESCRIPTOR];
   }
 
   patchConsole() {
@@ -131,8 +135,8 @@ class Log {
   write(level, values) {
     const time = new Date().toISOString();
     const line = this.json ? this.jsonLine(time, level, values) : `${time}\t${this.requestId}\t${level}\t${format(...values)}`;
-    // A newline would begin another event; Lambda's own runtime writes a carriage return in its place.
-    writeLine(`${line.replaceAll("\n", "\r")}\n`);
+    if (this.framed) writeLine(frame(Buffer.from(line)));
+    else writeLine(`${line.replaceAll("\n", "\r")}\n`); // a newline would begin another event
   }
 
   jsonLine(timestamp, level, values) {
@@ -158,8 +162,17 @@ class Log {
     if (this.json) return this.write("ERROR", [error]);
     const { errorType, errorMessage, trace } = errorBody(error);
     const own = error instanceof Error ? { ...error, name: undefined } : {};
-    return this.write("ERROR", [`${what}\t${safeJson({ errorType, errorMessage, ...own, stack: trace })}`]);
+    return this.write("ERROR", [`${what} \t${safeJson({ errorType, errorMessage, ...own, stack: trace })}`]);
   }
+}
+
+/** A message as one event of the log, however many lines it has, for whoever started us. */
+function frame(message) {
+  const header = Buffer.alloc(16);
+  header.writeUInt32BE(LOG_FRAME, 0);
+  header.writeUInt32BE(message.length, 4);
+  header.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
+  return Buffer.concat([header, message]);
 }
 
 function safeJson(value) {

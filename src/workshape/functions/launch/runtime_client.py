@@ -1,4 +1,4 @@
-"""workshape's Runtime API client for Python >= 3.10, of the standard library alone: `python runtime_client.py HANDLER`.
+"""workshape's Runtime API client for Python >= 3.10, without dependencies: `python -u runtime_client.py HANDLER`.
 
 It serves where AWS's own client (awslambdaric) cannot be had: other interpreters than workshape's, and macOS. It
 imports nothing of workshape, since functions must not find workshape's packages beside their code.
@@ -22,7 +22,10 @@ from types import SimpleNamespace, TracebackType
 from typing import Any
 
 API = "/2018-06-01/runtime/"
+_LOG_DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"
+_FRAME = b"\xa5\x5a\x00\x03"
 _request_id = ""
+_is_framed = False
 
 
 class Fault(Exception):
@@ -169,7 +172,18 @@ class _JsonFormatter(logging.Formatter):
 
 class _Standard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stdout.write(self.format(record))
+        _write(self.format(record))
+
+
+def _write(text: str) -> None:
+    """Write one event of the log; it may have several lines where whoever reads it knows frames."""
+    if not _is_framed:
+        sys.stdout.write(text)
+        return
+    message = text.encode(errors="replace")
+    header = _FRAME + len(message).to_bytes(4, "big") + (time.time_ns() // 1000).to_bytes(8, "big")
+    with open(1, "wb", closefd=False) as output:
+        output.write(header + message)
 
 
 def _set_up_logging() -> None:
@@ -250,11 +264,11 @@ def _users_part(trace: "TracebackType | None") -> "TracebackType | None":
 def _log_error(error: "dict[str, Any]") -> None:
     if _logs_json():
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stdout.write(json.dumps({"timestamp": stamp, "level": "ERROR", **error}) + "\n")
+        _write(json.dumps({"timestamp": stamp, "level": "ERROR", **error}) + "\n")
         return
     lines = [f"[ERROR] {error['errorType']}: {error['errorMessage']}", "Traceback (most recent call last):"]
     lines += [line for entry in error["stackTrace"] for line in entry.splitlines()]
-    sys.stdout.write("\r".join(lines) + "\n")  # one log event: a newline would begin another
+    _write("\n".join(lines) + "\n")
 
 
 def _marshal(value: object) -> bytes:
@@ -327,8 +341,8 @@ def main() -> None:
     """Load the handler, then serve invocations until the platform ends us."""
     # Python put this file's folder first; on Lambda it is the function's.
     sys.path[0] = os.environ.get("LAMBDA_TASK_ROOT", os.getcwd())
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, write_through=True)  # type: ignore[union-attr]  # text streams, at start
+    global _is_framed  # noqa: PLW0603 - said once, before anything is logged
+    _is_framed = os.environ.pop(_LOG_DESCRIPTOR, None) is not None
     platform = Platform(os.environ["AWS_LAMBDA_RUNTIME_API"])
     _set_up_logging()
     try:

@@ -25,6 +25,7 @@ from workshape.functions.launch.extensions import extension_names
 from workshape.functions.launch.interpreters import Interpreter, Interpreters
 from workshape.functions.launch.sandbox import CLIENTS as CLIENTS_SHOWN
 from workshape.functions.launch.sandbox import LANGUAGES, LAYERS, RUNTIME, TASK
+from workshape.functions.launch.stem import WRAPPER
 from workshape.functions.model import FunctionVersion
 
 RUNTIME_CLIENT = "awslambdaric"
@@ -69,6 +70,10 @@ class RuntimePlan:
     node_major: int = 0
     """22, for Node.js 22."""
     why_no_sandbox: str = ""
+    is_custom: bool = False
+    """It is a program called bootstrap, which the function or one of its layers brings."""
+    frames_logs: bool = False
+    """Its client frames what is one event of a log, however many lines it has: see `output.py`."""
 
     @property
     def in_stem(self) -> bool:
@@ -106,7 +111,7 @@ class Runtimes:
         if function.image is not None:
             return _image_plan(function.image)
         if function.runtime.startswith("provided"):
-            return RuntimePlan(("{task}/bootstrap",))
+            return RuntimePlan(("{task}/bootstrap",), is_custom=True)
         interpreter = await self._interpreters.find(function.runtime)
         if interpreter.note and interpreter.note not in self._noted:
             self._noted.add(interpreter.note)
@@ -119,7 +124,7 @@ class Runtimes:
         else:
             plan = self._python_plan(interpreter, function, stems=stems)
             self._bytecode.want(interpreter, [shown.path for shown in self._python_packages])
-        wrapper = function.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
+        wrapper = function.environment.get(WRAPPER)
         return replace(plan, arguments=(wrapper, *plan.arguments)) if wrapper else plan
 
     def _python_plan(self, interpreter: Interpreter, function: FunctionVersion, *, stems: bool) -> RuntimePlan:
@@ -128,7 +133,7 @@ class Runtimes:
         folder = self._python_folders[interpreter.path]
         program = os.path.realpath(interpreter.path)
         prefix = os.path.dirname(os.path.dirname(program))
-        client = ("-m", RUNTIME_CLIENT) if _aws_client_serves(interpreter) else ("{client}/runtime_client.py",)
+        client = ("-m", RUNTIME_CLIENT) if _aws_client_serves(interpreter) else ("-u", "{client}/runtime_client.py")
         library = f"python{interpreter.version[0]}.{interpreter.version[1]}"
         return RuntimePlan(
             ("{home}/bin/python", *client, function.handler),
@@ -138,6 +143,7 @@ class Runtimes:
             show=(Visible(prefix), *self._python_packages, *_OWN_CLIENTS),
             variables={"PYTHONPYCACHEPREFIX": str(self._folder / "bytecode")},
             library=library,
+            frames_logs=True,
             why_no_sandbox=_why_hidden(prefix),
         )
 
@@ -161,7 +167,7 @@ _READ_AT_START = ("PYTHON", "NODE_", "LD_", "LC_", "MALLOC_")
 
 def _is_read_at_start(name: str) -> bool:
     """Tell whether an interpreter looks at a variable as it starts: what has started already would miss it."""
-    return name.startswith(_READ_AT_START) or name in ("LANG", "AWS_LAMBDA_EXEC_WRAPPER")
+    return name.startswith(_READ_AT_START) or name in ("LANG", WRAPPER)
 
 
 def _why_hidden(prefix: str) -> str:
@@ -269,5 +275,6 @@ def _node_plan(interpreter: Interpreter, function: FunctionVersion, *, stems: bo
         boot=boot if stems else (),
         home=Visible(prefix, f"{LANGUAGES}/node-{'.'.join(map(str, interpreter.version))}"),
         show=_OWN_CLIENTS,
+        frames_logs=True,
         node_major=interpreter.version[0],
     )

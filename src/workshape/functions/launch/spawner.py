@@ -36,7 +36,7 @@ from functools import partial
 from typing import Any
 
 from workshape.functions.launch import image_program, linux, sandbox, stem, wire
-from workshape.functions.launch.cgroups import EnvironmentCgroup
+from workshape.functions.launch.cgroups import OUT_OF_MEMORY, EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import CopiedSlot
 from workshape.functions.launch.disks import Disks, begin_disks
 from workshape.functions.launch.process_tree import (
@@ -426,7 +426,8 @@ class Spawner:
             self._zygotes.zygote_ended(forked.pid)
         if self._environments.pop(forked.pid, None) is not None:
             assert status is not None
-            self._tell({"ended": forked.pid, "status": forked.how_it_ended(status)})
+            lack = OUT_OF_MEMORY if forked.cgroup is not None and forked.cgroup.ran_out_of_memory() else 0
+            self._tell({"ended": forked.pid, "status": forked.how_it_ended(status) | lack})
             self._release(forked)
 
     def _kill_orphans(self, ended: _Environment) -> None:

@@ -21,10 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from workshape.functions.entry_errors import INVALID_ENTRY_POINT
 from workshape.functions.launch import linux, sandbox, wire
 from workshape.functions.launch.cgroups import EnvironmentCgroup
 from workshape.functions.launch.copy_sandbox import CopiedSlot, CopySlot
 from workshape.functions.launch.extensions import supervise
+from workshape.functions.launch.init_failure import fail_init, words
 from workshape.functions.launch.sandbox import GROUP, ImageSlot, Slot
 from workshape.functions.launch.sealed import SealedOrder
 
@@ -32,6 +34,17 @@ ORDER_DESCRIPTOR = 3
 """Where a waiting process reads what it is to become; closed once it has become that."""
 API_DESCRIPTOR = 4
 """Its connection to the Runtime API, for runtimes of ours; whoever runs AWS's own client uses TCP."""
+LOG_DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"
+"""The variable that tells a runtime's client where to frame what it logs. It closes that descriptor when it ends, and
+takes the variable away before the function can see it.
+
+Source: https://github.com/aws/aws-lambda-python-runtime-interface-client (create_log_sink)
+"""
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+"""The variable that names a program of the function's own to start its runtime.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html
+"""
 _STATUS_DESCRIPTOR = 5
 _STATUS_BYTES = 4
 REFUSED_EXIT = 127
@@ -170,9 +183,33 @@ def execute(descriptor: int) -> None:
     os.chdir(order["folder"])
     os.set_inheritable(descriptor, False)  # its end tells the spawner that the program runs
     os.set_inheritable(API_DESCRIPTOR, False)
+    variables = order["variables"]
+    frames_log = variables.pop(LOG_DESCRIPTOR, None) is not None
     if order.get("extensions"):
-        supervise(order["extensions"], order["variables"])
-    os.execve(order["arguments"][0], order["arguments"], order["variables"])  # noqa: S606 - no shell is wanted
+        supervise(order["extensions"], variables)
+    if frames_log:
+        log = os.dup(1)  # one of its own: what is written while the program ends comes after it has been closed
+        os.set_inheritable(log, True)
+        variables[LOG_DESCRIPTOR] = str(log)
+    arguments = order.get("arguments") or _bootstrap(order["bootstraps"], variables, descriptor)
+    try:
+        os.execve(arguments[0], arguments, variables)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        if "bootstraps" in order or arguments[0] == variables.get(WRAPPER):  # else the program is not the function's
+            fail_init(descriptor, variables, INVALID_ENTRY_POINT, f"fork/exec {arguments[0]}: {words(error)}")
+        raise
+
+
+def _bootstrap(paths: "list[str]", variables: "dict[str, str]", descriptor: int) -> "list[str]":
+    """Find the first that is there: the function's own, or a layer's.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html
+    """
+    found = [path for path in paths if os.path.isfile(path)]
+    if not found:
+        why = f"Couldn't find valid bootstrap(s): [{' '.join(paths)}]"
+        fail_init(descriptor, variables, INVALID_ENTRY_POINT, why)
+    return found[:1]
 
 
 def read_order(descriptor: int) -> dict[str, Any] | None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from workshape.functions.launch.layout import Layout
 from workshape.functions.launch.runtimes import RuntimePlan
+from workshape.functions.launch.stem import LOG_DESCRIPTOR
 from workshape.functions.model import FunctionVersion, InitializationType, LogFormat
 
+STANDARD_OUTPUT = "1"
+PYTHON_PATH = "PYTHONPATH"
 _IMAGE_DEFAULTS: Mapping[str, str] = {
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",
@@ -34,6 +37,11 @@ class Variables:
             "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         }
+        if plan.library and (own := function.environment.get(PYTHON_PATH)):
+            # The runtime's client is found by it, and so is the SDK.
+            reserved[PYTHON_PATH] = ":".join([own, *layout.import_path(plan.library)[1:]])
+        if plan.frames_logs:
+            reserved[LOG_DESCRIPTOR] = STANDARD_OUTPUT
         if function.log_format is LogFormat.JSON:
             reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
         if function.log_level is not None:
