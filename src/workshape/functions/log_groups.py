@@ -5,8 +5,7 @@ What a function writes is kept by function; a group is whatever its functions ha
 Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -53,8 +52,13 @@ class LogGroups:
 
     def find(self, name: str) -> LogGroup | None:
         """Find one by its name."""
-        files: defaultdict[FunctionName, list[Path]] = defaultdict(list)
+        return next(iter(self.find_all((name,))), None)
+
+    def find_all(self, names: Collection[str]) -> list[LogGroup]:
+        """Find those of these names that there are, in their order, while looking through the logs once."""
+        files: dict[str, dict[FunctionName, list[Path]]] = {name: {} for name in names}
         for function in self._logs.names():
-            if self._group_of(function) == name:
-                files[function] += self._logs.files(function)
-        return LogGroup(name, files) if files else None
+            group = files.get(self._group_of(function))
+            if group is not None:
+                group[function] = self._logs.files(function)
+        return [LogGroup(name, files[name]) for name in names if files[name]]

@@ -6,6 +6,7 @@ A message of several lines is one line of the file, see `log_line.py`.
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -144,7 +145,8 @@ class FunctionLogs:
     def names(self) -> list[FunctionName]:
         """Whoever has written something that is still there."""
         self.flush()
-        return sorted({FunctionName(path.name.partition(".")[0]) for path in self._folder.glob("*.log")})
+        files = (name for name in os.listdir(self._folder) if name.endswith(".log"))
+        return sorted({FunctionName(name.partition(".")[0]) for name in files})
 
     def files(self, name: FunctionName) -> list[Path]:
         """Where a function's log is, oldest file first, with all it has written so far; none when it never has."""

@@ -86,6 +86,15 @@ def test_a_frame_that_ends_too_early_is_handed_on_as_far_as_it_came(cut: int) ->
     assert ends == 1
 
 
+def test_bytes_that_only_look_like_a_frame_are_a_line_like_others() -> None:
+    too_long = FRAME_TYPE + b"\xff" * 4 + bytes(8) + b" and on\n"
+    no_time = FRAME_TYPE + bytes(4) + b"\x01" * 8 + b" and on\n"
+
+    lines, _ = lines_of([too_long + no_time, frame(b"told") + b"after\n"])
+
+    assert lines == [too_long[:-1], no_time[:-1], b"told", b"after"]
+
+
 def test_a_large_framed_message_comes_in_pieces() -> None:
     lines, _ = lines_of([frame(b"x" * (LINE_BYTES_MAX + 5)), b"y\n"])
 

@@ -22,7 +22,7 @@ from workshape.aws.lambda_.images import (
     refuse_image,
 )
 from workshape.aws.lambda_.names import unqualified
-from workshape.aws.lambda_.paging import cut_page
+from workshape.aws.lambda_.paging import cut_page, page_begin
 from workshape.aws.lambda_.tags import check_tags
 from workshape.aws.lambda_.versions import version_key
 from workshape.aws.operation import Call, Operation
@@ -88,12 +88,14 @@ class _FunctionOperations:
         return write_function(self._catalog, *self._find(parameters))
 
     async def list(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-        runnables: list[Runnable] = [*self._catalog.list()]
+        functions = self._catalog.list()
         if parameters.get("FunctionVersion") != "ALL":
-            page, more = cut_page(parameters, runnables, lambda runnable: runnable.name)
-            return {"Functions": [write_function(self._catalog, each) for each in page], **more}
-        runnables = [version for each in runnables for version in self._catalog.versions(each.name)]
-        page, more = cut_page(parameters, runnables, lambda version: f"{version.name}\0{version_key(version)}")
+            some, more = cut_page(parameters, functions, lambda function: function.name)
+            return {"Functions": [write_function(self._catalog, each) for each in some], **more}
+        first, _, _ = page_begin(parameters).partition("\0")
+        names = (function.name for function in functions if function.name >= first)
+        versions = (version for name in names for version in self._catalog.versions(name))
+        page, more = cut_page(parameters, versions, lambda version: f"{version.name}\0{version_key(version)}")
         return {"Functions": [write_function(self._catalog, each, each.version) for each in page], **more}
 
     async def update_code(self, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

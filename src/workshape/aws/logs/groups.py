@@ -82,7 +82,7 @@ class GroupOperations:
         names = [name for name in self._groups.names() if name not in known and _is_asked(name, parameters)]
         limit = max(parameters.get("limit", RESULTS_MAX) - len(listed), 0)
         begin = _offset(token)
-        groups = [group for name in names[begin : begin + limit] if (group := self._groups.find(name)) is not None]
+        groups = self._groups.find_all(names[begin : begin + limit])
         shown = await asyncio.to_thread(lambda: [_described(call, group) for group in groups])
         end = begin + len(shown)
         return {"logGroups": listed + shown, "nextToken": f"{_TOKEN}{end}" if end < len(names) else None}

@@ -18,8 +18,10 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limi
 READ_BYTES = 1 << 16  # what a pipe holds
 MAGIC = b"\xa5\x5a\x00"
 """What a frame begins with. No text in UTF-8 has its first byte."""
+FRAME_BYTES_MAX = 32 * 1024 * 1024  # more than anybody logs at once
 _HEADER_BYTES = 16
 _LENGTH = slice(4, 8)
+_TIME_BEGIN = 8  # microseconds do not reach its first byte before the year 4253
 READS_AT_ONCE_MAX = 16  # an environment that floods does not keep the event loop from the others
 
 
@@ -43,12 +45,7 @@ class Lines:
             if self._framed_bytes:
                 data = self._take_framed(data)
                 continue
-            begin = data.find(MAGIC)
-            if begin < 0:
-                begin = len(data) - _begun(data)
-                self._take_lines(data[:begin])
-                self._header = data[begin:]
-                return
+            begin = _frame_in(data)
             self._take_lines(data[:begin])
             if len(data) - begin < _HEADER_BYTES:
                 self._header = data[begin:]
@@ -107,9 +104,19 @@ class Lines:
         self._on_line(line)
 
 
-def _begun(data: bytes) -> int:
-    """Tell how many bytes at the end may be the first ones of a frame."""
-    return next((count for count in (2, 1) if data.endswith(MAGIC[:count])), 0)
+def _frame_in(data: bytes) -> int:
+    """Tell where a frame begins, or what may become one; at the end: nowhere."""
+    begin = data.find(MAGIC)
+    while 0 <= begin <= len(data) - _HEADER_BYTES and not _is_frame(data[begin : begin + _HEADER_BYTES]):
+        begin = data.find(MAGIC, begin + 1)
+    if begin >= 0:
+        return begin
+    return len(data) - next((count for count in (2, 1) if data.endswith(MAGIC[:count])), 0)
+
+
+def _is_frame(header: bytes) -> bool:
+    """Tell a frame from bytes that happen to look like one's beginning, of which whoever prints no text has some."""
+    return int.from_bytes(header[_LENGTH], "big") <= FRAME_BYTES_MAX and header[_TIME_BEGIN] == 0
 
 
 class OutputLines:
