@@ -13,7 +13,6 @@ from workshape.functions.extension_sessions import Extension
 from workshape.functions.function_metrics import FunctionMetrics
 from workshape.functions.invocation_trace import Moments, Subject
 from workshape.functions.launch.extensions import extension_names
-from workshape.functions.limits import LOG_TAIL_BYTES
 from workshape.functions.log_level import LogLevel
 from workshape.functions.logs import FunctionLogs
 from workshape.functions.model import FunctionVersion, InvocationResult
@@ -73,7 +72,7 @@ class Reporter:
         self._logs.write_all(environment.function.name, environment.stream, lines, at)
         running = environment.invocation
         if running is not None and running.log_tail is not None:
-            running.log_tail += lines
+            running.log_tail.add(lines)
 
     def began(self, running: RunningInvocation, environment: RunningEnvironment, at: float) -> None:
         """Write START."""
@@ -282,7 +281,7 @@ def result_of(running: RunningInvocation, ending: Ending) -> InvocationResult:
         executed_version=running.function.version,
         function_error=None if ending.error_type is None else results.UNHANDLED,
         error_type=ending.error_type or "",
-        log_tail=_tail(running.log_tail),
+        log_tail=b"" if running.log_tail is None else running.log_tail.text,
     )
 
 
@@ -317,7 +316,3 @@ def _record(
         environments=running.environments,
         provisioned=environment.provisioned,
     )
-
-
-def _tail(lines: list[bytes] | None) -> bytes:
-    return b"".join(line + b"\n" for line in lines)[-LOG_TAIL_BYTES:] if lines else b""

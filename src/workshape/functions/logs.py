@@ -22,6 +22,7 @@ MIB = 1024 * 1024
 FILE_BYTES_MAX = 16 * MIB
 FILES_MAX = 4  # per function: NAME.log is written, NAME.1.log came before it, ...
 BUFFERED_BYTES_MAX = 4 * MIB  # a function that writes faster than this in a tenth of a second makes us write at once
+LINE_BYTES = 96  # what a line takes in a file besides its message, and no less in memory
 FOLLOWED_LINES_MAX = 10_000  # a follower further behind than this loses the oldest: functions never wait for readers
 
 _Written = tuple[float, str, Sequence[bytes]]
@@ -110,7 +111,7 @@ class FunctionLogs:
         if buffer is None:
             buffer = self._buffers[name] = []
         buffer.append((at, stream, messages))
-        self._buffered_bytes += sum(map(len, messages))
+        self._buffered_bytes += sum(map(len, messages)) + LINE_BYTES * len(messages)
         if self._buffered_bytes >= BUFFERED_BYTES_MAX:
             self.flush()
         else:

@@ -9,6 +9,7 @@ from workshape.functions import results
 from workshape.functions.init_gate import InitGate
 from workshape.functions.launch.environment_process import EnvironmentProcess
 from workshape.functions.launch.recipe import LaunchOrder
+from workshape.functions.log_tail import LogTail
 from workshape.functions.model import (
     EnvironmentId,
     FunctionName,
@@ -80,7 +81,7 @@ class RunningInvocation:
         self.is_runtime_done = False
         """Extensions have been told that it is."""
         self.error_header = ""
-        self.log_tail: list[bytes] | None = [] if invocation.log_tail else None
+        self.log_tail = LogTail() if invocation.log_tail else None
 
     def give(self, result: InvocationResult) -> None:
         """Tell the caller, unless it has been told."""

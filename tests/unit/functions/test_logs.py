@@ -109,3 +109,13 @@ async def test_a_message_of_several_lines_stays_one(tmp_path: Path) -> None:
     assert [line.message for line in logs.tail(F, 5)] == ["one\ntwo\n\tthree\r", "another"]
     assert len(tmp_path.joinpath("f.log").read_bytes().split(b"\n")) == 3
     logs.close()
+
+
+async def test_lines_without_a_byte_are_not_kept_without_a_bound(tmp_path: Path) -> None:
+    logs = FunctionLogs(tmp_path)
+
+    for _ in range(2 * logs_module.BUFFERED_BYTES_MAX // logs_module.LINE_BYTES):
+        logs.write(F, STREAM, b"", AT)
+
+    assert tmp_path.joinpath("f.log").stat().st_size > 0, "nobody has asked, and no time has passed"
+    logs.close()

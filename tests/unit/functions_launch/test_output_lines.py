@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workshape.functions.launch.output import LINE_BYTES_MAX, READ_BYTES, OutputLines
+from workshape.functions.launch.output import (
+    LINE_BYTES_MAX,
+    LINES_AT_ONCE_MAX,
+    PIPE_BYTES,
+    READ_BYTES,
+    OutputLines,
+)
 
 FRAME_TYPE = b"\xa5\x5a\x00\x0e"
 
@@ -116,6 +122,26 @@ def test_what_is_no_whole_line_yet_can_be_asked_for() -> None:
         return lines
 
     assert asyncio.run(read()) == [b"one", b"tw", b"three", b"four"]
+
+
+def test_many_short_lines_do_not_keep_the_event_loop_from_others() -> None:
+    async def read() -> tuple[int, int]:
+        lines: list[bytes] = []
+        readable, writable = os.pipe()
+        output = OutputLines(readable, lines.append, lambda: None)
+        os.write(writable, b"\n" * PIPE_BYTES)
+        while not lines:
+            await asyncio.sleep(0)
+        at_once = len(lines)
+        output.drain()
+        os.close(writable)
+        output.close()
+        return at_once, len(lines)
+
+    at_once, in_all = asyncio.run(read())
+
+    assert at_once < LINES_AT_ONCE_MAX + READ_BYTES
+    assert in_all == PIPE_BYTES
 
 
 def test_what_was_written_is_handed_on_without_waiting_for_the_event_loop() -> None:

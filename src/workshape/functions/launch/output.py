@@ -15,14 +15,17 @@ LINE_BYTES_MAX = 256 * 1024
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html (size of a log event)
 """
-READ_BYTES = 1 << 16  # what a pipe holds
+PIPE_BYTES = 1 << 16  # what one holds
+READ_BYTES = 1 << 11  # few enough that not even as many empty lines take long
+LINES_AT_ONCE_MAX = 256
 MAGIC = b"\xa5\x5a\x00"
 """What a frame begins with. No text in UTF-8 has its first byte."""
 FRAME_BYTES_MAX = 32 * 1024 * 1024  # more than anybody logs at once
 _HEADER_BYTES = 16
 _LENGTH = slice(4, 8)
 _TIME_BEGIN = 8  # microseconds do not reach its first byte before the year 4253
-READS_AT_ONCE_MAX = 16  # an environment that floods does not keep the event loop from the others
+READS_AT_ONCE_MAX = 256
+"""An environment that floods does not keep the event loop from the others: neither with much, nor with many lines."""
 
 
 class Lines:
@@ -125,24 +128,27 @@ class OutputLines:
     def __init__(self, descriptor: int, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Take ownership of the descriptor."""
         self._descriptor = descriptor
-        self._lines = Lines(on_line)
+        self._on_line = on_line
+        self._lines = Lines(self._line)
         self._on_end = on_end
         os.set_blocking(descriptor, False)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(descriptor, self.drain)
+        self._lines_read = 0
+        self._loop.add_reader(descriptor, self._read, READS_AT_ONCE_MAX, LINES_AT_ONCE_MAX)
 
     def drain(self, *, whole: bool = True) -> None:
         """Hand on what has been written by now: a function's lines come before whatever follows them.
 
         A line that has no end yet is kept until it has, unless also what is not `whole` is wanted.
         """
-        self._read()
+        self._read(PIPE_BYTES // READ_BYTES, PIPE_BYTES)
         if not whole:
             self._lines.end_line()
 
-    def _read(self) -> None:
-        for _ in range(READS_AT_ONCE_MAX):
-            if self._descriptor < 0:
+    def _read(self, reads_max: int, lines_max: int) -> None:
+        self._lines_read = 0
+        for _ in range(reads_max):
+            if self._descriptor < 0 or self._lines_read >= lines_max:
                 return
             try:
                 data = os.read(self._descriptor, READ_BYTES)
@@ -152,6 +158,10 @@ class OutputLines:
                 self.close()
                 return
             self._lines.take(data)
+
+    def _line(self, line: bytes) -> None:
+        self._lines_read += 1
+        self._on_line(line)
 
     def close(self) -> None:
         """Read no more; `on_end` is called unless it has been."""
