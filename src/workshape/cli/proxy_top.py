@@ -1,14 +1,12 @@
 """`workshape proxy top`: who uses the database, who waits, who holds a connection and for how long; again and again."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import msgspec
 import typer
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -63,16 +61,19 @@ def screen(status: ProxyStatus, before: ProxyStatus | None, seconds: float) -> R
         f"database connections {status.database_connections} of {of}",
         f"borrowed {status.borrowed}",
         f"in transaction {status.in_transaction}",
+    ]
+    counts = [
         f"pinned {status.pinned}",
         f"waiting {status.waiting}",
+        f"queries {status.query_requests}",
+        f"borrow timeouts {status.borrow_timeouts}",
     ]
-    counts = [f"queries {status.query_requests}", f"borrow timeouts {status.borrow_timeouts}"]
     if before is not None and seconds > 0:
-        counts.insert(1, f"{(status.query_requests - before.query_requests) / seconds:.0f}/s")
+        counts.insert(3, f"{(status.query_requests - before.query_requests) / seconds:.0f}/s")
+    parts: list[RenderableType] = [Text("   ".join(head), style="bold"), Text("   ".join(counts))]
     if status.borrow_latency_ms:
-        spread = "  ".join(f"{name} {value:.3g}" for name, value in status.borrow_latency_ms.items())
-        counts.append(f"borrow latency ms: {spread}")
-    parts: list[RenderableType] = [_line(head, style="bold"), _line(counts)]
+        spread = "   ".join(f"{name} {value:.3g}" for name, value in status.borrow_latency_ms.items())
+        parts.append(Text(f"borrow latency ms   {spread}"))
     parts += [table for table in (_pools(status), _holders(status), _pins(status)) if table.rows]
     return Group(*parts)
 
@@ -107,11 +108,6 @@ def _pins(status: ProxyStatus) -> Table:
     for pin in status.pins[:ROWS_MAX]:
         table.add_row(str(pin.client), pin.user, pin.reason, Text(pin.statement), f"{pin.age_s:.1f}")
     return table
-
-
-def _line(figures: Sequence[str], style: str = "") -> Columns:
-    """Set figures beside each other; a narrow screen breaks between two of them, never inside one."""
-    return Columns([Text(figure, style, no_wrap=True) for figure in figures], padding=(0, 3))
 
 
 def _address(url: str | None, folder: Path) -> str:
