@@ -264,12 +264,13 @@ def _schedules_title(engine: EngineStatus) -> str:
     return "Schedules" if shown == total else f"Schedules (the {shown} soonest of {total:,})"
 
 
+def _are_numbers(cells: Sequence[Any]) -> bool:
+    known = [cell for cell in cells if cell != "-"]
+    return bool(known) and all(isinstance(cell, int | float) for cell in known)
+
+
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
-    numbers = {
-        column
-        for index, column in enumerate(columns)
-        if all(row[index] == "-" or isinstance(row[index], int | float) for row in rows)
-    }
+    numbers = {column for index, column in enumerate(columns) if _are_numbers([row[index] for row in rows])}
     table = plain_table(title, *columns, numbers=numbers)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
