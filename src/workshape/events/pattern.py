@@ -84,6 +84,16 @@ class _Node:
         return f"<_Node {'.'.join(self.path)} {sorted(self.children)}>"
 
 
+class _Asked:
+    """An event, and of which fields it has been found out whether it has them anywhere: that is looked up once."""
+
+    __slots__ = ("event", "is_absent")
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self.event = event
+        self.is_absent: dict[_Node, bool] = {}
+
+
 class Pattern:
     """A compiled pattern."""
 
@@ -101,8 +111,9 @@ class Pattern:
         """Tell whether a decoded event is taken. Numbers that are no `JsonNumber` count as Python writes them."""
         if not event and self._dialect.matches_nothing_in_nothing:
             return False
+        asked = _Asked(event)
         try:
-            return any(_holds(root, event, event) for root in self._roots)
+            return any(_holds(root, event, asked) for root in self._roots)
         except RecursionError:
             return False  # nested deeper than can be looked into, as what cannot be read is taken neither
 
@@ -260,19 +271,19 @@ def _note_dotted(node: _Node) -> list[Path]:
     return ways + further
 
 
-def _holds(node: _Node, value: object, event: Mapping[str, Any]) -> bool:
+def _holds(node: _Node, value: object, asked: _Asked) -> bool:
     """Tell whether all that a branch asks for at and below a node holds for the value there."""
     accepted = node.field
-    if accepted is not None and not _accepts(accepted, value) and not _is_absent_as_wanted(node, event):
+    if accepted is not None and not _accepts(accepted, value) and not _is_absent_as_wanted(node, asked):
         return False
     if not node.children:
         return True
-    return any(_holds_within(node, each, event) for each in _objects(value))
+    return any(_holds_within(node, each, asked) for each in _objects(value))
 
 
-def _holds_within(node: _Node, there: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+def _holds_within(node: _Node, there: Mapping[str, Any], asked: _Asked) -> bool:
     there = _undotted(node, there)
-    return all(_holds(child, there.get(step, _MISSING), event) for step, child in node.children.items())
+    return all(_holds(child, there.get(step, _MISSING), asked) for step, child in node.children.items())
 
 
 def _accepts(accepted: Field, value: object) -> bool:
@@ -281,11 +292,17 @@ def _accepts(accepted: Field, value: object) -> bool:
     return any(accepted.accepts(each) for each in _values(value))
 
 
-def _is_absent_as_wanted(node: _Node, event: Mapping[str, Any]) -> bool:
-    """Tell whether `exists: false` holds: no value, in no element of the arrays on the way; objects are no values."""
+def _is_absent_as_wanted(node: _Node, asked: _Asked) -> bool:
+    """Tell whether `exists: false` is asked for and holds."""
     if node.alone is None:
         return False
-    way = node.alone
+    if node not in asked.is_absent:
+        asked.is_absent[node] = _is_absent(node, node.alone, asked.event)
+    return asked.is_absent[node]
+
+
+def _is_absent(node: _Node, way: _Node, event: Mapping[str, Any]) -> bool:
+    """Tell whether there is no value, in no element of the arrays on the way; objects are no values."""
     there: list[object] = [event]
     for step in node.path:
         there = [

@@ -154,6 +154,26 @@ def test_an_event_may_have_a_field_both_nested_and_dotted() -> None:
         assert matches(pattern, event)
 
 
+class Counted(dict[str, Any]):
+    """An object of an event that counts how often it is looked into."""
+
+    looks = 0
+
+    def __contains__(self, key: object) -> bool:
+        Counted.looks += 1
+        assert Counted.looks < 10_000, "the event is looked at again and again"
+        return super().__contains__(key)
+
+
+def test_whether_a_field_is_nowhere_is_looked_up_once() -> None:
+    pattern = compile_pattern('{"items": {"a": [{"exists": false}]}}')
+    items = [Counted(a=number) for number in range(2_000)]
+    Counted.looks = 0
+
+    assert not pattern.matches({"items": items})
+    assert pattern.matches({"items": [Counted(b=number) for number in range(2_000)]})
+
+
 @pytest.mark.parametrize("dialect", [EVENT_BRIDGE, LAMBDA_FILTER])
 def test_a_bare_number_is_compared_as_it_is_written(dialect: Dialect) -> None:
     pattern = compile_pattern('{"price": [300, 3.0e2]}', dialect)
