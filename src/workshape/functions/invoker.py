@@ -203,8 +203,11 @@ class Invoker:
         self._closed = True
         self._perform(self._scheduler.close(), self._clock.monotonic_s())
         self._alarm.cancel()
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while ending := set(self._tasks):
+            await asyncio.gather(*ending, return_exceptions=True)
+            self._tasks -= (
+                ending  # they take themselves away when the loop goes on: since 3.12 this may not wait for it
+            )
         self._api.close_spare()
 
     # What the runtimes say

@@ -250,11 +250,11 @@ class LayerWriter:
 class _Entry(tarfile.TarInfo):
     """An entry whose extended headers are bounded."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Entry":
-        entry = super().frombuf(buf, encoding, errors)
-        if entry.type in _EXTENDED and entry.size > HEADER_BYTES_MAX:
-            raise tarfile.ReadError(f"an extended header of {entry.size} bytes")
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        # Here the rest of an entry is read; `frombuf` is passed by in later versions of Python, 3.13.4 for one.
+        if self.type in _EXTENDED and self.size > HEADER_BYTES_MAX:
+            raise tarfile.ReadError(f"an extended header of {self.size} bytes")
+        entry: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # not documented, in all versions
         return entry
 
 
