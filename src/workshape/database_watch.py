@@ -55,6 +55,8 @@ LOG_EVERY_S = 1.0
 LOG_BYTES_MAX = 1024 * 1024  # of the server's log at a time: ten thousand refusals; what comes faster is passed over
 END_S_MAX = 2.0  # for connections that are in the middle of something; who is still there then is told
 
+_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection's end looks like. The last: the server has said that it ends, and has not closed it yet."""
 _NO_CONNECTION = "the watch cannot connect to it"
 
 _log = logging.getLogger(__name__)
@@ -107,7 +109,7 @@ class DatabaseWatch:
             async with asyncio.timeout(STATUS_S_MAX), self._turn:
                 present = await _backends(connection)
                 max_connections, kept = await connection.fetchrow(LIMITS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
             return DatabaseStatus(name, *counted, unknown=str(error) or "it does not answer within a second")
         proxy, unknown = list[int](), ""
         try:
@@ -128,14 +130,14 @@ class DatabaseWatch:
         while True:
             try:
                 connection = await self._connect()
-            except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            except _LOST as error:
                 _log.warning("database_not_watched", extra={"reason": str(error), "again_in_s": delay_s})
                 await asyncio.sleep(delay_s)
                 delay_s = min(RECONNECT_S_MAX, delay_s * 2)
                 continue
             delay_s = RECONNECT_S_FIRST
             self._connection = connection
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*_LOST):
                 await self._watch(connection)
             self._connection = None
             connection.terminate()
@@ -171,7 +173,7 @@ class DatabaseWatch:
                     await asyncio.sleep(INTERVAL_S)
                     left = await _backends(connection)
                 max_connections, _ = await connection.fetchrow(LIMITS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _LOST as error:
             raise BackendUnavailable(backend="the database", address=address, reason=str(error)) from error
         still = {backend.pid for backend in left}
         ended = [backend for backend in chosen if backend.pid not in still]
