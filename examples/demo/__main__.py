@@ -63,13 +63,15 @@ def _play(console: Console, width: int) -> dict[str, Any]:
             outcomes = _partial_batches(platform, progress)
             progress.console.print(outcomes_table(outcomes))
             starts = _cold_starts(platform, progress)
-            progress.console.print(starts_table(starts))
+            why_no_sandbox = platform.status()["why_no_sandbox"]
+            progress.console.print(starts_table(starts, why_no_sandbox))
             in_memory = platform.run.in_memory
     text, verdict = shape.play(width)
     console.print(Text.from_ansi(text))
     return {
         "machine": {"system": machine.system(), "cpu": machine.machine(), "python": machine.python_version()},
         "in_memory": list(in_memory),
+        "why_no_sandbox": why_no_sandbox,
         "three_am": [burst.as_json() for burst in bursts],
         "partial_batches": [outcome.as_json() for outcome in outcomes],
         "cold_starts": [each.as_json() for each in starts],

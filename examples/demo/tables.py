@@ -67,14 +67,20 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def starts_table(starts: Sequence[Starts]) -> Table:
-    """Scene 3, a row a way to begin."""
+def starts_table(starts: Sequence[Starts], why_no_sandbox: str) -> Table:
+    """Scene 3, a row a way to begin. Without a sandbox all of them are one: below the table it says so."""
     title = f"Cold starts: one Python function whose init phase builds an SDK client, {MEMORY_MB:,} MB"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("the environment is")
     for name in ("starts", "waited p50 ms", "at most", "REPORT p50 ms"):
         table.add_column(name, justify="right")
     table.add_column("published of AWS")
+    if why_no_sandbox:
+        table.caption = (
+            "There is no sandbox here, so no process waits and none is restored: who is not provisioned or warm begins "
+            f"from nothing. {why_no_sandbox[:1].upper()}{why_no_sandbox[1:]}."
+        )
+        table.caption_justify = "left"
     for way in starts:
         reported = way.reported_p50_ms
         table.add_row(

@@ -208,6 +208,8 @@ class EngineStatus(msgspec.Struct, frozen=True):
     deliveries_pending: dict[str, int] = {}
     """What destinations did not take yet and is tried again, by what has sent it; kinds without any are left out."""
     functions: tuple[FunctionStatus, ...] = ()
+    why_no_sandbox: str = ""
+    """Why environments of functions are processes of this machine like any other; empty: they have a sandbox."""
     queues: tuple[QueueStatus, ...] = ()
     mappings: tuple[MappingStatus, ...] = ()
     routes: tuple[RouteStatus, ...] = ()

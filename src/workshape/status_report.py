@@ -38,6 +38,7 @@ class StatusReport:
     clock: Clock
     catalog: Catalog
     invoker: Invoker
+    why_no_sandbox: Callable[[], Awaitable[str]]
     recent: RecentInvocations
     broker: Broker
     mappings: MappingSupervisor
@@ -64,6 +65,7 @@ class StatusReport:
             topics=self._topics(),
             deliveries_pending={kind.value: count for kind, count in sorted(waiting.items())},
             functions=self._functions(),
+            why_no_sandbox=await self.why_no_sandbox(),
             queues=tuple(self._queue(name) for name in self.broker.list_queues()),
             mappings=tuple(
                 MappingStatus(

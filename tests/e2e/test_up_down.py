@@ -234,6 +234,7 @@ def test_an_ordinary_user_runs_it_too(nobodys_folder: Path, as_nobody: Sequence[
         eventually(lambda: "kept a lamp" in workshape("logs", "keep", "--folder", str(folder), command=as_nobody)[1])
         down = workshape("down", str(folder), command=as_nobody)
 
+    assert "sandbox  functions have none: only root may make one (sudo)\n" in running.said
     assert owners == {NOBODY}
     assert down[0] == 0
 

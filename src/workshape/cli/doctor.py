@@ -1,6 +1,7 @@
 """`workshape doctor`: which parts of the sandbox hold on this machine, why others do not, and which runtimes run."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -33,18 +34,25 @@ RUNTIMES = (
     "nodejs24.x",
 )
 """Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html (supported runtimes we can run)"""
-_NEEDS_NAMESPACES = (
-    ("namespaces of its own", "it sees and signals its own processes only"),
-    ("read-only root", "it sees the system's programs, its code and layers, and nothing else of this machine"),
-    ("private /tmp", "with the function's quota, to the block"),
-    ("user of its own", "no capabilities, no way to new privileges; nobody else can speak to its Runtime API"),
-)
-_LIMITS = {
-    "memory": "the function's memory; over it, the function is killed",
-    "cpu": "a share of the processors in proportion to the memory: 1,769 MB is one core",
-    "pids": "1,024 processes and threads",
-    "freezer": "nothing of it runs between invocations; without, by SIGSTOP to each process",
+_SANDBOX = {
+    "namespaces of its own": "it sees and signals its own processes only",
+    "read-only root": "it sees the system's programs, its code and layers, and nothing else of this machine",
+    "private /tmp": "with the function's quota, to the block",
+    "user of its own": "no capabilities, no way to new privileges; nobody else can speak to its Runtime API",
 }
+_TAKES_A_SANDBOX = "takes the sandbox"
+_LIMITS = {
+    "memory": ("the function's memory; over it, the function is killed", "nothing limits a function's memory"),
+    "cpu": (
+        "a share of the processors in proportion to the memory: 1,769 MB is one core",
+        "a function has all processors, whatever its memory",
+    ),
+    "pids": ("1,024 processes and threads", "in a sandbox its user's processes are limited instead"),
+    "freezer": ("nothing of it runs between invocations", "SIGSTOP to each of its processes does that instead"),
+}
+"""What each gives, and what is without it."""
+_DELEGATE = "as an ordinary user on systemd: systemd-run --user --scope workshape up"
+"""Source: https://www.freedesktop.org/software/systemd/man/latest/systemd-run.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +85,25 @@ async def examine() -> list[Check]:
         launcher = ProcessLauncher(Path(folder), FunctionSettings())
         try:
             reason = await launcher.why_no_sandbox()
-            checks = [Check(part, not reason, reason or what) for part, what in _NEEDS_NAMESPACES]
-            checks.append(_disks(reason or await launcher.why_no_disks()))
-            checks.append(_seccomp(reason))
-            checks.append(_snapshots(reason))
-            missing = launcher.cgroups().missing
-            checks += [Check(each, each not in missing, missing.get(each, _LIMITS[each])) for each in CONTROLLERS]
+            checks = [Check("sandbox", not reason, reason or "each environment has one: what follows")]
+            missing = _TAKES_A_SANDBOX if reason else ""
+            checks += [Check(part, not missing, missing or what) for part, what in _SANDBOX.items()]
+            checks.append(_disks(missing, "" if missing else await launcher.why_no_disks()))
+            checks += [_seccomp(missing), _snapshots(missing)]
+            checks += [_limit(each, launcher.cgroups().missing.get(each, "")) for each in CONTROLLERS]
         finally:
             await launcher.close()
     interpreters = Interpreters(allow_substitute=False)
     return [*checks, *await asyncio.gather(*(_runtime(interpreters, runtime) for runtime in RUNTIMES))]
 
 
-def _disks(reason: str) -> Check:
+def _disks(missing: str, reason: str) -> Check:
+    if missing:
+        reason = f"{missing}; without, /tmp is this machine's"
+    elif reason:
+        reason = f"{reason}; it is memory of the function's"
     what = "each environment's is a file system of its own on this machine's disk, beside the function's memory"
-    return Check(
-        "ephemeral storage on disk", not reason, f"{reason}; it is memory of the function's" if reason else what
-    )
+    return Check("ephemeral storage on disk", not reason, reason or what)
 
 
 def _seccomp(reason: str) -> Check:
@@ -107,6 +117,13 @@ def _snapshots(reason: str) -> Check:
         reason = "this machine lets nobody have user namespaces (/proc/sys/user/max_user_namespaces)"
     what = "SnapStart: environments of Python are forked of one that is initialised; without, each initialises itself"
     return Check("copies of snapshots", not reason, reason or what)
+
+
+def _limit(controller: str, reason: str) -> Check:
+    gives, without = _LIMITS[controller]
+    if reason and controller == CONTROLLERS[0] and os.geteuid() != 0:
+        reason = f"{reason}; {_DELEGATE}"
+    return Check(controller, not reason, f"{without}: {reason}" if reason else gives)
 
 
 async def _runtime(interpreters: Interpreters, runtime: str) -> Check:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from workshape.app.model import App
 from workshape.app.toml import APP_FILE_NAME, load_app
-from workshape.cli.admin import LineFeeds
+from workshape.cli.admin import ANSWER_S_MAX, LineFeeds
 from workshape.cli.errors import reported
 from workshape.cli.logs import log_text
 from workshape.cli.platform import Platform, Wanted
@@ -28,6 +28,7 @@ from workshape.errors import NotFound
 from workshape.parts.supervisor import Abandoned, Died, Started, SupervisorEvent
 from workshape.run import RunFile
 from workshape.settings import Ports, Settings
+from workshape.status import EngineStatus
 
 LISTEN_S_MAX = 5.0  # the logs do not come: then it is up without them
 LAST_LINES_S_MAX = 2.0  # the engine has ended: whatever it has written is here
@@ -93,8 +94,19 @@ async def _work(platform: Platform, wanted: Wanted, display: "_Display", followe
     if follower is not None:
         # Whoever reads that it is up may invoke at once: no line of that is to be missed.
         await follower.start(run.endpoint)
-    display.addresses(run, app, notes)
+    display.addresses(run, app, [*notes, *await _sandbox_notes(run.endpoint)])
     await platform.watch()
+
+
+async def _sandbox_notes(endpoint: str) -> list[tuple[str, str]]:
+    """Ask the engine why functions have no sandbox. One that does not answer is started again, and tells later."""
+    async with httpx.AsyncClient(timeout=ANSWER_S_MAX, trust_env=False) as client:
+        try:
+            answer = (await client.get(f"{endpoint}/_workshape/status")).raise_for_status()
+        except httpx.HTTPError:
+            return []
+    why_not = msgspec.json.decode(answer.content, type=EngineStatus).why_no_sandbox
+    return [("sandbox", f"functions have none: {why_not}")] if why_not else []
 
 
 class _Follower:

@@ -69,6 +69,13 @@ class FunctionParts:
         self.catalog.subscribe(preparation.changed)
         await preparation.run()
 
+    async def why_no_sandbox(self) -> str:
+        """Say why environments have no sandbox on this machine; empty: they have one."""
+        try:
+            return await self.launcher.why_no_sandbox()
+        except OSError as error:
+            return str(error)
+
     async def end(self) -> None:
         """End every environment, then the logs that are followed: whoever follows them has their last lines."""
         await self.invoker.close()

@@ -62,6 +62,7 @@ def open_observation(
         clock=ground.clock,
         catalog=functions.catalog,
         invoker=functions.invoker,
+        why_no_sandbox=functions.why_no_sandbox,
         recent=functions.metrics.recent,
         broker=sources.broker,
         mappings=sources.mappings,

@@ -66,7 +66,7 @@ class CgroupFolders:
                 if not os.access(folder / name, os.W_OK):
                     raise PermissionError(f"{folder / name} cannot be written")
         except OSError as error:
-            self.missing[controller] = str(error)
+            self.missing[controller] = _words(error)
             _remove(folder)
         else:
             self.folders[controller] = str(folder)
@@ -245,7 +245,7 @@ def _make_unified(folder: Path, controllers: Sequence[str]) -> dict[str, str]:
         if not os.access(parent / "cgroup.procs", os.W_OK):  # who moves a process needs to
             raise PermissionError(f"{parent / 'cgroup.procs'} cannot be written")
     except OSError as error:
-        return dict.fromkeys(controllers, str(error))
+        return dict.fromkeys(controllers, _words(error))
     refused = {}
     for controller in controllers:
         try:
@@ -258,9 +258,14 @@ def _make_unified(folder: Path, controllers: Sequence[str]) -> dict[str, str]:
             refused[controller] = (
                 f"{parent} has processes of its own, and then nothing below it is limited"
                 if error.errno == errno.EBUSY
-                else str(error)
+                else _words(error)
             )
     return refused
+
+
+def _words(error: OSError) -> str:
+    """Say what the kernel refuses, and where."""
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 
 
 def _remove(folder: Path) -> None:

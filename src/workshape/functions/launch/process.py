@@ -28,6 +28,7 @@ from workshape.functions.launch.fitted import FittedStems
 from workshape.functions.launch.interpreters import InterpreterMissing, Interpreters, RuntimeUnknown
 from workshape.functions.launch.output import OutputLines
 from workshape.functions.launch.recipe import LaunchOrder, Recipe
+from workshape.functions.launch.refused_sandbox import NOT_ROOT
 from workshape.functions.launch.runtimes import RuntimePlan, Runtimes
 from workshape.functions.launch.spawn_channel import Configuration, SpawnChannel, Spawned
 from workshape.functions.launch.zygotes import NO_SNAPSHOT
@@ -353,7 +354,7 @@ class _Kept:
 def _why_no_root() -> str:
     if sys.platform != "linux":
         return f"there are no namespaces on {sys.platform}"
-    return "" if os.geteuid() == 0 else "only root may make one"
+    return "" if os.geteuid() == 0 else NOT_ROOT
 
 
 class _Ending:

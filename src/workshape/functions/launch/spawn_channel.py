@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 import workshape
+from workshape.functions.launch.refused_sandbox import explain
 from workshape.functions.launch.sealed import seal
 from workshape.functions.launch.wire import DESCRIPTORS_MAX, HEADER_BYTES, pack
 
@@ -318,6 +319,12 @@ class SpawnChannel:
             self._received = self._received[end:]
             self._hear(message)
 
+    def _why_no_sandbox(self, said: str) -> str:
+        """Explain what the spawner says; what it has not tried it was told itself."""
+        if not said or not self._configuration.root:
+            return said
+        return explain(said, Path("/proc/self/status").read_text(), Path("/proc/self/uid_map").read_text())
+
     def _receive_with_descriptors(self) -> bytes:
         # One read ends where the next descriptors begin, so they are never more than a message's.
         room = socket.CMSG_LEN(DESCRIPTORS_MAX * array.array("i").itemsize)
@@ -337,7 +344,7 @@ class SpawnChannel:
         elif "lost" in message:
             self._lost_by_pid.pop(message["lost"], _nothing)()
         elif "sandbox" in message:
-            self.sandbox.set_result(message["sandbox"])
+            self.sandbox.set_result(self._why_no_sandbox(message["sandbox"]))
         elif "disks" in message:
             assert self._disks is not None, "it was asked"
             self._disks.set_result(message["disks"])
