@@ -1,5 +1,6 @@
 """Finding interpreters in a made-up machine: a PATH, a home, and programs that tell a version."""
 
+import pwd
 import shutil
 import sys
 from pathlib import Path
@@ -126,3 +127,21 @@ async def test_a_program_that_tells_another_version_than_its_name_is_passed_over
 async def test_what_is_neither_python_nor_node_is_unknown(runtime: str) -> None:
     with pytest.raises(RuntimeUnknown):
         await Interpreters(allow_substitute=True).find(runtime)
+
+
+@pytest.mark.parametrize("runtime", ["python3.99", "nodejs99.x"])
+async def test_whoever_has_no_home_has_what_is_on_path(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    def nobody(_user: int) -> pwd.struct_passwd:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with pytest.raises(InterpreterMissing):
+        await Interpreters(allow_substitute=False).find(runtime)
+    found = program(
+        tmp_path / "bin" / {"p": "python3.99", "n": "node"}[runtime[0]], "99.0.1" if "node" in runtime else "3.99.1"
+    )
+
+    assert (await Interpreters(allow_substitute=False).find(runtime)).path == str(found)

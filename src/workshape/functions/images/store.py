@@ -244,4 +244,4 @@ def _read_kept(place: Path) -> _Kept | None:
 
 def _docker_config() -> Path:
     """Source: https://docs.docker.com/reference/cli/docker/#environment-variables (DOCKER_CONFIG)"""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")) / "config.json"

@@ -142,10 +142,10 @@ def _python_candidates(minor: int) -> Iterator[Path]:
         yield Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
     for folder in _path_folders():
         yield folder / name
-    for root in (_variable_path("PYENV_ROOT"), Path.home() / ".pyenv"):
+    for root in (_variable_path("PYENV_ROOT"), _home(".pyenv")):
         if root is not None:
             yield from (version / "bin" / name for version in _newest_first(root / "versions", f"3.{minor}."))
-    for root in (_variable_path("UV_PYTHON_INSTALL_DIR"), Path.home() / ".local/share/uv/python"):
+    for root in (_variable_path("UV_PYTHON_INSTALL_DIR"), _home(".local/share/uv/python")):
         if root is not None:
             yield from (version / "bin" / name for version in _newest_first(root, f"cpython-3.{minor}."))
     for place in ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"):
@@ -158,13 +158,12 @@ def _node_candidates(major: int) -> Iterator[Path]:
         yield Path(place, "bin", "node")
     for folder in _path_folders():
         yield folder / "node"
-    home = Path.home()
-    for root in (_variable_path("NVM_DIR"), home / ".nvm"):
+    for root in (_variable_path("NVM_DIR"), _home(".nvm")):
         if root is not None:
             yield from (version / "bin/node" for version in _newest_first(root / "versions/node", f"v{major}."))
-    fnm = home / ".local/share/fnm/node-versions"
+    fnm = _home(".local/share/fnm/node-versions")
     yield from (version / "installation/bin/node" for version in _newest_first(fnm, f"v{major}."))
-    for root in (home / ".nodenv/versions", home / ".asdf/installs/nodejs", Path("/usr/local/n/versions/node")):
+    for root in (_home(".nodenv/versions"), _home(".asdf/installs/nodejs"), Path("/usr/local/n/versions/node")):
         yield from (version / "bin/node" for version in _newest_first(root, f"{major}."))
     for place in ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"):
         yield Path(place, "node")
@@ -188,6 +187,11 @@ def _newest_first(folder: Path, prefix: str) -> list[Path]:
         found = [each for each in folder.iterdir() if each.name.startswith(prefix)]
         return sorted(found, key=lambda each: [int(number) for number in re.findall(r"\d+", each.name)], reverse=True)
     return []
+
+
+def _home(place: str) -> Path:
+    """Name a place in the user's home; a path that is not there for whoever has none, as some users of containers."""
+    return Path(os.path.expanduser(f"~/{place}"))
 
 
 def _variable_path(name: str) -> Path | None:
