@@ -1,9 +1,7 @@
 """Functions of images on a whole platform: from the app file and over the API, invoked for real."""
 
 import json
-import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +24,7 @@ timeout_s = 10
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root on Linux may run images")
+@pytest.mark.usefixtures("needs_sandbox")
 @pytest.mark.skipif(COMPILER is None, reason="there is no C compiler to make a static program with")
 def test_an_image_runs_from_the_app_file_and_over_the_api(make_app: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_app(APP)

@@ -18,9 +18,9 @@ from workshape.cli.table import plain_table
 from workshape.errors import PlatformError
 from workshape.functions.launch import seccomp
 from workshape.functions.launch.cgroups import CONTROLLERS
-from workshape.functions.launch.copy_sandbox import user_namespaces
 from workshape.functions.launch.interpreters import Interpreters
 from workshape.functions.launch.process import ProcessLauncher
+from workshape.functions.launch.user_namespaces import why_no_user_namespaces
 from workshape.settings import FunctionSettings
 
 RUNTIMES = (
@@ -113,8 +113,7 @@ def _seccomp(reason: str) -> Check:
 
 
 def _snapshots(reason: str) -> Check:
-    if not reason and not user_namespaces():
-        reason = "this machine lets nobody have user namespaces (/proc/sys/user/max_user_namespaces)"
+    reason = reason or why_no_user_namespaces()
     what = "SnapStart: environments of Python are forked of one that is initialised; without, each initialises itself"
     return Check("copies of snapshots", not reason, reason or what)
 

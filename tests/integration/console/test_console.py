@@ -1,8 +1,6 @@
 """The console of a real engine, over HTTP."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 
 import httpx
@@ -135,7 +133,7 @@ def test_a_foreign_page_can_neither_read_nor_do_anything(engine: LiveEngine) -> 
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="functions are sandboxed for root on Linux")
+@pytest.mark.usefixtures("needs_sandbox")
 def test_a_sandboxed_function_cannot_reach_the_console(engine: LiveEngine) -> None:
     invoked = engine.client("lambda").invoke(
         FunctionName="look", Payload=json.dumps({"url": f"{engine.run_file.console}/now"})
@@ -145,7 +143,7 @@ def test_a_sandboxed_function_cannot_reach_the_console(engine: LiveEngine) -> No
     assert json.loads(invoked["Payload"].read()) in ("ConnectionResetError", "RemoteDisconnected", "URLError")
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="functions are sandboxed for root on Linux")
+@pytest.mark.usefixtures("needs_sandbox")
 def test_a_sandboxed_function_learns_nothing_of_others_by_the_front_doors_own_pages(engine: LiveEngine) -> None:
     pages = engine.run_file.endpoint + "/_workshape/"
 

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +17,7 @@ from tests.fakes.live_functions import Gate, LiveFunctions, live_functions
 from workshape.functions.launch import linux
 from workshape.functions.launch.process_tree import descendants
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="copies need a sandbox, and that needs root on Linux"
-)
+pytestmark = pytest.mark.usefixtures("needs_copies")
 
 KEPT = sum(1 << each for each in (linux.CAP_SYS_ADMIN, linux.CAP_SETUID, linux.CAP_SETPCAP))
 CODE = """

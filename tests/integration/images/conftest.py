@@ -1,7 +1,5 @@
 """Images of a static program, and environments of them."""
 
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,14 +9,10 @@ from tests.fakes.image_programs import COMPILER, static_image, static_runtime
 from tests.fakes.images import BuiltImage
 from tests.fakes.runtime_owner import RuntimeOwner
 
-CAN_RUN_IMAGES = sys.platform == "linux" and os.geteuid() == 0
-
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def program(needs_sandbox: None, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A static program that speaks the Runtime API."""
-    if not CAN_RUN_IMAGES:
-        pytest.skip("only root on Linux may run images")
     if COMPILER is None:
         pytest.skip("there is no C compiler to make a static program with")
     return static_runtime(tmp_path_factory.mktemp("program"))

@@ -15,7 +15,6 @@ import pytest
 from tests.fakes.image_programs import program_layer, python_layer, static_image
 from tests.fakes.images import BuiltImage, file, folder, layer, link, write_layout
 from tests.fakes.runtime_owner import RuntimeOwner
-from tests.integration.images.conftest import CAN_RUN_IMAGES
 from workshape.functions.images.model import ImageProcess, ImageSettings, image_process
 from workshape.functions.images.store import ImageStore
 from workshape.functions.launch.environment_process import EnvironmentProcess
@@ -24,7 +23,6 @@ from workshape.functions.launch.process_tree import descendants
 from workshape.functions.model import EnvironmentId
 
 WAIT_S = 15.0
-NEEDS_ROOT = pytest.mark.skipif(not CAN_RUN_IMAGES, reason="only root on Linux may run images")
 
 
 async def unpacked(
@@ -65,7 +63,7 @@ async def test_its_root_is_the_images_and_read_only(owner: RuntimeOwner, tmp_pat
     assert await owner.invoke(environment, "become root") == ("", "Operation not permitted")
 
 
-@NEEDS_ROOT
+@pytest.mark.usefixtures("needs_sandbox")
 @pytest.mark.parametrize("mode", [0o755, 0o700], ids=["a folder of all", "a folder of root's"])
 async def test_a_file_that_functions_may_read_is_where_it_is_on_the_host(
     tmp_path: Path, program: bytes, mode: int
@@ -89,7 +87,7 @@ async def test_a_file_that_functions_may_read_is_where_it_is_on_the_host(
     assert told == [("", f"certificate of {authority}") for authority in authorities]
 
 
-@NEEDS_ROOT
+@pytest.mark.usefixtures("needs_sandbox")
 async def test_a_file_behind_a_link_of_the_image_is_not_shown_and_nothing_is_made_there(
     tmp_path: Path, program: bytes
 ) -> None:
@@ -326,7 +324,7 @@ def handler(event, context):
 """
 
 
-@NEEDS_ROOT
+@pytest.mark.usefixtures("needs_sandbox")
 async def test_an_image_like_awss_own_runs_a_python_handler(owner: RuntimeOwner, tmp_path: Path) -> None:
     pytest.importorskip("awslambdaric", reason="AWS's runtime client is not installed")
     packages = Path(sysconfig.get_path("purelib"))

@@ -15,7 +15,7 @@ from tests.integration.launch.test_environment_process import HERE
 from workshape.functions.launch import linux, sandbox
 from workshape.functions.launch.cgroups import PROCESSES_MAX
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root")
+pytestmark = pytest.mark.usefixtures("needs_sandbox")
 SECRET = "correct-horse-battery"
 PROBES = """
 import errno, os, re, socket
@@ -49,8 +49,6 @@ def handler(event, context):
 @pytest.fixture
 async def probes(owner: RuntimeOwner, code: Path) -> Path:
     (code / "index.py").write_text(PROBES)
-    if reason := await owner.launcher.why_no_sandbox():
-        pytest.skip(f"this machine lets us have no sandbox: {reason}")
     return code
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -14,7 +13,7 @@ import pytest
 from workshape.functions.launch.peer import is_no_function, peer_user
 from workshape.functions.launch.users import USERS_FROM
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="takes Linux, and other users")
+pytestmark = pytest.mark.usefixtures("needs_other_users")
 FUNCTION = USERS_FROM + 5
 WAIT_S = 10.0
 

@@ -73,17 +73,12 @@ def connect(address):
 def handler(event, context):
     return attempt(lambda: eval(event))
 """
-sandboxed = pytest.mark.skipif(
-    os.uname().sysname != "Linux" or os.getuid() != 0, reason="a sandbox needs Linux, and root"
-)
-pytestmark = sandboxed
+pytestmark = pytest.mark.usefixtures("needs_sandbox")
 
 
 @pytest.fixture
 async def inside(owner: RuntimeOwner, code: Path) -> "Inside":
     (code / "index.py").write_text(PROBES)
-    if reason := await owner.launcher.why_no_sandbox():
-        pytest.skip(f"this machine lets us have no sandbox: {reason}")
     return Inside(owner, code)
 
 

@@ -11,7 +11,7 @@ import pytest
 from workshape.parts.process import SHIM, account_named
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.usefixtures("needs_other_users")
 def test_a_program_that_asks_access_of_a_closed_folder_is_let_in(tmp_path: Path) -> None:
     account = account_named("postgres", "nobody")
     assert account is not None

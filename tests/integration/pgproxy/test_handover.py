@@ -160,7 +160,7 @@ def test_without_a_predecessor_there_is_nothing_to_inherit_and_a_stranger_is_ref
     assert inherit(tmp_path / "none.sock") is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can come as somebody else")
+@pytest.mark.usefixtures("needs_other_users")
 async def test_another_user_gets_no_sockets_even_where_the_file_lets_him_in(
     make_proxy: MakeProxy, server: Server
 ) -> None:

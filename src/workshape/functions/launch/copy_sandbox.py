@@ -93,9 +93,7 @@ def enter_user_namespace(first_user: int) -> None:
             os._exit(0)
     os.close(done_write)
     try:
-        linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)  # not every machine lets others make one
-        os.setresuid(first_user, first_user, first_user)
-        linux.unshare(linux.CLONE_NEWUSER)
+        move_to_user_namespace(first_user)
         os.write(ready_write, b"x")
         if not os.read(done_read, 1):
             raise PermissionError("the users of a user namespace cannot be set")
@@ -103,6 +101,17 @@ def enter_user_namespace(first_user: int) -> None:
         for descriptor in (ready_read, ready_write, done_read):
             os.close(descriptor)
         os.waitpid(writer, 0)
+
+
+def move_to_user_namespace(user: int) -> None:
+    """Become a user, and move this process into a user namespace of its own, which has no users yet.
+
+    Raises:
+        OSError: this machine does not let it.
+    """
+    linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)  # not every machine lets others make one
+    os.setresuid(user, user, user)
+    linux.unshare(linux.CLONE_NEWUSER)
 
 
 def fork_helper(pid: int, slot: CopySlot, cgroup_files: Sequence[int], own_namespace: int) -> int:
@@ -235,12 +244,3 @@ def _is_harmless(pid: int, user: int) -> bool:
 def _write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)
-
-
-def user_namespaces() -> bool:
-    """Tell whether this machine has user namespaces to give."""
-    try:
-        with open("/proc/sys/user/max_user_namespaces") as limit:
-            return int(limit.read()) > 0
-    except (OSError, ValueError):
-        return False
