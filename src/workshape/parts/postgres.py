@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -152,6 +153,8 @@ class Postgres(ChildPart):
 
     async def _make_cluster(self) -> None:
         """Run initdb in a folder of another name: a cluster is either whole or not there."""
+        if self._account is None:
+            _check_name(self.name)
         making = self._order.folder / "making"
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(mode=0o700)
@@ -262,6 +265,23 @@ def hand_over(part: str, account: Account | None, *paths: Path) -> None:
             "or name a server of your own ([database] url)"
         )
         raise PartFailed(part=part, reason=reason) from error
+
+
+def _check_name(part: str) -> None:
+    """See that whom initdb runs as has a name, which it looks up: not every user of a container has.
+
+    Raises:
+        PartFailed: it has none.
+    """
+    user = os.geteuid()
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        reason = (
+            f"user {user} has no name on this machine, and initdb wants one; run workshape as a user of /etc/passwd, "
+            "or name a server of your own ([database] url)"
+        )
+        raise PartFailed(part=part, reason=reason) from None
 
 
 def server_program(name: str, cluster: Path, log_file: Path, order: PostgresOrder, port: int) -> Program:

@@ -15,6 +15,7 @@ import pytest
 
 from workshape.cli.ports import free_ports
 from workshape.parts.postgres import ClusterUnusable, InitSqlFailed, Postgres, PostgresOrder
+from workshape.parts.process import PartFailed
 from workshape.parts.tls_front import tls_front
 
 
@@ -153,3 +154,15 @@ async def test_a_server_left_by_a_killed_supervisor_makes_room(order: PostgresOr
             rows = await asyncio.to_thread(query, url, "SELECT count(*) FROM kept")
 
     assert rows == [(0,)]
+
+
+async def test_a_user_without_a_name_is_told_what_is_missing(
+    order: PostgresOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `docker run --user 4711`: initdb looks its user's name up."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4_711_471)
+
+    with pytest.raises(PartFailed, match="user 4711471 has no name on this machine"):
+        await Postgres(order).start()
+
+    assert not (order.folder / "cluster").exists()
