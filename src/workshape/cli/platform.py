@@ -108,6 +108,9 @@ class Platform:
             AlreadyRunning, PortInUse, PlatformError: `stop` is still to be called.
         """
         self._state.make()
+        # What functions see of it is read by users of their own. Its folder keeps the mode that its owner's mask gives
+        # it, and secrets are made with one of theirs.
+        os.umask(0o022)
         self._lock = Lock(self._state)
         await _end_leftovers(self._state)
         self._settings = choose_ports(self._settings, unused=self._unused_ports())

@@ -61,3 +61,10 @@ def test_what_a_limit_lacks_is_told_with_what_is_there_instead() -> None:
         assert "Errno" not in detail
     for part in SANDBOX_PARTS:
         assert told[part][0] == told["sandbox"][0]
+
+
+@pytest.mark.usefixtures("needs_sandbox")
+def test_files_that_are_made_for_their_owner_alone_are_no_obstacle() -> None:
+    told = doctor("sh", "-c", 'umask 077; exec "$@"', "sh")
+
+    assert told["sandbox"] == (True, "each environment has one: what follows")

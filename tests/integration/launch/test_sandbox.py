@@ -14,6 +14,7 @@ import pytest
 from tests.fakes import entering
 from tests.fakes.runtime_owner import FUNCTION, RuntimeOwner
 from tests.integration.launch.test_environment_process import HERE
+from workshape.functions.launch.process import EnvironmentStartFailed
 from workshape.settings import FunctionSettings
 
 WAIT_S = 15.0
@@ -320,3 +321,11 @@ async def test_nothing_is_left_mounted_or_in_cgroups_when_environments_have_ende
         while stray():
             await asyncio.sleep(0.02)
     assert oct(Path("/").stat().st_mode & 0o777) == before, "the host's own root is left as it is"
+
+
+async def test_code_that_its_owner_alone_may_read_is_told_with_the_remedy(owner: RuntimeOwner, code: Path) -> None:
+    (code / "index.py").write_text(PROBES)
+    code.chmod(0o700)
+
+    with pytest.raises(EnvironmentStartFailed, match=f"{code} may be read by its owner alone: chmod -R a\\+rX"):
+        await owner.start(code, runtime=HERE)

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from workshape.settings import FunctionSettings
 
 LAST_OUTPUT_S_MAX = 1.0
 """How long `on_exit` waits for the end of the output: only a process that escaped us can hold the pipe longer."""
+_OPEN = stat.S_IROTH | stat.S_IXOTH
 RECIPES_MAX = 10_000  # how to start a revision is kept for so many of them, then worked out anew
 
 _log = logging.getLogger(__name__)
@@ -287,6 +289,8 @@ class ProcessLauncher:
                 raise OSError(f"functions of images need a sandbox, and there can be none here: {reason}")
             scratch = self._scratch(environment)
             recipe = recipe.unconfined(scratch)
+        elif order.function.image is None:
+            _check_open(order.function.code_folder)
         ending = _Ending(lambda status: on_exit(environment, exit_words(status & ~OUT_OF_MEMORY)))
         process = EnvironmentProcess(channel.kill)
 
@@ -390,3 +394,12 @@ class _Ending:
 def _check_code(function: FunctionVersion) -> None:
     if not Path(function.code_folder).is_dir():
         raise FileNotFoundError(f"the code folder {function.code_folder} is not there")
+
+
+def _check_open(code_folder: str) -> None:
+    """See that a sandbox's user, who is nobody's, may read the code: on AWS, too, that takes the files' own modes.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html (permission denied)
+    """
+    if os.stat(code_folder).st_mode & _OPEN != _OPEN:
+        raise PermissionError(f"{code_folder} may be read by its owner alone: chmod -R a+rX {code_folder}")

@@ -124,6 +124,8 @@ class Root:
         linux.mount("none", "/", "", MS_REC | MS_PRIVATE)
         linux.mount("workshape", folder, "tmpfs", MS_NOSUID, "size=16m,mode=755")
         self._folder = folder
+        self._place = ""
+        """Where it was mounted on the host, once it is entered."""
         self._shown: set[str] = set()
         for name in (
             "dev",
@@ -154,8 +156,16 @@ class Root:
         """Make it this process's root; the host's stays in sight at `HOST`."""
         linux.pivot_root(self._folder, self._folder + HOST)
         os.chdir("/")
-        self._folder = ""
+        self._place, self._folder = self._folder, ""
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+    def leave(self) -> None:
+        """Make the host's this process's root again, if it has entered this one: nobody can live here."""
+        if self._place:
+            linux.pivot_root(HOST, HOST + self._place)
+            os.chdir("/")
+            linux.umount(self._place)
+            self._place = ""
 
     def show(self, path: str, at: str = "") -> bool:
         """Make a file or folder of the host's visible, read-only: where it is there, or `at` another place.

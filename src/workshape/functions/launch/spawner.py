@@ -200,22 +200,28 @@ class Spawner:
             return f"there are no namespaces on {sys.platform}"
         try:
             root = Root(folder)
-            root.enter()
-            self._disks, self._why_no_disks = begin_disks(disks, sandbox.HOST, sandbox.TMP_MB)
-            for path, at in show:
-                root.show(path, at)
-            self._root, self._own_namespace = root, os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            trial = self._fork(lambda _descriptor: os._exit(0))
         except OSError as error:
-            self._root = None
             return str(error)
+        try:
+            reason = self._try_sandbox(root, show, disks)
+        except OSError as error:
+            reason = str(error)
+        if reason:
+            self._root = self._own_namespace = self._disks = None
+            root.leave()
+        return reason
+
+    def _try_sandbox(self, root: Root, show: list[list[str]], disks: str) -> str:
+        root.enter()
+        self._disks, self._why_no_disks = begin_disks(disks, sandbox.HOST, sandbox.TMP_MB)
+        for path, at in show:
+            root.show(path, at)
+        self._root, self._own_namespace = root, os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        trial = self._fork(lambda _descriptor: os._exit(0))
         refusal = trial.refusal()
         _, status = os.waitpid(trial.pid, 0)
         self._discard(trial)
-        if refusal or status:
-            self._root = None
-            return refusal or "the first process of a sandbox was killed"
-        return ""
+        return refusal or ("the first process of a sandbox was killed" if status else "")
 
     # What the engine wants
 
@@ -479,6 +485,7 @@ def main(descriptor: int) -> None:
     """Run as a process of its own, with the descriptor of the control socket."""
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
+    os.umask(0o022)  # others live in what it makes, whatever is the engine's business to hide
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the engine's end is our end; nothing else is
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

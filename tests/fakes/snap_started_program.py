@@ -1,6 +1,6 @@
 """A machine that refuses user namespaces, and a function with SnapStart on it: prints what comes of it.
 
-python -m tests.fakes.refused_user_namespaces FOLDER
+python -m tests.fakes.snap_started_program FOLDER
 """
 
 import asyncio
@@ -46,5 +46,6 @@ async def play(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    refuse_user_namespaces()
+    if "refuse" in sys.argv:
+        refuse_user_namespaces()
     asyncio.run(play(Path(sys.argv[1])))
