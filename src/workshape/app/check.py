@@ -11,7 +11,7 @@ from workshape.app.event_check import event_problems
 from workshape.app.http_check import http_problems
 from workshape.app.kafka_check import kafka_problems
 from workshape.app.model import App, Database, Function, Mapping
-from workshape.app.problem import Naming, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Problem, no_function
 from workshape.app.queue_check import NAME as QUEUE_NAME
 from workshape.app.queue_check import queue_problems
 from workshape.events.filters import BODY, compile_filters
@@ -21,6 +21,7 @@ from workshape.functions.images.reference import InvalidImageReference, is_host,
 from workshape.functions.limits import ENVIRONMENT_VARIABLES_BYTES_MAX
 from workshape.pgproxy.routes import POSTGRES_PORT, server_address
 from workshape.settings import Ports, Settings
+from workshape.toml_document import did_you_mean
 
 RUNTIMES = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
 FUNCTION_NAME = Naming("a function", re.compile(r"[a-zA-Z0-9_-]{1,64}"), "1 to 64 letters, digits, - and _")

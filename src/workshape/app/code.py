@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from workshape.app.model import App, Function
-from workshape.app.problem import Place, Problem, did_you_mean
+from workshape.app.problem import Problem
 from workshape.functions.images.reference import InvalidImageReference, LocalImage, parse_reference
+from workshape.toml_document import Place, did_you_mean
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs")
 _ANY_REGISTRY = "localhost"  # which one it is, is not looked at here

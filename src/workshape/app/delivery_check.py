@@ -7,9 +7,10 @@ import msgspec
 from workshape.app.delivery_build import configuration_of, subscription_of, telling_buckets, topic_of
 from workshape.app.delivery_model import Endpoint, Subscription
 from workshape.app.model import App, Function
-from workshape.app.problem import Place, Problem, did_you_mean
+from workshape.app.problem import Problem
 from workshape.buckets.notification import NotificationInvalid, check_configuration
 from workshape.errors import CallerError
+from workshape.toml_document import Place, did_you_mean
 from workshape.topics.model import check_topic
 from workshape.topics.subscribing import check_subscription
 

@@ -9,7 +9,7 @@ import msgspec
 from workshape.app.event_build import rule_of, schedule_of
 from workshape.app.event_model import Rule, Schedule, Target
 from workshape.app.model import App
-from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Problem, no_function
 from workshape.errors import Invalid
 from workshape.events.model import DEFAULT_BUS, RULES_PER_BUS_MAX
 from workshape.events.operators import InvalidPattern
@@ -17,6 +17,7 @@ from workshape.events.pattern import compile_pattern
 from workshape.events.rule import compile_rule
 from workshape.events.scheduler.schedule_plan import plan_of
 from workshape.queues.model import FIFO_SUFFIX
+from workshape.toml_document import Place, did_you_mean
 
 BUS_NAME = Naming("a bus", re.compile(r"[.\-_A-Za-z0-9]{1,256}"), "1 to 256 letters, digits, -, _ and .")
 """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html"""

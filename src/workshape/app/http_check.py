@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from workshape.apis.routes import RouteTable, SameRequests, check_route_key
 from workshape.app.model import App, Authorizer, Route
-from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Problem, no_function
 from workshape.errors import Invalid
+from workshape.toml_document import Place, did_you_mean
 
 AUTHORIZER_NAME = Naming(
     "an authorizer", re.compile(r"(?!iam$)[a-zA-Z0-9_-]{1,128}"), "1 to 128 letters, digits, - and _, not iam"

@@ -8,9 +8,10 @@ import msgspec
 from workshape.app.delivery_check import endpoint_problems, order_problems
 from workshape.app.kafka_model import KafkaMapping
 from workshape.app.model import App
-from workshape.app.problem import Naming, Place, Problem, did_you_mean, no_function
+from workshape.app.problem import Naming, Problem, no_function
 from workshape.events.filters import VALUE, compile_filters
 from workshape.events.operators import InvalidPattern
+from workshape.toml_document import Place, did_you_mean
 
 TOPIC_NAME = Naming(
     "a topic",

@@ -1,13 +1,10 @@
 """Something wrong with an app, and where. A core."""
 
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workshape.app.model import App
-
-Place = tuple[str | int, ...]
+from workshape.toml_document import Place, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +32,6 @@ class Naming:
     def refusal(self, name: str) -> str:
         """Say that it is none, and what would be one."""
         return f"{name!r} is no name for {self.kind}: {self.words}"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name, or list them all: the end of a sentence about an unknown one."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f'did you mean "{near[0]}"?'
-    return f"there are: {', '.join(names)}" if names else "there are none"
 
 
 def no_function(app: App, place: Place, name: str) -> Problem:

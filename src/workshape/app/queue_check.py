@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from workshape.app.model import App, Queue
-from workshape.app.problem import Naming, Place, Problem, did_you_mean
+from workshape.app.problem import Naming, Problem
+from workshape.toml_document import Place, did_you_mean
 
 FIFO_SUFFIX = ".fifo"
 NAME = Naming(

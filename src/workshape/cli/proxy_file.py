@@ -15,6 +15,7 @@ from workshape.pgproxy.database_tls import DatabaseTls, SslMode
 from workshape.pgproxy.routes import POSTGRES_PORT, ProxiedDatabase, server_address
 from workshape.settings import PoolMode, ProxySettings
 from workshape.sigv4 import Keys
+from workshape.toml_document import TomlDocument
 
 
 class UserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,13 +169,14 @@ class ProxyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NO_FILE = ProxyFile()
+SINGLE = ("proxy", "lookup", "aws")
 
 
 def read_proxy_file(path: Path) -> ProxyFile:
     """Read it.
 
     Raises:
-        NotFound: there is none. Invalid: it is wrong; says where.
+        NotFound: there is none. Invalid, TomlInvalid: it is wrong; says where.
     """
     try:
         text = path.read_bytes()
@@ -182,10 +184,8 @@ def read_proxy_file(path: Path) -> ProxyFile:
         raise NotFound(kind="settings file", name=str(path)) from error
     except OSError as error:
         raise Invalid(reason=f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return msgspec.toml.decode(text, type=ProxyFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(reason=f"{path}: {error}") from error
+    document = TomlDocument(text, str(path), ProxyFile.__struct_fields__, SINGLE)
+    return document.struct(document.tables, ProxyFile, ())
 
 
 def _address(database: str, text: str) -> tuple[str, int]:

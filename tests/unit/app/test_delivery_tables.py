@@ -6,7 +6,8 @@ import pytest
 
 from workshape.app.delivery_build import configuration_of, subscription_of
 from workshape.app.delivery_model import Asynchronous, Endpoint, Notification, Topic
-from workshape.app.toml import AppFileInvalid, parse_app
+from workshape.app.toml import parse_app
+from workshape.toml_document import TomlInvalid
 from workshape.topics.model import FilterScope, Protocol
 
 FILE = Path("/nowhere/workshape.toml")
@@ -25,7 +26,7 @@ def read(text: str) -> object:
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         read(text)
     return str(refused.value)
 

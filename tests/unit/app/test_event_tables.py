@@ -10,7 +10,7 @@ from workshape.app.event_apply import EventCatalogue, RemoveEvents, apply_events
 from workshape.app.event_build import rule_of, schedule_of
 from workshape.app.event_model import Bus, Rule, Schedule, Target
 from workshape.app.model import App
-from workshape.app.toml import AppFileInvalid, parse_app
+from workshape.app.toml import parse_app
 from workshape.clock import Clock
 from workshape.delivery import Delivered, Delivery
 from workshape.events.buses import Buses
@@ -21,6 +21,7 @@ from workshape.events.scheduler.schedules import Schedules
 from workshape.events.target_queue import TargetQueue
 from workshape.events.transformer import InputTransformer
 from workshape.store.documents import Documents
+from workshape.toml_document import TomlInvalid
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 FUNCTION = """
@@ -186,7 +187,7 @@ def test_they_become_what_eventbridge_knows(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_by_name_and_line(text: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         read(text, tmp_path)
 
     assert f"workshape.toml, {message}" in str(refused.value)

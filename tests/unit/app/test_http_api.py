@@ -8,7 +8,8 @@ from workshape.apis.http_api import RouteSettings
 from workshape.app.http_api import http_definition, http_stage
 from workshape.app.http_check import http_problems
 from workshape.app.model import App
-from workshape.app.toml import AppFileInvalid, parse_app
+from workshape.app.toml import parse_app
+from workshape.toml_document import TomlInvalid
 
 FUNCTION = """
 [functions.f]
@@ -110,7 +111,7 @@ def test_routes_and_authorizers_become_an_api(folder: Path) -> None:
     ],
 )
 def test_what_does_not_hang_together_is_refused_by_its_place(folder: Path, text: str, what: str) -> None:
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         read(folder, text)
 
     assert what in str(refused.value)
@@ -119,7 +120,7 @@ def test_what_does_not_hang_together_is_refused_by_its_place(folder: Path, text:
 def test_routes_for_the_same_requests_are_refused(folder: Path) -> None:
     route = '[[routes]]\nroute = "GET /{a}"\nfunction = "f"\n'
 
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         read(folder, route + route.replace("{a}", "{b}"))
 
     assert "[[routes]] number 2 route: the routes 'GET /{a}' and 'GET /{b}' are for the same requests" in str(

@@ -17,8 +17,9 @@ from workshape.app.kafka_apply import (
 )
 from workshape.app.kafka_model import Kafka, KafkaMapping
 from workshape.app.model import App
-from workshape.app.toml import AppFileInvalid, parse_app
+from workshape.app.toml import parse_app
 from workshape.store.documents import Documents
+from workshape.toml_document import TomlInvalid
 
 FILE = Path("/nowhere/workshape.toml")
 FUNCTION = '[functions.f]\npackage_type = "Image"\nimage = "registry.example.com/f:1"\n'
@@ -73,7 +74,7 @@ def test_a_topic_and_its_mapping_are_read() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(text: str, told: str) -> None:
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         read(text)
 
     assert told in str(refused.value)

@@ -8,9 +8,10 @@ from tests.fakes.queue_clock import FakeClock
 from workshape.app.model import App, Queue, Redrive, RedriveAllow
 from workshape.app.queue_attributes import attributes_of, queue_of
 from workshape.app.queue_check import NAME, queue_problems
-from workshape.app.toml import AppFileInvalid, parse_app
+from workshape.app.toml import parse_app
 from workshape.queues.broker import Broker
 from workshape.queues.model import DeduplicationScope, QueueAttributes, QueueName, RedrivePermission
+from workshape.toml_document import TomlInvalid
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ORDERS = Queue(
@@ -132,7 +133,7 @@ async def test_the_broker_takes_them(tmp_path: Path) -> None:
 def test_the_file_says_where(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "a.py").write_text("def b(event, context): ...\n")
 
-    with pytest.raises(AppFileInvalid) as raised:
+    with pytest.raises(TomlInvalid) as raised:
         parse_app(text.encode(), tmp_path / "workshape.toml")
 
     assert what in str(raised.value)

@@ -21,8 +21,9 @@ from workshape.app.model import (
     Route,
     Table,
 )
-from workshape.app.toml import AppFileInvalid, load_app, parse_app
+from workshape.app.toml import load_app, parse_app
 from workshape.settings import Ports, Settings
+from workshape.toml_document import TomlInvalid
 
 WHOLE = """
 [app]
@@ -96,7 +97,7 @@ def folder(tmp_path: Path) -> Path:
 def load(folder: Path, text: str) -> str:
     """Load an app file that is wrong; return the message."""
     (folder / "workshape.toml").write_text(text)
-    with pytest.raises(AppFileInvalid) as refused:
+    with pytest.raises(TomlInvalid) as refused:
         load_app(folder)
     return str(refused.value)
 
@@ -417,7 +418,7 @@ def test_a_handler_may_be_in_a_package_or_in_a_folder(folder: Path) -> None:
 def test_whatever_a_table_holds_it_is_read_or_refused(entries: dict[str, object]) -> None:
     for table in ("functions", "queues", "mappings", "routes", "tables", "buckets", "database", "platform", "app"):
         text = msgspec.toml.encode({table: entries})
-        with contextlib.suppress(AppFileInvalid):
+        with contextlib.suppress(TomlInvalid):
             parse_app(text, Path("/nowhere/workshape.toml"))
 
 

@@ -52,10 +52,10 @@ def test_the_file_may_give_the_urls_user_another_password_or_a_secret(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[users.app]\niam = "MAYBE"', "Invalid enum value 'MAYBE' - at `$.users"),
-        ('[users.app]\npasword = "x"', "unknown field `pasword`"),
-        ("[users]\napp = 3", "at `$.users"),
-        ('[aws]\nkey = "x"', "unknown field `key`"),
+        ('[users.app]\niam = "MAYBE"', "line 2: [users.app] iam: expected one of DISABLED, "),
+        ('[users.app]\npasword = "x"', "line 2: [users.app] pasword: there is no such key; did you mean"),
+        ("[users]\napp = 3", "line 2: [users.app]: expected string | table, got integer"),
+        ('[aws]\nkey = "x"', "line 2: [aws] key: there is no such key; there are: access_key, "),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, told: str) -> None:
