@@ -231,6 +231,10 @@ class ClientStatements:
         self._renames = False
         return b"" if self._application in (None, link.application) else link.rename(str(self._application))
 
+    def end_batch(self, text: bytes) -> None:
+        """A query in a batch that no Sync has ended: PostgreSQL 18 may be left unable to run the next statement."""
+        self._pin(PinReason.UNREAD, text)
+
     def call_function(self) -> None:
         """A FunctionCall message names its function by number: what that leaves behind cannot be seen."""
         self._pin(PinReason.FUNCTION_CALL, b"FunctionCall message")

@@ -306,7 +306,7 @@ class Session:
             if end > size or length < 4:
                 break
             if kind == _QUERY:
-                if not statements.takes_query(link, data[body : end - 1]):
+                if link.unsynced or not statements.takes_query(link, data[body : end - 1]):
                     break
                 self.queries += 1
             elif kind == _SYNC:
@@ -324,6 +324,8 @@ class Session:
 
     def _query(self, link: Link, data: bytes, position: int, end: int) -> bytes | None:
         self.queries += 1
+        if link.unsynced:
+            self._statements.end_batch(data[position + HEAD_BYTES : end - 1])
         first, entry = self._statements.query(link, data[position + HEAD_BYTES : end - 1], is_cut=end > len(data))
         link.expected.append(entry)
         wake = self._statements.take_wake(link)

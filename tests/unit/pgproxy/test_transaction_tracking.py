@@ -126,7 +126,9 @@ def test_an_error_in_the_first_of_two_batches_skips_that_batch_only(pair: Pair) 
 def test_an_error_skips_a_query_that_stands_before_the_sync(pair: Pair) -> None:
     pair.client_says(PARSE + query("SELECT 1") + SYNC)
 
-    assert pair.database_says(ERROR + IS_IDLE)
+    assert not pair.database_says(ERROR + IS_IDLE)
+    assert pair.link.at_rest
+    assert PinReason.UNREAD in pair.session.state.pins, "the server may not be able to run the next statement"
 
 
 def test_a_commit_that_fails_at_the_sync_gives_the_connection_back(pair: Pair) -> None:
