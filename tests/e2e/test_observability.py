@@ -83,7 +83,9 @@ def test_logs_are_searched_by_the_command_and_by_cloudwatch_alike(platform: Runn
     events = client.filter_log_events(logGroupName="/aws/lambda/greeter", filterPattern="greeting -Alan -ERROR")[
         "events"
     ]
-    request = client.filter_log_events(logGroupName="/aws/lambda/greeter", filterPattern="START")["events"][1]
+    request = client.filter_log_events(logGroupName="/aws/lambda/greeter", filterPattern='"START RequestId"')["events"][
+        1
+    ]
     request_id = request["message"].split()[2]
     filtered = workshape("logs", "greeter", "--filter", "greeting -Alan -ERROR", *here)
     of_request = workshape("logs", "--request-id", request_id, "--since", "1h", *here)
