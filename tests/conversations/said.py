@@ -173,8 +173,6 @@ class Conversation:
     connections: int = 1
     """That they share."""
     pool_mode: str = "transaction"
-    answer_cuts: tuple[int, ...] = ()
-    """The lengths of the pieces in which the server's answers reach the proxy; over and over."""
 
     @property
     def clients(self) -> list[int]:

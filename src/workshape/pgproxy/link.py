@@ -7,6 +7,7 @@ Source: https://www.postgresql.org/docs/current/protocol-flow.html
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, MutableMapping
+from itertools import count
 from weakref import WeakValueDictionary
 
 from workshape.pgproxy import messages
@@ -73,7 +74,7 @@ class Link:
         "_backends",
         "_failed",
         "_has_changed_schema",
-        "_names_made",
+        "_numbers",
         "_schema_changed",
         "_skip",
         "_skip_swallowed",
@@ -138,7 +139,7 @@ class Link:
         self.said_why = False
         """The server reported a fatal error: it hangs up next."""
         self.served = b""
-        """The process id that its last holder was given: whom its notifications are from."""
+        """What its last holder was given for cancel requests; it begins with the process id that others are told."""
         self._backends = WeakValueDictionary[bytes, "Link"]() if backends is None else backends
         self._backends[key[:PROCESS_ID_BYTES]] = self
         self._failed = False
@@ -146,7 +147,7 @@ class Link:
         self._schema_changed = schema_changed
         self._has_changed_schema = False
         """In the transaction that is open."""
-        self._names_made = 0
+        self._numbers = count(1)
         self._tail = b""
         self._skip = 0
         self._skip_swallowed = False
@@ -322,10 +323,7 @@ class Link:
         return self.ask(set_variables(differing), restores=variables)
 
     def prepare(self, statement: Statement, *, ours: bool, undo: Undo | None = None) -> tuple[bytes, bytes]:
-        """Have a statement prepared here; return its name and what to send before it is used.
-
-        With `ours` the client did not ask for it and gets no answer.
-        """
+        """Have a statement prepared here; return its name and what to send first. The client hears not of `ours`."""
         name = self.prepared.get(statement)
         closing = b""
         if name is not None:
@@ -335,13 +333,14 @@ class Link:
             if self.status != messages.FAILED_TRANSACTION and not may_fail_before_next(self.expected):
                 self.expected.append(Expected(AnswerKind.MADE_HERE, answer=PARSE_COMPLETE, undo=undo))
                 return name, b""
-            closing = messages.close_statement(self.prepared.pop(statement))
-        elif len(self.prepared) >= STATEMENTS_MAX:
+            # The server is asked by a name that serves for nothing else: should it refuse, what is there stays.
+            self.expected += (Expected(AnswerKind.PARSE, undo=undo), OUR_CLOSE)
+            asked = NAME_PREFIX + b"%d" % next(self._numbers)
+            return name, messages.parse(asked, statement.body) + messages.close_statement(asked)
+        if len(self.prepared) >= STATEMENTS_MAX:
             closing = messages.close_statement(self.prepared.popitem(last=False)[1])
-        if closing:
             self.expected.append(OUR_CLOSE)
-        self._names_made += 1
-        name = self.prepared[statement] = NAME_PREFIX + b"%d" % self._names_made
+        name = self.prepared[statement] = NAME_PREFIX + b"%d" % next(self._numbers)
         self.expected.append(Expected(AnswerKind.PARSE, ours, prepares=statement, undo=undo))
         return name, closing + messages.parse(name, statement.body)
 

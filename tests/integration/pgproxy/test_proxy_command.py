@@ -142,7 +142,10 @@ def test_mistakes_are_one_line_with_the_way_on(tmp_path: Path) -> None:
         (["--database", "app.db"], "with a host and a user"),
         ([*url, "--listen", "6432"], "give host:port, as in 127.0.0.1:6432"),
         ([*url, "--settings", "none.toml"], "none.toml"),
-        ([*url, "--settings", "bad.toml"], "bad.toml: Object contains unknown field `clients`"),
+        (
+            [*url, "--settings", "bad.toml"],
+            'bad.toml, line 2: [proxy] clients: there is no such key; did you mean "clients_max"?',
+        ),
         ([*url, "--require-tls", "--no-tls"], "contradict each other"),
         ([*url, "--key", "x.key"], "belong together"),
         (["top", "--once", "--url", "http://127.0.0.1:1"], "start it with `workshape proxy --database URL`"),

@@ -27,6 +27,12 @@ FOUND = {
             Turn((Query("SELECT 1"),)),
         )
     ),
+    "a Parse that is skipped takes nothing from another name with the same text": Conversation(
+        (
+            Turn((Parse("a", "SELECT 1"), Sync())),
+            Turn((Query("SELECT 1"), Bind("missing"), Parse("b", "SELECT 1"), Sync(), Bind("a"), Execute(), Sync())),
+        )
+    ),
 }
 """Minimal conversations that went wrong once."""
 
