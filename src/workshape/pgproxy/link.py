@@ -323,7 +323,7 @@ class Link:
         return self.ask(set_variables(differing), restores=variables)
 
     def prepare(self, statement: Statement, *, ours: bool, undo: Undo | None = None) -> tuple[bytes, bytes]:
-        """Have a statement prepared here; return its name and what to send first. The client hears not of `ours`."""
+        """Have a statement prepared here; return its name and what to send first. `ours`: unasked, untold."""
         name = self.prepared.get(statement)
         closing = b""
         if name is not None:
