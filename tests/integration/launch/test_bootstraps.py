@@ -1,5 +1,6 @@
 """OS-only runtimes: the program called bootstrap, of the function or of a layer, and what may be wrong with it."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def bootstrap(folder: Path, text: str, mode: int = 0o755) -> None:
     folder.joinpath("bootstrap").chmod(mode)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
 @pytest.mark.parametrize("own", [True, False], ids=["the function's", "a layer's"])
 async def test_a_functions_own_goes_before_a_layers(owner: RuntimeOwner, code: Path, tmp_path: Path, own: bool) -> None:
     layers = tmp_path / "layers"
