@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workshape.functions.launch.sandbox import HOST
+
 ROOT = Path(__file__).parents[3]
 SERVED = 'Active "served"\n'
 
@@ -28,5 +30,7 @@ def test_a_machine_that_refuses_user_namespaces_initialises_each_environment(tmp
 def test_root_of_a_user_namespace_without_users_for_environments_runs_functions(tmp_path: Path) -> None:
     """As in a container without root: the sandbox's root can be made, and then nobody can live there."""
     rootless = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc")
+    was_there = Path(HOST).exists()
 
     assert play(tmp_path, before=rootless) == SERVED
+    assert Path(HOST).exists() == was_there  # what is made there late is made on the host

@@ -15,6 +15,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-sto
 """
 
 import contextlib
+import os
 import select
 import socket
 import time
@@ -99,6 +100,11 @@ class Disks:
             return self._why_not or f"none was ready within {TAKE_S_MAX:g} s"
         disk.release()
         return ""
+
+    def close(self) -> None:
+        """Have no more made, when none has been given to anybody; return when nothing makes them any more."""
+        self._maker.close()
+        os.waitpid(self._pid, 0)
 
     def gone(self, number: int) -> None:
         """Hear that nobody has that one any more."""

@@ -207,6 +207,8 @@ class Spawner:
         except OSError as error:
             reason = str(error)
         if reason:
+            if self._disks is not None:
+                self._disks.close()  # else they would be made at what is the host's own root by then
             self._root = self._own_namespace = self._disks = None
             root.leave()
         return reason
