@@ -1,8 +1,6 @@
 """What API keys have used, on a real store."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +10,6 @@ from workshape.apis.usage_counts import KIND, WRITTEN_AT_ONCE_MAX, UsageCounts
 from workshape.apis.usage_plans import UsagePlans
 from workshape.clock import Clock
 from workshape.store.documents import Documents
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 @pytest.fixture

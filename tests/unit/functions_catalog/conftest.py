@@ -1,6 +1,6 @@
 """A store in a folder of its own, and the catalogue on it, opened as often as a test wants."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,6 @@ from workshape.clock import Clock
 from workshape.functions.catalog import Catalog
 from workshape.functions.code import CodeStore
 from workshape.store.documents import Documents
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from workshape.errors import BackendUnavailable
 from workshape.store import flusher as flusher_module
 from workshape.store.documents import Documents
 from workshape.store.flusher import Flusher
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 async def test_what_is_written_and_erased_is_seen_by_another_process_at_once(store: Documents, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,13 +58,6 @@ class Post:
 
     async def hand_over(self, subscription: Subscription, delivery: Delivery) -> None:
         self.handed_over.append((subscription.endpoint, delivery))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Deliveries that are tried again: each ends once, and none that was taken is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -40,13 +39,6 @@ class Road:
     async def deliver(self, arn: str, delivery: Delivery) -> DeliveryOutcome:
         self.tried.append((arn, delivery))
         return self.outcome
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Documents]:
-    store = Documents(tmp_path / "store.sqlite")
-    yield store
-    store.close()
 
 
 @asynccontextmanager
